@@ -1,0 +1,1 @@
+"""The connected side: feeds, trust publishing, recording, kit assembly, freezing."""

@@ -1,0 +1,388 @@
+"""The error family: one class per cause, with reason code, exit code, sentence and next step (docs/reason-codes.md).
+
+The class name is the reason code. Details travel as fields, so that a caller renders them as text or JSON without
+parsing prose.
+"""
+
+from typing import ClassVar
+
+
+class StellaError(Exception):
+    """Base of every error that a user can meet; never raised itself.
+
+    Keyword arguments are the details of one occurrence: ``path``, ``expected``, ``found``, ``pointer``, ``detail`` and
+    the like. Values are strings or integers, already fit to be shown (no absolute path of the machine, no secret).
+    """
+
+    exit_code: ClassVar[int] = 1
+    sentence: ClassVar[str] = "Something went wrong."
+    next_step: ClassVar[str] = "Report this as a bug."
+
+    def __init__(self, **details: str | int) -> None:
+        super().__init__(details)
+        self.details: dict[str, str | int] = details
+
+    @property
+    def reason(self) -> str:
+        """Return the stable reason code, the name of the class."""
+        return type(self).__name__
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"{name} {value}" for name, value in self.details.items())
+        return f"{self.sentence} ({shown})" if shown else self.sentence
+
+
+# 1, 2, 130: the program and its use
+
+
+class InternalError(StellaError):
+    """A bug: an exception that no rule of ours foresaw."""
+
+    sentence = "The program failed in a way it does not know."
+    next_step = "Keep the run directory and report this as a bug."
+
+
+class UsageError(StellaError):
+    """The command line, or a file that the operator wrote, asks for something that does not exist."""
+
+    exit_code = 2
+    sentence = "The command cannot be carried out as given."
+    next_step = "See the command's --help."
+
+
+class Interrupted(StellaError):
+    """The operator or the system stopped the run."""
+
+    exit_code = 130
+    sentence = "Interrupted; nothing was finished."
+    next_step = "Run the same command again; it is safe."
+
+
+# 10 to 12: the replay
+
+
+class ReplayDiffers(StellaError):
+    """The replayed outputs are not the recorded bytes, and no declared-benign class covers the difference."""
+
+    exit_code = 10
+    sentence = "The replay gave other outputs than the recorded ones."
+    next_step = "Read diff.json or report.html in the run directory; hand back the receipt."
+
+
+class BenignDifference(StellaError):
+    """The outputs differ only in classes that were declared benign beforehand."""
+
+    exit_code = 11
+    sentence = "The replay differs from the record, in declared-benign classes only."
+    next_step = "Read diff.json in the run directory and accept or refuse the difference."
+
+
+class PolicyVerdictFailed(StellaError):
+    """The evaluation is sound and its verdict is "fail", where the caller asked to be told by exit code."""
+
+    exit_code = 12
+    sentence = "The policy's verdict on the scan is fail."
+    next_step = "Read verdict.json for the deciding rules."
+
+
+# 20 to 24: trust
+
+
+class SignatureInvalid(StellaError):
+    """A signature by a known key does not fit the bytes, or too few distinct keys signed."""
+
+    exit_code = 20
+    sentence = "A signature does not fit the signed bytes."
+    next_step = "Do not use this kit; ask the sender for a fresh copy and report the receipt."
+
+
+class SignerUnknown(StellaError):
+    """No trusted key of the required usage made any of the signatures."""
+
+    exit_code = 21
+    sentence = "None of the signers is trusted for this use."
+    next_step = "Compare the signer's fingerprint with your RootPack (stella look)."
+
+
+class SignerRetired(StellaError):
+    """The signer's key was outside its window of validity."""
+
+    exit_code = 21
+    sentence = "The signer's key was not valid at that time."
+    next_step = "Ask for a kit that is signed by a current key."
+
+
+class SignerRevoked(StellaError):
+    """The signer's key stands on the revocation list."""
+
+    exit_code = 21
+    sentence = "The signer's key has been revoked."
+    next_step = "Do not use this kit; ask the sender for one signed by a current key."
+
+
+class EvidenceMissing(StellaError):
+    """An envelope or proof that the rules demand is not there."""
+
+    exit_code = 22
+    sentence = "Required evidence is missing."
+    next_step = "Ask the sender for a complete kit."
+
+
+class TrustRootNotPinned(StellaError):
+    """This site has pinned no trust root, so nothing can be called verified."""
+
+    exit_code = 23
+    sentence = "No trust root is pinned at this site."
+    next_step = (
+        "Compare the fingerprint with the one you received by another way, then run: "
+        "stella offline init --root FILE --expect-root SHA256:..."
+    )
+
+
+class TrustRootRefused(StellaError):
+    """The RootPack does not extend the pinned root: broken chain, wrong threshold, rollback or malformed metadata."""
+
+    exit_code = 23
+    sentence = "The RootPack does not follow from the pinned trust root."
+    next_step = "Do not use this kit; ask the sender which RootPack it was built with."
+
+
+class LedgerProofWrong(StellaError):
+    """A transparency-log proof does not hold."""
+
+    exit_code = 24
+    sentence = "The ledger proof does not hold."
+    next_step = "Do not rely on this kit's ledger evidence; report the receipt."
+
+
+# 30 to 33: integrity
+
+
+class DigestMismatch(StellaError):
+    """Bytes differ from the digest that was signed for them."""
+
+    exit_code = 30
+    sentence = "A file's bytes are not the signed ones."
+    next_step = "Copy the medium again; if it happens again, ask for a fresh kit."
+
+
+class SizeMismatch(StellaError):
+    """A file or member is longer or shorter than signed."""
+
+    exit_code = 30
+    sentence = "A file's size is not the signed one."
+    next_step = "Copy the medium again; if it happens again, ask for a fresh kit."
+
+
+class MerkleRootMismatch(StellaError):
+    """A Merkle root derived from the content is not the recorded one."""
+
+    exit_code = 30
+    sentence = "A Merkle root does not match its content."
+    next_step = "Do not use this kit; report the receipt."
+
+
+class MalformedDocument(StellaError):
+    """A document does not follow its schema or is not valid JSON, TOML or the like."""
+
+    exit_code = 31
+    sentence = "A document is malformed."
+    next_step = "Ask the sender for a well-formed document."
+
+
+class NotCanonical(StellaError):
+    """A signed document is not in canonical form, or holds a value that the canonical form refuses."""
+
+    exit_code = 31
+    sentence = "A document is not in canonical form."
+    next_step = "Ask the sender for a fresh kit, built by an unmodified stella."
+
+
+class DuplicateMember(StellaError):
+    """A JSON object names a member twice."""
+
+    exit_code = 31
+    sentence = "A JSON object has the same member twice."
+    next_step = "Do not use this document; two readers could see two contents."
+
+
+class UnsupportedVersion(StellaError):
+    """A document has a schema version or contract that this program does not know."""
+
+    exit_code = 31
+    sentence = "A document's version is not one that this program knows."
+    next_step = "Use the verifier that travels in the kit's bin/ directory, or a newer one."
+
+
+class LimitExceeded(StellaError):
+    """Input is larger, deeper or more numerous than declared or allowed."""
+
+    exit_code = 31
+    sentence = "The input exceeds a limit."
+    next_step = "Do not use this kit; report the receipt."
+
+
+class HostileName(StellaError):
+    """A file name breaks the name rules."""
+
+    exit_code = 31
+    sentence = "A file name is not allowed."
+    next_step = "Do not use this kit; report the receipt."
+
+
+class NameCollision(StellaError):
+    """Two names would be one file on some file system, or a file would be another's parent."""
+
+    exit_code = 31
+    sentence = "Two file names collide."
+    next_step = "Do not use this kit; report the receipt."
+
+
+class MalformedTar(StellaError):
+    """A tar stream is not byte for byte what the writer makes of the signed member list."""
+
+    exit_code = 31
+    sentence = "A bundle's tar stream is not in the one accepted form."
+    next_step = "Do not use this kit; report the receipt."
+
+
+class MalformedFrame(StellaError):
+    """A Zstandard frame breaks the frame rules or does not decode."""
+
+    exit_code = 31
+    sentence = "A compressed frame is not in the one accepted form."
+    next_step = "Copy the medium again; if it happens again, ask for a fresh kit."
+
+
+class FileMissing(StellaError):
+    """A signed file or member is not there."""
+
+    exit_code = 32
+    sentence = "A signed file is missing."
+    next_step = "Copy the medium again; if it happens again, ask for a fresh kit."
+
+
+class FileUndeclared(StellaError):
+    """A file or member is there that nobody signed."""
+
+    exit_code = 32
+    sentence = "There is a file that is not in the signed list."
+    next_step = "Remove the foreign file only if you know how it got there; otherwise ask for a fresh kit."
+
+
+class ToolHashMismatch(StellaError):
+    """A tool or the engine is not the recorded one."""
+
+    exit_code = 33
+    sentence = "A tool is not the recorded one."
+    next_step = (
+        "Use the verifier of the kit's bin/ directory, or ask what a newer tool would say: --what-if --vary=tools."
+    )
+
+
+# 40, 41: media
+
+
+class VolumeMissing(StellaError):
+    """A volume of the kit is not there."""
+
+    exit_code = 40
+    sentence = "A volume of the kit is missing."
+    next_step = "Bring the named volume and run again."
+
+
+class DeltaBaseMissing(StellaError):
+    """The kit builds on another kit that this site does not have."""
+
+    exit_code = 41
+    sentence = "The kit's base is missing at this site."
+    next_step = "Import the base kit first, or ask for a full kit."
+
+
+# 50 to 52: order and time
+
+
+class OlderThanAccepted(StellaError):
+    """The kit or its RootPack is older than what this site has accepted."""
+
+    exit_code = 50
+    sentence = "This is older than what the site has already accepted."
+    next_step = "Ask for the current kit."
+
+
+class AlreadyAccepted(StellaError):
+    """The very same thing was accepted before."""
+
+    exit_code = 51
+    sentence = "This was accepted before."
+    next_step = "Nothing needs to be done."
+
+
+class TrustExpired(StellaError):
+    """Trust metadata has expired at the reference time; nothing says it is forged."""
+
+    exit_code = 52
+    sentence = "The RootPack has expired at the reference time; it is not forged."
+    next_step = "Ask for a kit with a current RootPack, or check the site's clock."
+
+
+class KitStale(StellaError):
+    """The kit is older than its staleness window; nothing says it is forged."""
+
+    exit_code = 52
+    sentence = "The kit is older than its staleness window; it is not forged."
+    next_step = "Ask for a current kit, or check the site's clock."
+
+
+# 60, 61: environment
+
+
+class NotWritable(StellaError):
+    """The place for results cannot be written."""
+
+    exit_code = 60
+    sentence = "The output place cannot be written."
+    next_step = "Give a writable directory with --ops or --out."
+
+
+class NoSpace(StellaError):
+    """The file system is full."""
+
+    exit_code = 60
+    sentence = "There is no space left for the results."
+    next_step = "Free some space and run again; nothing half-finished counts."
+
+
+class GuardNotInForce(StellaError):
+    """The network guard could not be put in force, so nothing was read."""
+
+    exit_code = 61
+    sentence = "The network guard is not in force."
+    next_step = "Run on a kernel with seccomp (Linux 3.17 or newer)."
+
+
+class AirgapEgressBlocked(StellaError):
+    """Something tried to open a network connection and was stopped."""
+
+    exit_code = 61
+    sentence = "AIRGAP_EGRESS_BLOCKED: a connection attempt was stopped."
+    next_step = "Report the receipt; nothing of this run counts as verified."
+
+
+# 70, 71: locker
+
+
+class RefusedByHold(StellaError):
+    """A legal hold or a retention brake forbids it."""
+
+    exit_code = 70
+    sentence = "A hold or a retention brake forbids this."
+    next_step = "See stella evidence holds list."
+
+
+class LockerConflict(StellaError):
+    """The locker already holds something else under the same identity."""
+
+    exit_code = 71
+    sentence = "The locker holds something else under this identity."
+    next_step = "Compare both with stella diff; neither was changed."

@@ -1,0 +1,1 @@
+"""Keys, DSSE envelopes, statements and the RootPack: docs/format.md section 4."""

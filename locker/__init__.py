@@ -1,0 +1,1 @@
+"""The Evidence Locker: keeps recorded scans and the results that come back."""

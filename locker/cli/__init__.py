@@ -1,0 +1,1 @@
+"""The commands of the Evidence Locker, one file each."""

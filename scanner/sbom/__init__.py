@@ -1,0 +1,1 @@
+"""Readers of SBOM documents, one file a format."""

@@ -1,0 +1,1 @@
+"""Version schemes, one file each: a version string becomes a sortable key."""

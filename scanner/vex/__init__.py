@@ -1,0 +1,1 @@
+"""Readers of VEX documents and the rule that settles conflicting statements."""

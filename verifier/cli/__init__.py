@@ -1,0 +1,1 @@
+"""The commands of the air-gap side, one file each."""
