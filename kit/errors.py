@@ -254,6 +254,14 @@ class MalformedFrame(StellaError):
     next_step = "Copy the medium again; if it happens again, ask for a fresh kit."
 
 
+class KeyRefused(StellaError):
+    """A key is weak, damaged, or of an algorithm or encoding that is not accepted."""
+
+    exit_code = 31
+    sentence = "A key is not acceptable."
+    next_step = "Use an ECDSA P-256 or Ed25519 key in PEM (PKCS#8 private, SubjectPublicKeyInfo public)."
+
+
 class FileMissing(StellaError):
     """A signed file or member is not there."""
 
@@ -345,12 +353,28 @@ class NotWritable(StellaError):
     next_step = "Give a writable directory with --ops or --out."
 
 
+class NotReadable(StellaError):
+    """An input is there and cannot be read: permissions, or a failing medium."""
+
+    exit_code = 60
+    sentence = "An input cannot be read."
+    next_step = "Check its permissions, and the medium for damage; copy the medium again."
+
+
 class NoSpace(StellaError):
     """The file system is full."""
 
     exit_code = 60
     sentence = "There is no space left for the results."
     next_step = "Free some space and run again; nothing half-finished counts."
+
+
+class UnsuitableFileSystem(StellaError):
+    """The locker would lie on a network file system, whose locks and flushes a database cannot rely on."""
+
+    exit_code = 60
+    sentence = "A locker cannot live on a network file system."
+    next_step = "Put the locker on a local disk, or run it where the disk is."
 
 
 class GuardNotInForce(StellaError):

@@ -1,0 +1,162 @@
+"""Assembling a kit: recorded scans, RootPack, verifier and texts become one signed directory.
+
+The layout is that of docs/format.md section 2.
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import kit as product
+from builder import trust_view
+from builder.files import sync_tree, write_atomic
+from kit import kitfile, layout
+from kit import manifest as manifests
+from kit.bytes import canonical, digest
+from kit.errors import AlreadyAccepted, DigestMismatch, FileMissing, UsageError
+from kit.trust import dsse, rootpack, statement
+from kit.trust.keys import Signer
+from verifier.render import kit_readme
+
+PRODUCER = f"stella {product.__version__}"
+SCAN_FILES = (layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, layout.INPUT_BUNDLE, layout.OUTPUT_BUNDLE)
+
+
+@dataclass(frozen=True, slots=True)
+class KitRequest:
+    """What a kit is made of. ``programs`` are directories ``<os>-<arch>`` with a frozen verifier each."""
+
+    records: Sequence[Path]
+    root_pack: Path
+    programs: Sequence[Path]
+    channel: str
+    sequence: int
+    created_at: str
+    staleness_window_hours: int
+
+
+def plan(request: KitRequest) -> list[tuple[str, Path]]:
+    """Return the files that would be copied into a kit: path in the kit, source file; sorted by path."""
+    pack = [(name, request.root_pack / name) for name in trust_view.current_files(request.root_pack)]
+    files = [(f"{layout.ROOTPACK_DIRECTORY}/{name}", path) for name, path in pack]
+    for record in request.records:
+        base = layout.scan_directory(manifests.check_scan_id(record.name))
+        for name in SCAN_FILES:
+            if not (record / name).is_file():
+                raise FileMissing(path=f"{record.name}/{name}")
+            files.append((f"{base}/{name}", record / name))
+        files += [(f"{base}/{layout.ROOTPACK_DIRECTORY}/{name}", path) for name, path in pack]
+    for program in request.programs:
+        files += [(f"{layout.PROGRAM_DIRECTORY}/{program.name}/{name}", path) for name, path in _tree(program)]
+    return sorted(files)
+
+
+def assemble(request: KitRequest, signers: Sequence[Signer], out: Path) -> kitfile.Kit:
+    """Write a kit to the directory ``out`` and return what its KIT.json says.
+
+    The directory appears whole or not at all; same request, same keys, same files give the same bytes. Raises
+    :class:`AlreadyAccepted` when ``out`` exists, :class:`DigestMismatch` when a record is not what its manifest says.
+    """
+    if not request.records:
+        raise UsageError(detail="a kit needs at least one recorded scan")
+    if out.exists():
+        raise AlreadyAccepted(path=out.name, detail="the kit's directory exists; nothing was changed")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    working = out.parent / f".{out.name}.{os.getpid()}.part"
+    shutil.rmtree(working, ignore_errors=True)
+    working.mkdir()
+    try:
+        kit = _write(request, signers, working)
+        sync_tree(working)
+        working.rename(out)
+        sync_tree(out.parent, recurse=False)
+    except BaseException:
+        shutil.rmtree(working, ignore_errors=True)
+        raise
+    return kit
+
+
+def _write(request: KitRequest, signers: Sequence[Signer], root: Path) -> kitfile.Kit:
+    files = [_copy(source, root, path) for path, source in plan(request)]
+    entries = sorted(_scan_entry(record, files) for record in request.records)
+    scans = [kitfile.ScanEntry(id=scan_id, manifest_digest=found) for scan_id, _, found in entries]
+    subjects = [(scan_id, subject) for scan_id, subject, _ in entries]
+    metadata = trust_view.current_files(request.root_pack)
+    versions = rootpack.declared_versions(metadata)
+    pack = trust_view.load_own(metadata)
+    readme = kit_readme(
+        channel=request.channel,
+        sequence=request.sequence,
+        created_at=request.created_at,
+        producer=PRODUCER,
+        scans=subjects,
+        root=digest.of_bytes(metadata[rootpack.root_path(1)]),
+        signers=[(pack.owner(signer.public), signer.public.fingerprint) for signer in signers],
+        programs=[f"{layout.PROGRAM_DIRECTORY}/{program.name}/stella" for program in request.programs],
+    )
+    files.append(_write_file(root, layout.README_FILE, readme.encode()))
+    files.sort(key=lambda file: file.path)
+    kit = kitfile.Kit(
+        schema_version=kitfile.SCHEMA_VERSION,
+        kit_id=kitfile.kit_id(request.channel, request.sequence, files),
+        channel=request.channel,
+        sequence=request.sequence,
+        created_at=request.created_at,
+        staleness_window_hours=request.staleness_window_hours,
+        producer=PRODUCER,
+        root_pack=kitfile.RootPackEntry(root_version=versions.root, timestamp_version=versions.timestamp),
+        scans=tuple(scans),
+        files=tuple(files),
+    )
+    encoded = canonical.encode_record(kit)
+    kitfile.parse(encoded)
+    payload = statement.make(
+        {layout.KIT_FILE: digest.of_bytes(encoded)}, kitfile.PREDICATE_TYPE, kitfile.predicate(kit)
+    )
+    envelope = dsse.sign(payload, dsse.IN_TOTO, signers)
+    write_atomic(root / layout.KIT_FILE, encoded)
+    write_atomic(root / layout.KIT_ENVELOPE, envelope)
+    listed = [(file.path, file.digest) for file in files]
+    listed += [(layout.KIT_FILE, digest.of_bytes(encoded)), (layout.KIT_ENVELOPE, digest.of_bytes(envelope))]
+    write_atomic(root / layout.SUMS_FILE, kitfile.sums(listed))
+    return kit
+
+
+def _scan_entry(record: Path, files: Sequence[kitfile.File]) -> tuple[str, str, str]:
+    """Return id, subject and manifest digest of a scan whose copied bundles are those of its manifest."""
+    copied = {file.path: file for file in files}
+    base = layout.scan_directory(record.name)
+    manifest = manifests.parse((record / layout.MANIFEST_FILE).read_bytes())
+    if manifest.scan.id != record.name:
+        raise UsageError(detail="a record's directory is named by its scan id", expected=manifest.scan.id)
+    bundles = ((layout.INPUT_BUNDLE, manifest.bundles.input), (layout.OUTPUT_BUNDLE, manifest.bundles.output))
+    for name, bundle in bundles:
+        found = copied[f"{base}/{name}"].digest
+        if found != bundle.archive_digest:
+            raise DigestMismatch(path=f"{record.name}/{name}", expected=bundle.archive_digest, found=found)
+    return record.name, manifest.subject.name, copied[f"{base}/{layout.MANIFEST_FILE}"].digest
+
+
+def _tree(root: Path) -> list[tuple[str, Path]]:
+    """Return every file below a directory by its relative path; raises :class:`FileMissing` when there is none."""
+    found = sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*") if path.is_file())
+    if not found:
+        raise FileMissing(path=root.name, detail="the directory is empty or missing")
+    return found
+
+
+def _copy(source: Path, root: Path, path: str) -> kitfile.File:
+    """Copy one file into the kit, hashing what is written."""
+    target = root / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+    target.chmod(0o755 if os.access(source, os.X_OK) else 0o644)
+    found, size = digest.of_file(target)
+    return kitfile.File(path=path, size=size, digest=found)
+
+
+def _write_file(root: Path, path: str, data: bytes) -> kitfile.File:
+    write_atomic(root / path, data)
+    return kitfile.File(path=path, size=len(data), digest=digest.of_bytes(data))

@@ -1,0 +1,125 @@
+"""Reading advisories from where a feed is published: an OSV ``all.zip``, a directory of OSV JSON files, or NDJSON.
+
+Every file of the source comes out, as bytes or as a refusal with its reason; nothing is skipped silently but names that
+start with a dot.
+"""
+
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kit.bytes import digest
+from kit.errors import FileMissing, LimitExceeded, MalformedDocument, UsageError
+from kit.snapshot.intake import MAX_RECORD, shown
+from kit.snapshot.records import Refused
+from kit.snapshot.writer import SourceRecord
+
+MAX_ENTRIES = 5_000_000
+MAX_TOTAL = 64 << 30
+
+_BUFFER = 1 << 20
+_LINES = (".ndjson", ".jsonl")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place that advisories are read from. ``digest`` is that of a source which is one file."""
+
+    path: Path
+    name: str
+    digest: str | None
+
+    def records(self) -> Iterator[SourceRecord]:
+        """Yield the records: in no order that matters, each with its name in the source where it has one."""
+        if self.path.is_dir():
+            return _from_directory(self.path)
+        if self.path.suffix == ".zip":
+            return _from_zip(self.path)
+        return _from_lines(self.path)
+
+
+def open_source(path: Path) -> Source:
+    """Recognise a source; FileMissing when there is none, UsageError when it is nothing that can be read."""
+    if path.is_dir():
+        return Source(path, path.resolve().name, None)
+    if not path.is_file():
+        raise FileMissing(path=path.name)
+    if path.suffix not in {".zip", *_LINES}:
+        raise UsageError(path=path.name, detail=f"a feed is read from a directory, .zip, {' or '.join(_LINES)}")
+    return Source(path, path.name, digest.of_file(path)[0])
+
+
+def last_change(path: Path) -> str:
+    """Return when the source was last changed, in UTC: the file, or the newest file of the directory."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    newest = max((file.stat().st_mtime for file in files), default=0)
+    return datetime.fromtimestamp(int(newest), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _from_zip(path: Path) -> Iterator[SourceRecord]:
+    total = 0
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if len(entries) > MAX_ENTRIES:
+                raise LimitExceeded(path=path.name, detail="entries", expected=MAX_ENTRIES, found=len(entries))
+            for entry in entries:
+                if entry.is_dir() or _is_hidden(entry.filename):
+                    continue
+                record = _zip_entry(archive, entry)
+                if not isinstance(record, Refused):
+                    total += len(record[1])
+                if total > MAX_TOTAL:
+                    raise LimitExceeded(path=path.name, detail="bytes", expected=MAX_TOTAL)
+                yield record
+    # A RuntimeError means an encrypted entry, a NotImplementedError an unknown method.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as fault:
+        raise MalformedDocument(path=path.name, detail=f"damaged or unusual archive: {fault}") from fault
+
+
+def _zip_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> SourceRecord:
+    if not entry.filename.endswith(".json"):
+        return Refused(reason="file-type", file=shown(entry.filename))
+    if entry.file_size > MAX_RECORD:
+        return _too_large(entry.filename, entry.file_size)
+    with archive.open(entry) as file:
+        data = file.read(MAX_RECORD + 1)
+    return (entry.filename, data) if len(data) <= MAX_RECORD else _too_large(entry.filename, len(data))
+
+
+def _from_directory(root: Path) -> Iterator[SourceRecord]:
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        status = path.lstat()
+        if stat.S_ISDIR(status.st_mode) or _is_hidden(name):
+            continue
+        if not stat.S_ISREG(status.st_mode) or path.suffix != ".json":
+            yield Refused(reason="file-type", file=shown(name))
+        elif status.st_size > MAX_RECORD:
+            yield _too_large(name, status.st_size)
+        else:
+            yield name, path.read_bytes()
+
+
+def _from_lines(path: Path) -> Iterator[SourceRecord]:
+    with path.open("rb", buffering=_BUFFER) as file:
+        while line := file.readline(MAX_RECORD + 2):
+            size = len(line)
+            if size > MAX_RECORD + 1:
+                while not line.endswith(b"\n") and (line := file.readline(_BUFFER)):
+                    size += len(line)
+                yield _too_large(path.name, size)
+            elif line.strip():
+                yield None, line.rstrip(b"\r\n")
+
+
+def _too_large(name: str, size: int) -> Refused:
+    return Refused(reason="too-large", file=shown(name), detail=f"{size} bytes")
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))

@@ -1,0 +1,225 @@
+"""The feed store of the connected side: ``<store>/<feed>/<16 hex of the digest>/`` and a pointer ``current``.
+
+A snapshot is made aside, flushed and then renamed into its place, so that what is there is whole. The same inputs give
+the same snapshot, and adding it again changes nothing.
+"""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from builder import feed_sources, files
+from kit.bundle import DirectorySource
+from kit.bytes import digest
+from kit.errors import FileMissing, LockerConflict, MalformedDocument, UsageError
+from kit.manifest import check_name, check_time
+from kit.snapshot import DeepCheck, SnapshotInfo, SnapshotReader
+from kit.snapshot.records import DICTIONARY, RECORD, Odd, Refused
+from kit.snapshot.writer import DEFAULT_LEVEL, About, write_snapshot
+from scanner.identity import normalise
+
+CURRENT = "current"
+
+_STAGE = ".building"
+_PLACE = re.compile(r"[0-9a-f]{16}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A snapshot in the store. ``created`` is false when it was there before."""
+
+    directory: Path
+    digest: str
+    info: SnapshotInfo
+    created: bool
+
+
+class FeedSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One feed of the store: its current snapshot in short, and how many snapshots there are."""
+
+    name: str
+    snapshot_time: str
+    snapshot: str
+    advisories: int
+    packages: int
+    refused: int
+    odd: int
+    snapshots: int
+
+
+class FeedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One snapshot: ``info`` without its lists, and these counted by reason."""
+
+    snapshot: str
+    directory: str
+    stored_size: int
+    info: SnapshotInfo
+    refused_by_reason: dict[str, int]
+    odd_by_reason: dict[str, int]
+    deep: str | None = None
+
+
+def add(
+    store: Path,
+    name: str,
+    source: Path,
+    *,
+    snapshot_time: str | None = None,
+    level: int = DEFAULT_LEVEL,
+    dictionary_from: Path | None = None,
+    origin: str | None = None,
+) -> Added:
+    """Make a snapshot of a source and make it the feed's current one.
+
+    The snapshot time is that of the source's last change by default. ``dictionary_from`` is the directory of a snapshot
+    whose dictionary is used instead of training one; ``origin`` is how the source is named in the snapshot.
+    UsageError when the source holds no advisory or another command is at work on the feed.
+    """
+    found = feed_sources.open_source(source)
+    try:
+        about = About(
+            name=check_name(name, "name"),
+            source=origin or found.name,
+            snapshot_time=snapshot_time or feed_sources.last_change(source),
+            source_digest=found.digest,
+        )
+        check_time(about.snapshot_time, "time")
+    except MalformedDocument as fault:
+        raise UsageError(**fault.details) from fault
+    dictionary = None if dictionary_from is None else _dictionary(dictionary_from)
+    feed = store / name
+    files.make_directory(feed)
+    with files.locked(feed):
+        stage = feed / _STAGE
+        shutil.rmtree(stage, ignore_errors=True)
+        try:
+            made, scratch = stage / "snapshot", stage / "scratch"
+            made.mkdir(parents=True)
+            scratch.mkdir()
+            info = write_snapshot(
+                made,
+                found.records(),
+                about,
+                normalise=normalise,
+                scratch=scratch,
+                level=level,
+                given_dictionary=dictionary,
+            )
+            if not info.advisories:
+                raise UsageError(path=found.name, detail="no advisory in it", refused=info.refused_count)
+            return _publish(feed, made, info)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
+def current_snapshot(store: Path, name: str) -> Path:
+    """Return the directory of a feed's current snapshot; UsageError when the store has no such feed."""
+    return snapshot_directory(store, name, None)
+
+
+def snapshot_directory(store: Path, name: str, snapshot: str | None) -> Path:
+    """Return the directory of a snapshot, given by its digest or the first hex digits of it, or of the current one."""
+    try:
+        feed = store / check_name(name, "name")
+        place = (feed / CURRENT).read_text(encoding="ascii").strip()
+    except (MalformedDocument, OSError, UnicodeDecodeError) as fault:
+        raise UsageError(detail="no such feed in the store", found=ascii(name)[:80]) from fault
+    if snapshot is not None:
+        wanted = snapshot.removeprefix("sha256:")
+        matching = [entry for entry in _places(feed) if wanted and (entry + wanted[16:]).startswith(wanted)]
+        if len(matching) != 1:
+            raise UsageError(detail="no one snapshot of that digest", found=ascii(snapshot)[:80])
+        place = matching[0]
+    if not _PLACE.fullmatch(place) or not (feed / place).is_dir():
+        raise FileMissing(path=f"{name}/{place[:16]}")
+    return feed / place
+
+
+@contextmanager
+def opened(directory: Path) -> Iterator[SnapshotReader]:
+    """Open a snapshot directory as what its own record says it is; nothing beyond the record is verified."""
+    try:
+        found, _ = digest.of_file(directory / RECORD)
+    except FileNotFoundError as fault:
+        raise FileMissing(path=RECORD) from fault
+    with DirectorySource(directory) as source:
+        yield SnapshotReader(source, "", found)
+
+
+def list_feeds(store: Path) -> list[FeedSummary]:
+    """Return the feeds of the store, by name."""
+    names = sorted(entry.parent.name for entry in store.glob(f"*/{CURRENT}"))
+    return [_summary(store, name) for name in names]
+
+
+def show(store: Path, name: str, snapshot: str | None = None, *, deep: bool = False) -> FeedView:
+    """Return one snapshot, the current one by default, after a quick verification or, if asked, a deep one."""
+    directory = snapshot_directory(store, name, snapshot)
+    with opened(directory) as reader:
+        reader.verify_quick()
+        refused, odd = reader.irregular()
+        return FeedView(
+            snapshot=reader.snapshot_digest,
+            directory=directory.name,
+            stored_size=sum(member.size for member in reader.info.members),
+            info=msgspec.structs.replace(reader.info, refused=(), odd=()),
+            refused_by_reason=_by_reason(refused),
+            odd_by_reason=_by_reason(odd),
+            deep=_told(reader.verify_deep(normalise)) if deep else None,
+        )
+
+
+def _publish(feed: Path, made: Path, info: SnapshotInfo) -> Added:
+    """Move a finished snapshot into its place and point to it."""
+    found, _ = digest.of_file(made / RECORD)
+    place = feed / digest.hex_of(found)[:16]
+    created = not place.exists()
+    if created:
+        files.sync_tree(made)
+        made.rename(place)
+        files.sync_tree(feed, recurse=False)
+    elif digest.of_file(place / RECORD)[0] != found:
+        raise LockerConflict(path=f"{feed.name}/{place.name}", expected=found)
+    files.write_atomic(feed / CURRENT, f"{place.name}\n".encode("ascii"))
+    return Added(place, found, info, created)
+
+
+def _dictionary(directory: Path) -> bytes:
+    with opened(directory) as reader:
+        dictionary = reader.dictionary
+    if dictionary is None:
+        raise UsageError(path=directory.name, detail=f"the snapshot has no {DICTIONARY}")
+    return dictionary
+
+
+def _summary(store: Path, name: str) -> FeedSummary:
+    with opened(current_snapshot(store, name)) as reader:
+        info = reader.info
+    return FeedSummary(
+        name=name,
+        snapshot_time=info.snapshot_time,
+        snapshot=reader.snapshot_digest,
+        advisories=info.advisories,
+        packages=info.packages,
+        refused=info.refused_count,
+        odd=info.odd_count,
+        snapshots=len(_places(store / name)),
+    )
+
+
+def _places(feed: Path) -> list[str]:
+    return sorted(entry.name for entry in feed.iterdir() if _PLACE.fullmatch(entry.name))
+
+
+def _by_reason(items: tuple[Refused, ...] | tuple[Odd, ...]) -> dict[str, int]:
+    return dict(sorted(Counter(item.reason for item in items).items()))
+
+
+def _told(check: DeepCheck) -> str:
+    return f"{check.advisories} advisories, {check.pages} pages, {check.index_entries} index entries derived anew"

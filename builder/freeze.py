@@ -1,0 +1,178 @@
+"""Freezes the verifier: ``python -m builder.freeze --out dist`` fills ``dist/<os>-<arch>/``.
+
+The same sources, locked packages, interpreter and binutils give the same bytes, wherever and by whomever they are
+built: packages come by hash into a virtual environment of their own, and the freezer runs in an empty environment with
+its hash seed fixed, the one thing that it would otherwise let vary.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import frozen_contents
+from kit.bytes import digest
+from kit.errors import FileMissing, InternalError
+from verifier.cli import _runner
+from verifier.cli.console import Console, Verdict
+
+LOCK = "requirements/freeze.txt"
+SPEC = "build_bundle.spec"
+ONE_FILE, FOLDER = "stella", "stella-onedir"
+
+_EPOCH = "315532800"  # 1980-01-01, the earliest that zip archives know
+_OURS = "|".join(frozen_contents.ROOMS)
+_LEFT_OUT = re.compile(rf"module named '?(?!'|(?:{_OURS})\b)\S+ - imported by .*\b(?:{_OURS}|stella)\b[\w.]* \(")
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A frozen verifier: its directory, the single file in it, and the program of the folder form."""
+
+    directory: Path
+
+    @property
+    def one_file(self) -> Path:
+        """Return the single file."""
+        return self.directory / ONE_FILE
+
+    @property
+    def folder_program(self) -> Path:
+        """Return the program inside the folder form."""
+        return self.directory / FOLDER / "stella"
+
+
+def platform() -> str:
+    """Return the name of this machine's kind as kits use it, such as ``linux-x86_64``."""
+    return f"linux-{os.uname().machine}"
+
+
+def source_key(root: Path) -> str:
+    """Return a digest over everything that the frozen bytes follow from; equal keys need no second build."""
+    lines = [f"{path.relative_to(root)} {digest.of_bytes(path.read_bytes())}" for path in _sources(root)]
+    return digest.of_bytes("\n".join([sys.version, platform(), *lines]).encode())
+
+
+def freeze(root: Path, work: Path) -> Frozen:
+    """Build the verifier from the sources below ``root`` and return it; nothing is done if it is up to date.
+
+    ``work`` holds the packages and the result; several processes may call this at once. The build works on a copy of
+    the sources, so that a change meanwhile is in the next build as a whole, and not in this one by half.
+    """
+    frozen = Frozen(work / "frozen" / platform())
+    key_file = work / "frozen" / f"{platform()}.key"
+    with _only_one(work), tempfile.TemporaryDirectory(dir=work, prefix="freeze-") as scratch:
+        if key_file.is_file() and key_file.read_text() == source_key(root) and frozen.one_file.is_file():
+            return frozen
+        copy = Path(scratch, "sources")
+        for path in _sources(root):
+            target = copy / path.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        made = _run_freezer(copy, Path(scratch), _environment(copy, work))
+        key_file.unlink(missing_ok=True)
+        shutil.rmtree(frozen.directory, ignore_errors=True)
+        frozen.directory.parent.mkdir(parents=True, exist_ok=True)
+        made.rename(frozen.directory)
+        key_file.write_text(source_key(copy))
+    return frozen
+
+
+def _sources(root: Path) -> list[Path]:
+    own = ("builder/__init__.py", "builder/freeze.py", "builder/frozen_contents.py")
+    files = {root / name for name in (LOCK, SPEC, "stella.py", *own)}
+    files |= {path for room in frozen_contents.ROOMS for path in (root / room).rglob("*.py")}
+    files |= {Path(path) for path, _directory in frozen_contents.data_files(root)}
+    return sorted(files)
+
+
+def _environment(root: Path, work: Path) -> Path:
+    """Make the virtual environment of the locked packages, unless it is there, and return its interpreter."""
+    place = work / "freeze-venv"
+    stamp = place / "lock-digest"
+    wanted = digest.of_bytes((root / LOCK).read_bytes() + sys.version.encode())
+    interpreter = place / "bin" / "python"
+    if not (stamp.is_file() and stamp.read_text() == wanted):
+        base = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+        _call([base, "-m", "venv", "--clear", place])
+        quietly = ("--quiet", "--disable-pip-version-check", "--no-input")
+        _call([interpreter, "-m", "pip", "install", *quietly, "--require-hashes", "--requirement", root / LOCK])
+        stamp.write_text(wanted)
+    return interpreter
+
+
+def _run_freezer(root: Path, scratch: Path, interpreter: Path) -> Path:
+    """Run the freezer on the sources below ``root`` and return the directory of the two forms."""
+    made, intermediate = scratch / "made", scratch / "intermediate"
+    environment = {
+        "HOME": str(scratch),
+        "LC_ALL": "C.UTF-8",
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PYINSTALLER_CONFIG_DIR": str(scratch / "cache"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "1",
+        "SOURCE_DATE_EPOCH": _EPOCH,
+        "TZ": "UTC",
+    }
+    options = ["--clean", "--noconfirm", "--log-level=WARN", f"--distpath={made}", f"--workpath={intermediate}"]
+    _call([interpreter, "-m", "PyInstaller", *options, root / SPEC], environment, cwd=scratch)
+    _refuse_missing_imports(intermediate)
+    return made
+
+
+def _refuse_missing_imports(intermediate: Path) -> None:
+    """Fail where a module of ours imports what was left out: it would break only when that line is reached."""
+    warnings = next(intermediate.rglob("warn-*.txt"), None)
+    if warnings is None:
+        raise FileMissing(path="warn-build_bundle.txt", detail="the freezer left no list of missing modules")
+    wrong = [line for line in warnings.read_text().splitlines() if _LEFT_OUT.search(line)]
+    if wrong:
+        raise InternalError(detail="; ".join(wrong))
+
+
+def _call(command: Sequence[str | Path], environment: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+    done = subprocess.run(  # noqa: S603  # our own words only
+        command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        said = (done.stdout + done.stderr)[-4000:]
+        raise InternalError(detail=f"{command[2]} ended with {done.returncode}: {said}")
+
+
+@contextmanager
+def _only_one(work: Path) -> Iterator[None]:
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / "freeze.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def main() -> Verdict:
+    """Freeze the verifier of this checkout and put it into the given directory."""
+    parser = argparse.ArgumentParser(prog="python -m builder.freeze", description=main.__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="gets <os>-<arch>/stella and stella-onedir/")
+    parser.add_argument("--work", type=Path, help="packages and intermediate files (default: build/ of the checkout)")
+    arguments = parser.parse_args()
+    root = Path(__file__).resolve().parents[1]
+    frozen = freeze(root, (arguments.work or root / "build").resolve())
+    target = Frozen(arguments.out / platform())
+    shutil.rmtree(target.directory, ignore_errors=True)
+    shutil.copytree(frozen.directory, target.directory, symlinks=True)
+    found, size = digest.of_file(target.one_file)
+    size_of_folder = sum(path.stat().st_size for path in target.folder_program.parent.rglob("*") if path.is_file())
+    console = Console()
+    console.data(f"{target.one_file}  {size} bytes  {found}")
+    console.data(f"{target.folder_program.parent}/  {size_of_folder} bytes")
+    return console.verdict("FROZEN", 0)
+
+
+if __name__ == "__main__":
+    sys.exit(_runner.run(main))

@@ -1,0 +1,98 @@
+"""What goes into the frozen verifier and what must not: the choices behind ``build_bundle.spec``.
+
+The spec and the tests read them from here, so that "the program would still import without these modules" is checked on
+sources, long before anything is frozen.
+"""
+
+from pathlib import Path
+
+ROOMS = ("kit", "scanner", "verifier", "templates")
+"""Packages of ours that are frozen, whole: commands are imported by name, which no analysis of imports sees."""
+
+DATA = (("kit/schemas", "*.json"), ("templates", "*.j2"))
+"""Data files, by directory below the root and pattern; they keep their place."""
+
+ENGINE_FILE = "scanner/engine.json"
+"""Identity of the engine, made from the sources while freezing (``scanner.engine``)."""
+
+NETWORK = (
+    "_socket",
+    "_ssl",
+    "email",  # its utilities import socket
+    "ftplib",
+    "http",
+    "imaplib",
+    "multiprocessing",  # its connections import socket
+    "smtplib",
+    "socket",
+    "socketserver",
+    "ssl",
+    "urllib.request",
+    "urllib3",
+    "xmlrpc",
+)
+"""Left out so that a reader of the file list sees that there is nothing to speak to a network with."""
+
+CONNECTED_SIDE = ("builder", "locker", "obstore", "sqlalchemy")
+"""The rooms that stay outside, and what only they use."""
+
+DEAD_WEIGHT = (
+    "_codecs_cn",
+    "_codecs_hk",
+    "_codecs_iso2022",
+    "_codecs_jp",
+    "_codecs_kr",
+    "_codecs_tw",
+    "_multibytecodec",
+    "_sqlite3",
+    "asyncio",
+    "cProfile",
+    "curses",
+    "distutils",
+    "doctest",
+    "ensurepip",
+    "html",
+    "lib2to3",
+    "netrc",
+    "pdb",
+    "pickletools",
+    "pkg_resources",
+    "profile",
+    "pydoc",
+    "pyexpat",
+    "pygments",
+    "readline",
+    "rich",  # typer does without it when told so (verifier.cli._assemble)
+    "setuptools",
+    "sqlite3",
+    "test",
+    "tkinter",
+    "typing_extensions",  # msgspec does without it, and starts in half the time
+    "unittest",
+    "venv",
+    "webbrowser",
+    "xml",
+    "zstandard._cffi",  # the C extension is the one in use
+    "zstandard.backend_cffi",
+)
+"""Never used by the verifier, but dragged in by the analysis of imports, or costly at start-up."""
+
+EXCLUDED = tuple(sorted((*NETWORK, *CONNECTED_SIDE, *DEAD_WEIGHT)))
+
+INTERPRETER_OPTIONS = ("hash_seed=0", "X utf8_mode=1")
+"""A frozen program ignores PYTHONHASHSEED and PYTHONUTF8; set order and text encoding must not vary all the same."""
+
+
+def modules(root: Path) -> list[str]:
+    """Return the dotted names of all modules of the frozen rooms below the root, sorted."""
+    paths = (path.relative_to(root) for room in ROOMS for path in (root / room).rglob("*.py"))
+    return sorted(".".join(path.with_suffix("").parts).removesuffix(".__init__") for path in paths)
+
+
+def data_files(root: Path) -> list[tuple[str, str]]:
+    """Return (file, directory inside the program) of every data file below the root, sorted."""
+    return sorted(
+        (str(path), path.parent.relative_to(root).as_posix())
+        for directory, pattern in DATA
+        for path in (root / directory).rglob(pattern)
+    )

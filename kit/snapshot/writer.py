@@ -1,0 +1,285 @@
+"""Writing a feed snapshot into an empty directory: docs/format.md, section Feed snapshot.
+
+The bytes depend on the records, the arguments and the version of libzstd, not on the order of the records. Memory holds
+the index, the identifiers and the sort keys of the largest ecosystem, never the content.
+"""
+
+import hashlib
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, cast
+
+from kit.bundle import Member
+from kit.bytes import digest
+from kit.bytes.frames import LIBRARY, FrameCodec
+from kit.bytes.merkle import Tree, leaf_hash, root
+from kit.errors import LimitExceeded
+from kit.manifest import check_name, check_time
+from kit.snapshot import dictionary, records
+from kit.snapshot.index import count_ecosystems, index_lines
+from kit.snapshot.intake import Normalise, judge, key_maker, shown
+from kit.snapshot.layout import Page, cut, pack_index
+from kit.snapshot.records import (
+    ADVISORIES,
+    DICTIONARY,
+    INDEX,
+    INDEX_PAGE_SIZE,
+    INDEX_PAGES,
+    IRREGULAR,
+    MAX_ADVISORIES,
+    MAX_LISTED,
+    PAGE_SIZE,
+    PAGES,
+    RECORD,
+    SCHEMA_VERSION,
+    Compressor,
+    Irregularity,
+    Odd,
+    OddReason,
+    Refused,
+    SnapshotInfo,
+)
+from kit.snapshot.spill import Row, Spill
+
+SourceRecord: TypeAlias = tuple[str | None, bytes] | Refused
+"""One record of a source: (its file name, if it has one of its own; its bytes), or why it could not be read."""
+
+DEFAULT_LEVEL = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the snapshot says of its origin: names, not paths. ``snapshot_time`` is ``YYYY-MM-DDTHH:MM:SSZ``."""
+
+    name: str
+    source: str
+    snapshot_time: str
+    source_digest: str | None = None
+
+
+def write_snapshot(
+    target: Path,
+    source: Iterable[SourceRecord],
+    about: About,
+    *,
+    normalise: Normalise,
+    scratch: Path,
+    level: int = DEFAULT_LEVEL,
+    given_dictionary: bytes | None = None,
+) -> SnapshotInfo:
+    """Write the members of a snapshot and its ``snapshot.json`` into a directory that exists and is empty.
+
+    ``scratch`` is an empty directory for intermediate files, about the size of the content. A given dictionary is used
+    instead of training one, where the content is large enough to have one. Nothing is synced to disk.
+    Raises LimitExceeded for more than 2^32 - 1 advisories or an index entry over 4 MiB, MalformedDocument for a bad
+    name or time, MalformedFrame for a bad dictionary.
+    """
+    check_name(about.name, "/name")
+    check_time(about.snapshot_time, "/snapshotTime")
+    if given_dictionary is not None:
+        dictionary.check(given_dictionary)
+    spill = Spill(scratch)
+    try:
+        ledger = _take_in(source, spill, normalise)
+        trained = given_dictionary or dictionary.train(spill, level)
+        if spill.content_size < dictionary.WORTHWHILE:
+            trained = None
+        return _write(target, spill, ledger, about, level, trained)
+    finally:
+        spill.close()
+
+
+@dataclass(slots=True)
+class _Ledger:
+    """What has been refused, which ids came more than once, and under which leaf hashes these were kept."""
+
+    refused: list[Refused]
+    repeated: dict[bytes, list[bytes]]
+    odd: list[Odd]
+
+
+def _take_in(source: Iterable[SourceRecord], spill: Spill, normalise: Normalise) -> _Ledger:
+    ledger = _Ledger([], {}, [])
+    seen: set[str] = set()
+    key_of = key_maker(normalise)
+    for item in source:
+        if isinstance(item, Refused):
+            ledger.refused.append(item)
+            continue
+        file, raw = item
+        found = judge(file, raw, key_of)
+        if isinstance(found, Refused):
+            ledger.refused.append(found)
+            continue
+        if found.id in seen:
+            ledger.repeated[found.id.encode()] = []
+        seen.add(found.id)
+        spill.add(found, shown(file))
+    return ledger
+
+
+def _write(
+    target: Path, spill: Spill, ledger: _Ledger, about: About, level: int, trained: bytes | None
+) -> SnapshotInfo:
+    members: list[Member] = []
+    if trained is not None:
+        members.append(_put(target, DICTIONARY, trained))
+    order = _Ordering(spill, ledger)
+    pages = _PageFile(target / ADVISORIES, FrameCodec(level, trained))
+    content, directory = Tree(), bytearray()
+    page_tree = Tree()
+    for lines in cut(order, PAGE_SIZE):
+        leaves = [leaf for _, leaf in lines]
+        entry = pages.write([line for line, _ in lines], root(leaves)).pack()
+        page_tree.append(leaf_hash(entry))
+        directory += entry
+        for leaf in leaves:
+            content.append(leaf)
+    members += [pages.close(ADVISORIES), _put(target, PAGES, bytes(directory))]
+    index = _PageFile(target / INDEX, FrameCodec(level))
+    entries = index_lines(order.index)
+    index_pages = [
+        (index.write([line for line, _ in lines], b""), lines[0][0].rpartition(b"\t")[0])
+        for lines in cut(((line, None) for line in entries), INDEX_PAGE_SIZE)
+    ]
+    members += [index.close(INDEX), _put(target, INDEX_PAGES, pack_index(index_pages))]
+    refused = tuple(sorted(ledger.refused, key=_by_text))
+    odd = tuple(sorted((*ledger.odd, *_same_id(ledger)), key=_by_text))
+    listed = len(refused) + len(odd) <= MAX_LISTED
+    if not listed:
+        members.append(_put(target, IRREGULAR, _irregular(refused, odd)))
+    library, _, version = LIBRARY.partition(" ")
+    info = SnapshotInfo(
+        schema_version=SCHEMA_VERSION,
+        name=about.name,
+        source=about.source,
+        source_digest=about.source_digest,
+        snapshot_time=about.snapshot_time,
+        advisories=content.size,
+        withdrawn=order.withdrawn,
+        packages=len(entries),
+        ecosystems=count_ecosystems(order.index),
+        content_size=pages.content,
+        content_root=digest.of_raw(content.root()),
+        index_size=index.content,
+        index_root=digest.of_raw(root(leaf_hash(line) for line in entries)),
+        page_size=PAGE_SIZE,
+        pages=page_tree.size,
+        page_root=digest.of_raw(page_tree.root()),
+        index_page_size=INDEX_PAGE_SIZE,
+        index_pages=len(index_pages),
+        compressor=Compressor(library=library, version=version, level=level),
+        members=tuple(sorted(members, key=lambda member: member.path)),
+        refused_count=len(refused),
+        odd_count=len(odd),
+        refused=refused if listed else (),
+        odd=odd if listed else (),
+    )
+    _put(target, RECORD, records.encode(info))
+    return info
+
+
+class _Ordering:
+    """The advisories in the order of the snapshot; collects index, counts and oddities while it is iterated once."""
+
+    def __init__(self, spill: Spill, ledger: _Ledger) -> None:
+        self.index: dict[bytes, array[int]] = defaultdict(lambda: array("I"))
+        self.withdrawn = 0
+        self._spill = spill
+        self._ledger = ledger
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield (line, leaf hash)."""
+        before: tuple[bytes, bytes] | None = None
+        ordinal = 0
+        index, repeated = self.index, self._ledger.repeated
+        for row in self._spill.rows():
+            if before == (row.id, row.leaf):
+                self._ledger.refused.append(_repetition(row))
+                continue
+            before = row.id, row.leaf
+            if ordinal >= MAX_ADVISORIES:
+                raise LimitExceeded(detail="advisories", expected=MAX_ADVISORIES)
+            for key in row.keys:
+                index[key].append(ordinal)
+            if row.withdrawn:
+                self.withdrawn += 1
+            if row.flags or row.id in repeated:
+                self._note(row)
+            ordinal += 1
+            yield self._spill.line(row), row.leaf
+
+    def _note(self, row: Row) -> None:
+        reasons = row.flags.decode().split(",") if row.flags else []
+        self._ledger.odd += [_odd(cast("OddReason", reason), row.id, row.leaf, row.file) for reason in reasons]
+        if row.id in self._ledger.repeated:
+            self._ledger.repeated[row.id].append(row.leaf)
+
+
+class _PageFile:
+    """A file of frames, one a page."""
+
+    def __init__(self, path: Path, codec: FrameCodec) -> None:
+        self.content = 0
+        self._file = path.open("xb")
+        self._codec = codec
+        self._hasher = hashlib.sha256()
+        self._leaves = 0
+        self._offset = 0
+
+    def write(self, lines: list[bytes], page_root: bytes) -> Page:
+        """Append the lines as one page."""
+        data = b"\n".join([*lines, b""])
+        frame = self._codec.compress(data)
+        self._file.write(frame)
+        self._hasher.update(frame)
+        page = Page(
+            self._leaves, len(lines), self._offset, len(frame), len(data), hashlib.sha256(frame).digest(), page_root
+        )
+        self._leaves += len(lines)
+        self._offset += len(frame)
+        self.content += len(data)
+        return page
+
+    def close(self, path: str) -> Member:
+        """Close the file and return its record."""
+        self._file.close()
+        return Member(path=path, size=self._offset, digest=digest.of_raw(self._hasher.digest()))
+
+
+def _put(target: Path, path: str, data: bytes) -> Member:
+    with (target / path).open("xb") as file:
+        file.write(data)
+    return Member(path=path, size=len(data), digest=digest.of_bytes(data))
+
+
+def _repetition(row: Row) -> Refused:
+    return Refused(
+        reason="repeated", file=row.file.decode() or None, id=row.id.decode(), detail=digest.of_raw(row.leaf)
+    )
+
+
+def _odd(reason: OddReason, identity: bytes, leaf: bytes, file: bytes = b"") -> Odd:
+    return Odd(reason=reason, id=identity.decode(), digest=digest.of_raw(leaf), file=file.decode() or None)
+
+
+def _same_id(ledger: _Ledger) -> list[Odd]:
+    return [
+        _odd("same-id", identity, leaf)
+        for identity, leaves in ledger.repeated.items()
+        if len(leaves) > 1
+        for leaf in leaves
+    ]
+
+
+def _by_text(item: Refused | Odd) -> tuple[str, ...]:
+    return item.reason, item.id or "", item.file or "", item.digest or "", item.detail or ""
+
+
+def _irregular(refused: Iterable[Refused], odd: Iterable[Odd]) -> bytes:
+    lines = [records.encode_line(Irregularity(refused=item)) for item in refused]
+    lines += [records.encode_line(Irregularity(odd=item)) for item in odd]
+    return b"".join(lines)

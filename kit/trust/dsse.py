@@ -1,0 +1,203 @@
+"""DSSE envelopes (DSSE 1.0.2, protocol.md and envelope.md; docs/format.md section 4.2).
+
+An envelope is read once; the bytes that were verified are the bytes handed on. A key id narrows the search for the
+signer and decides nothing; a threshold counts distinct key material; one bad signature never spoils another.
+"""
+
+import base64
+import binascii
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kit.bytes import canonical
+from kit.errors import (
+    EvidenceMissing,
+    InternalError,
+    LimitExceeded,
+    MalformedDocument,
+    SignatureInvalid,
+    SignerRetired,
+    SignerUnknown,
+    StellaError,
+)
+from kit.trust.keys import PublicKey, Signer
+
+IN_TOTO = "application/vnd.in-toto+json"
+
+MAX_BYTES = 1 << 20
+MAX_SIGNATURES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What an envelope's threshold of distinct keys signed; signers ascend by fingerprint."""
+
+    payload: bytes
+    payload_type: str
+    signers: tuple[PublicKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Signature:
+    """One signature as read; ``value`` is empty where the entry could not be read."""
+
+    keyid: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Envelope:
+    payload: bytes
+    payload_type: str
+    signatures: tuple[_Signature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """Who signed: by fingerprint, keys that count, keys out of their window, and known keys whose signature is bad."""
+
+    good: dict[str, PublicKey]
+    late: dict[str, PublicKey]
+    broken: tuple[str, ...]
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Return the pre-authentication encoding, the bytes that are signed; both lengths count bytes."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def sign(payload: bytes, payload_type: str, signers: Iterable[Signer]) -> bytes:
+    """Return a canonical envelope with one signature a distinct key, in the order of the fingerprints."""
+    message = pae(payload_type, payload)
+    distinct = {signer.public.fingerprint: signer for signer in signers}
+    return canonical.encode(
+        {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": payload_type,
+            "signatures": [
+                {"keyid": fingerprint, "sig": base64.b64encode(signer.sign(message)).decode()}
+                for fingerprint, signer in sorted(distinct.items())
+            ],
+        }
+    )
+
+
+def verify(
+    envelope: bytes,
+    keys: Sequence[PublicKey],
+    *,
+    threshold: int,
+    payload_types: Container[str],
+    name: str,
+    retired: Sequence[PublicKey] = (),
+    max_bytes: int = MAX_BYTES,
+) -> Verified:
+    """Return what at least ``threshold`` distinct ``keys`` signed, or raise the one cause why not.
+
+    ``retired`` are keys of the right use outside of their window: never counted, but told apart from unknown ones.
+    ``name`` is the file's, for errors. Raises :class:`EvidenceMissing` for an envelope without signatures,
+    :class:`SignatureInvalid` where a known key's signature does not fit or too few keys signed,
+    :class:`SignerRetired`, :class:`SignerUnknown`, and the reading errors of docs/format.md section 1.1.
+    """
+    if threshold < 1:
+        raise InternalError(detail="a threshold is at least 1", found=threshold)
+    read = _read(envelope, name, max_bytes)
+    if not read.signatures:
+        raise EvidenceMissing(path=name, detail="the envelope has no signature")
+    count = _count(read, keys, retired)
+    if len(count.good) < threshold:
+        raise _refusal(read, count, threshold, name)
+    # The type is signed too, so a swapped type has failed above; here it is a genuine envelope of another kind.
+    if read.payload_type not in payload_types:
+        raise MalformedDocument(path=name, pointer="/payloadType", found=_shown(read.payload_type))
+    return Verified(read.payload, read.payload_type, tuple(key for _, key in sorted(count.good.items())))
+
+
+def _read(envelope: bytes, name: str, max_bytes: int) -> _Envelope:
+    try:
+        document = canonical.decode_foreign(envelope, max_bytes=max_bytes, max_depth=canonical.MAX_DEPTH)
+    except StellaError as fault:
+        fault.details.setdefault("path", name)
+        raise
+    if not isinstance(document, dict):
+        raise MalformedDocument(path=name, detail="an envelope is a JSON object")
+    kind = document.get("payloadType")
+    if not isinstance(kind, str) or not kind:
+        raise MalformedDocument(path=name, pointer="/payloadType", detail="must be a text that is not empty")
+    payload = _base64(document.get("payload"))
+    if payload is None:
+        raise MalformedDocument(path=name, pointer="/payload", detail="must be base64")
+    entries = document.get("signatures")
+    if not isinstance(entries, list):
+        raise MalformedDocument(path=name, pointer="/signatures", detail="must be an array")
+    if len(entries) > MAX_SIGNATURES:
+        raise LimitExceeded(path=name, pointer="/signatures", expected=MAX_SIGNATURES, found=len(entries))
+    return _Envelope(payload, kind, tuple(_signature(entry) for entry in entries))
+
+
+def _signature(entry: object) -> _Signature:
+    """Read one entry; one that cannot be read is a signature that fits nothing."""
+    if not isinstance(entry, dict):
+        return _Signature("", b"")
+    keyid = entry.get("keyid")
+    return _Signature(keyid if isinstance(keyid, str) else "", _base64(entry.get("sig")) or b"")
+
+
+def _base64(text: object) -> bytes | None:
+    """Decode standard or URL-safe base64 that has exactly one spelling for its bytes; None for anything else."""
+    if not isinstance(text, str) or not text.isascii():
+        return None
+    url_safe = "-" in text or "_" in text
+    try:
+        data = base64.b64decode(text, altchars=b"-_" if url_safe else None, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    again = base64.urlsafe_b64encode(data) if url_safe else base64.b64encode(data)
+    return data if again == text.encode() else None
+
+
+def _count(envelope: _Envelope, keys: Sequence[PublicKey], retired: Sequence[PublicKey]) -> _Count:
+    message = pae(envelope.payload_type, envelope.payload)
+    current = {key.fingerprint: key for key in keys}
+    known = current | {key.fingerprint: key for key in retired if key.fingerprint not in current}
+    by_hint = {hint: key for key in known.values() for hint in key.hints}
+    good: dict[str, PublicKey] = {}
+    late: dict[str, PublicKey] = {}
+    broken: list[str] = []
+    for signature in envelope.signatures:
+        named = by_hint.get(signature.keyid)
+        signer = next((key for key in _ordered(named, known) if key.verify(message, signature.value)), None)
+        if signer is not None:
+            (good if signer.fingerprint in current else late)[signer.fingerprint] = signer
+        elif named is not None:
+            broken.append(named.fingerprint)
+        elif not signature.keyid and len(known) == 1:
+            broken.extend(known)
+    return _Count(good, late, tuple(sorted(set(broken))))
+
+
+def _ordered(named: PublicKey | None, known: dict[str, PublicKey]) -> Iterator[PublicKey]:
+    """Yield the named key first, then all others: a wrong key id must not hide a good signature."""
+    if named is not None:
+        yield named
+    yield from (key for key in known.values() if key != named)
+
+
+def _refusal(envelope: _Envelope, count: _Count, threshold: int, name: str) -> StellaError:
+    """Return the one cause: a signature that names a known key and fails comes before all others."""
+    bad = [fingerprint for fingerprint in count.broken if fingerprint not in count.good]
+    if bad:
+        return SignatureInvalid(path=name, expected=threshold, found=len(count.good), signer=bad[0])
+    if count.late:
+        return SignerRetired(path=name, expected=threshold, found=len(count.good), signer=min(count.late))
+    if count.good:
+        return SignatureInvalid(
+            path=name, expected=threshold, found=len(count.good), detail="too few distinct keys signed"
+        )
+    claimed = sorted({signature.keyid for signature in envelope.signatures if signature.keyid})
+    return SignerUnknown(path=name, found=_shown(", ".join(claimed)) or "no key id")
+
+
+def _shown(text: str) -> str:
+    return ascii(text)[1:-1][:160]

@@ -1,0 +1,328 @@
+"""The RootPack: a TUF repository on disk, walked from a pinned root (TUF 1.0 section 5; docs/format.md section 4.4).
+
+No clock, no network, no memory: files, pin, reference time and version floors are arguments. The order is chain of
+roots, timestamp, snapshot, targets, target files, rollback, expiry: everything is authentic before it can be called
+old, and old before it can be called expired.
+"""
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from kit.errors import (
+    EvidenceMissing,
+    FileUndeclared,
+    LimitExceeded,
+    OlderThanAccepted,
+    StellaError,
+    TrustExpired,
+    TrustRootRefused,
+)
+from kit.trust import dsse, keyring, metadata
+from kit.trust.keyring import Keyring, TrustedKey
+from kit.trust.keys import PublicKey
+from kit.trust.metadata import MetaFile, Root, Signed, SignedFile, Snapshot, TargetFile, Targets, Timestamp
+
+__all__ = [
+    "Keyring",
+    "RootPackFiles",
+    "TrustedPack",
+    "Versions",
+    "check_root",
+    "declared_versions",
+    "load",
+    "read_directory",
+    "root_path",
+    "root_versions",
+    "target_path",
+]
+
+RootPackFiles = Mapping[str, bytes]
+"""Bytes of a RootPack's files by path relative to it, ``metadata/...`` and ``targets/...``."""
+
+MAX_STEPS = 256
+MAX_FILES = 1024
+TIMESTAMP = "metadata/timestamp.json"
+ISSUED = "x-issued"
+KNOWN_TARGETS = (keyring.FILE, "pins.json", "tlog_policy.txt", "trusted_root.json")
+"""Targets that may be there. One that we do not know is refused: it could be a list of revocations."""
+
+_ROOT = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
+_TIME_FORM = "%Y-%m-%dT%H:%M:%SZ"
+_DIRECTORIES = ("metadata", "targets")
+
+S = TypeVar("S", Snapshot, Targets)
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Versions of the four metadata files; a site keeps the highest that it has accepted, as floors."""
+
+    root: int
+    timestamp: int
+    snapshot: int
+    targets: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPack:
+    """A RootPack that follows from the pin, is no older than the floors, and has not expired.
+
+    ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
+    digest of the newest root, ``targets`` the verified bytes of every target by name.
+    """
+
+    keyring: Keyring
+    trusted_keys: tuple[TrustedKey, ...]
+    versions: Versions
+    issued: str | None
+    expires: str
+    root_fingerprint: str
+    targets: Mapping[str, bytes]
+
+    @property
+    def root_version(self) -> int:
+        """Return the version of the newest root."""
+        return self.versions.root
+
+    def keys(self, usage: str, at: str | None) -> tuple[PublicKey, ...]:
+        """Return the keys of a usage whose window holds the time ``at``; those of any window for None."""
+        if at is not None:
+            keyring.check_time(at, "at")
+        return tuple(key.public for key in self.trusted_keys if key.usage == usage and (at is None or key.valid_at(at)))
+
+    def threshold(self, usage: str) -> int:
+        """Return how many distinct keys of a usage must sign."""
+        return self.keyring.thresholds.get(usage, 1)
+
+    def owner(self, key: PublicKey) -> str:
+        """Return who holds a key of the keyring, empty for a key that is not in it."""
+        return next((known.owner for known in self.trusted_keys if known.public == key), "")
+
+    def verify(
+        self, envelope: bytes, *, usage: str, at: str, payload_types: Container[str], name: str
+    ) -> dsse.Verified:
+        """Return what the usage's threshold of keys valid at ``at`` signed; raises what :func:`dsse.verify` raises."""
+        current = self.keys(usage, at)
+        retired = [key for key in self.keys(usage, None) if key not in current]
+        threshold = self.threshold(usage)
+        return dsse.verify(
+            envelope, current, threshold=threshold, payload_types=payload_types, name=name, retired=retired
+        )
+
+
+def load(
+    files: RootPackFiles, *, pinned_root: bytes, reference_time: datetime, floors: Versions | None = None
+) -> TrustedPack:
+    """Verify a RootPack against the pinned root and return what it says.
+
+    ``reference_time`` is aware, in UTC. Raises :class:`TrustRootRefused`, :class:`FileUndeclared` for a file that no
+    metadata names, :class:`OlderThanAccepted` for a version below its floor, :class:`TrustExpired`; in this order.
+    """
+    # 1. The chain of roots, from the pin.
+    root, declared = _walk(files, pinned_root)
+    # 2. The timestamp, by the newest root's keys.
+    timestamp = metadata.read(Timestamp, _file(files, TIMESTAMP), TIMESTAMP)
+    metadata.check_signed(timestamp, metadata.role_keys(root, Timestamp.type))
+    # 3. The snapshot that the timestamp names, 4. the targets that the snapshot names.
+    snapshot = _named(Snapshot, files, root, timestamp.signed.snapshot_meta, timestamp.path)
+    if set(snapshot.signed.meta) != {"targets.json"}:
+        raise TrustRootRefused(path=snapshot.path, detail="must name targets.json and nothing else")
+    targets = _named(Targets, files, root, snapshot.signed.meta["targets.json"], snapshot.path)
+    # 5. The files that the targets name, and no others.
+    named = _targets(files, targets)
+    declared |= {TIMESTAMP, snapshot.path, targets.path, *named.values()}
+    for path in sorted(files):
+        if path not in declared:
+            raise FileUndeclared(path=ascii(path)[1:-1][:160])
+    contents = {name: files[path] for name, path in named.items()}
+    ring, trusted_keys = _keyring(contents)
+    issued = _issued(timestamp)
+    # 6. Rollback, 7. expiry of what is current; an old root on the way may have expired.
+    versions = Versions(
+        root=root.signed.version,
+        timestamp=timestamp.signed.version,
+        snapshot=snapshot.signed.version,
+        targets=targets.signed.version,
+    )
+    if floors is not None:
+        _check_floors(versions, floors)
+    current: dict[str, Signed] = {
+        root_path(root.signed.version): root.signed,
+        timestamp.path: timestamp.signed,
+        snapshot.path: snapshot.signed,
+        targets.path: targets.signed,
+    }
+    expires = _check_expiry(current, reference_time)
+    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents)
+
+
+def read_directory(path: Path) -> RootPackFiles:
+    """Read the files of a RootPack directory; anything but plain files in its two directories is refused."""
+    files: dict[str, bytes] = {}
+    if not path.is_dir():
+        raise EvidenceMissing(path=path.name, detail="there is no RootPack")
+    for directory in sorted(path.iterdir()):
+        if directory.name not in _DIRECTORIES or directory.is_symlink() or not directory.is_dir():
+            raise FileUndeclared(path=ascii(directory.name)[1:-1])
+        for file in sorted(directory.iterdir()):
+            name = f"{directory.name}/{file.name}"
+            if file.is_symlink() or not file.is_file():
+                raise FileUndeclared(path=ascii(name)[1:-1][:160])
+            if len(files) == MAX_FILES:
+                raise LimitExceeded(path=path.name, detail="files in a RootPack", expected=MAX_FILES)
+            with file.open("rb") as source:
+                files[name] = source.read(metadata.MAX_BYTES + 1)
+            if len(files[name]) > metadata.MAX_BYTES:
+                raise LimitExceeded(path=ascii(name)[1:-1][:160], expected=metadata.MAX_BYTES)
+    return files
+
+
+def check_root(data: bytes, path: str = "root") -> SignedFile[Root]:
+    """Read a root and hold it against its own rules and keys, as a root is before it is pinned.
+
+    Raises :class:`TrustRootRefused`. That it is the *right* root only its fingerprint can tell.
+    """
+    root = metadata.read(Root, data, path)
+    for role in (Timestamp.type, Snapshot.type, Targets.type):
+        metadata.role_keys(root, role)
+    if root.signed.consistent_snapshot is not True:
+        raise TrustRootRefused(path=path, detail="consistent_snapshot must be true")
+    metadata.check_signed(root, metadata.role_keys(root, Root.type))
+    return root
+
+
+def declared_versions(files: RootPackFiles) -> Versions:
+    """Return the versions that a RootPack claims to have, nothing verified; :class:`TrustRootRefused` if unreadable."""
+    roots = root_versions(files)
+    if not roots:
+        raise TrustRootRefused(path="metadata", detail="there is no root metadata")
+    timestamp = metadata.read(Timestamp, _file(files, TIMESTAMP), TIMESTAMP).signed
+    metadata.check_integers(TIMESTAMP, timestamp.snapshot_meta.version)
+    path = f"metadata/{timestamp.snapshot_meta.version}.snapshot.json"
+    snapshot = metadata.read(Snapshot, _file(files, path), path).signed
+    if "targets.json" not in snapshot.meta:
+        raise TrustRootRefused(path=path, detail="must name targets.json")
+    metadata.check_integers(path, snapshot.meta["targets.json"].version)
+    return Versions(
+        root=roots[-1],
+        timestamp=timestamp.version,
+        snapshot=snapshot.version,
+        targets=snapshot.meta["targets.json"].version,
+    )
+
+
+def root_versions(files: RootPackFiles) -> list[int]:
+    """Return the versions of the roots that are there, ascending."""
+    return sorted(int(found[1]) for path in files if (found := _ROOT.fullmatch(path)))
+
+
+def root_path(version: int) -> str:
+    """Return the path of a root version in a RootPack."""
+    return f"metadata/{version}.root.json"
+
+
+def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[SignedFile[Root], set[str]]:
+    """Return the newest root, and the paths of all; each follows the one before it, without a gap."""
+    pinned = check_root(pinned_root, "pinned root")
+    pin = pinned.signed.version
+    present = root_versions(files)
+    if not present:
+        raise TrustRootRefused(path="metadata", detail="there is no root metadata")
+    oldest, newest = min(pin, present[0]), present[-1]
+    if newest < pin:
+        raise OlderThanAccepted(path=root_path(newest), expected=pin, found=newest)
+    if pin in present and files[root_path(pin)] != pinned_root:
+        raise TrustRootRefused(path=root_path(pin), detail="differs from the pinned root of the same version")
+    if newest - oldest > MAX_STEPS:
+        raise TrustRootRefused(path=root_path(newest), detail="too many roots", expected=MAX_STEPS)
+    root: SignedFile[Root] | None = None
+    for version in range(oldest, newest + 1):
+        path = root_path(version)
+        following = pinned if version == pin else check_root(_file(files, path), path)
+        if following.signed.version != version:
+            raise TrustRootRefused(
+                path=path, detail="another version", expected=version, found=following.signed.version
+            )
+        if root is not None:
+            metadata.check_signed(following, metadata.role_keys(root, Root.type))
+        root = following
+    return root or pinned, {root_path(version) for version in present}
+
+
+def _file(files: RootPackFiles, path: str) -> bytes:
+    if path not in files:
+        raise TrustRootRefused(path=path, detail="is missing")
+    return files[path]
+
+
+def _named(kind: type[S], files: RootPackFiles, root: SignedFile[Root], named: MetaFile, by: str) -> SignedFile[S]:
+    """Return the metadata file of a kind, as another file names it by version, length and digest."""
+    metadata.check_integers(by, named.version)
+    path = f"metadata/{named.version}.{kind.type}.json"
+    data = _file(files, path)
+    metadata.check_named(named, data, path, by)
+    file = metadata.read(kind, data, path)
+    metadata.check_signed(file, metadata.role_keys(root, kind.type))
+    if file.signed.version != named.version:
+        raise TrustRootRefused(path=path, detail="another version", expected=named.version, found=file.signed.version)
+    return file
+
+
+def _targets(files: RootPackFiles, targets: SignedFile[Targets]) -> dict[str, str]:
+    """Return the path of each target by name: the digest stands before the name (consistent snapshots)."""
+    if targets.signed.delegations is not None:
+        raise TrustRootRefused(path=targets.path, detail="a RootPack has no delegations")
+    paths: dict[str, str] = {}
+    for name, target in sorted(targets.signed.targets.items()):
+        if name not in KNOWN_TARGETS:
+            raise TrustRootRefused(path=targets.path, detail="unknown target", found=ascii(name)[1:-1][:80])
+        paths[name] = target_path(name, target)
+        metadata.check_named(target, _file(files, paths[name]), paths[name], targets.path)
+    return paths
+
+
+def target_path(name: str, target: TargetFile) -> str:
+    """Return the path of a target in a RootPack."""
+    return f"targets/{target.hashes.get('sha256', '')}.{name}"
+
+
+def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, ...]]:
+    if keyring.FILE not in contents:
+        raise TrustRootRefused(path=keyring.FILE, detail="is not among the targets")
+    try:
+        return keyring.parse(contents[keyring.FILE])
+    except StellaError as fault:
+        raise TrustRootRefused(path=keyring.FILE, detail=f"{fault.reason}: {fault}") from fault
+
+
+def _issued(timestamp: SignedFile[Timestamp]) -> str | None:
+    issued = timestamp.signed.unrecognized_fields.get(ISSUED)
+    if issued is None:
+        return None
+    try:
+        time = datetime.fromisoformat(keyring.check_time(str(issued), f"/signed/{ISSUED}"))
+    except StellaError as fault:
+        raise TrustRootRefused(path=timestamp.path, detail=f"{fault.reason}: {fault}") from fault
+    if time >= timestamp.signed.expires:
+        raise TrustRootRefused(path=timestamp.path, detail="issued after it expires", found=str(issued))
+    return str(issued)
+
+
+def _check_floors(versions: Versions, floors: Versions) -> None:
+    for role in Versions.__struct_fields__:
+        found, floor = getattr(versions, role), getattr(floors, role)
+        if found < floor:
+            raise OlderThanAccepted(path=f"{role} metadata", expected=floor, found=found)
+
+
+def _check_expiry(current: Mapping[str, Signed], reference_time: datetime) -> str:
+    path, first = min(current.items(), key=lambda item: item[1].expires)
+    expires = first.expires.strftime(_TIME_FORM)
+    if first.is_expired(reference_time):
+        raise TrustExpired(path=path, expires=expires, reference_time=reference_time.strftime(_TIME_FORM))
+    return expires

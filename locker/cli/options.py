@@ -1,0 +1,18 @@
+"""Options that the locker's commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LockerDirectory = Annotated[
+    Path, typer.Option("--locker", envvar="STELLA_LOCKER", help="The locker's directory.", metavar="DIR")
+]
+Tenant = Annotated[str, typer.Option("--tenant", help="Whose evidence it is.", metavar="NAME")]
+RootPack = Annotated[
+    Path | None,
+    typer.Option("--rootpack", help="A RootPack to accept first; the newest one seen is kept.", metavar="DIR"),
+]
+
+DEFAULT_LOCKER = Path("locker")
+DEFAULT_TENANT = "default"

@@ -1,0 +1,226 @@
+"""Taking a recorded scan into the locker (docs/locker.md, "Ingest").
+
+The order is that of docs/format.md section 5: RootPack, envelope, manifest, files, bundles, roots. Only then do objects
+enter the store, and only when every one of them is on the disk does the run's row say ``verified``. Each step can be
+repeated, so an ingest that was killed is completed by the next one.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from kit import layout, manifest
+from kit.bundle import BundleReader, BundleRecord
+from kit.bytes import digest
+from kit.errors import (
+    EvidenceMissing,
+    FileMissing,
+    FileUndeclared,
+    LockerConflict,
+    MerkleRootMismatch,
+    StellaError,
+    UsageError,
+)
+from kit.manifest import Manifest, check_name
+from kit.result import Check
+from kit.snapshot import SnapshotReader
+from kit.trust import dsse, rootpack
+from kit.trust.rootpack import RootPackFiles
+from locker import cas, quarantine, registry, trust
+from locker.store import Locker
+from verifier.medium import Medium, survey
+from verifier.run_dir import stamp
+from verifier.steps import Steps
+
+MAX_ENVELOPE = 1 << 20
+_BUNDLES = {"input": layout.INPUT_BUNDLE, "output": layout.OUTPUT_BUNDLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """A scan that is in the locker; ``known`` when it was there before."""
+
+    scan_id: str
+    manifest_hash: str
+    status: str
+    known: bool
+
+
+def ingest(
+    locker: Locker, directory: Path, *, now: datetime, tenant: str = "default", rootpack_directory: Path | None = None
+) -> Ingested:
+    """Verify a recorded scan's directory and keep it; idempotent.
+
+    The RootPack is that of ``rootpack_directory``, else the record's own ``rootpack/``, unless the locker has kept a
+    newer one. Raises the error of the first check that fails, after the refusal was recorded: as the run's status, or
+    in the quarantine where the record has no scan id or its scan id belongs to another manifest.
+    """
+    check_name(tenant, "tenant")
+    if not (directory / layout.MANIFEST_FILE).is_file():
+        raise UsageError(path=directory.name, detail=f"not a recorded scan: there is no {layout.MANIFEST_FILE}")
+    with locker.writing():
+        if rootpack_directory is not None:
+            trust.in_force(locker, rootpack.read_directory(rootpack_directory), now=now)
+        attempt = _Attempt(locker, directory, now, tenant)
+        with attempt.refusals():
+            return attempt.run(own_rootpack=rootpack_directory is None)
+
+
+class _Attempt:
+    """One pass over one record; its methods are the steps in their order."""
+
+    def __init__(self, locker: Locker, directory: Path, now: datetime, tenant: str) -> None:
+        self._locker = locker
+        self._directory = directory
+        self._now = now
+        self._tenant = tenant
+        self._checks: list[Check] = []
+        self._steps = Steps(self._checks.append)
+
+    def run(self, *, own_rootpack: bool) -> Ingested:
+        """Make the checks, then keep the record."""
+        with self._steps.step("media"):
+            medium = survey(self._directory)
+            for name in (layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE):
+                if name not in medium.sizes:
+                    raise EvidenceMissing(path=name)
+        with self._steps.step("rootpack"):
+            pack, pack_bundle = trust.in_force(
+                self._locker, _own_rootpack(medium) if own_rootpack else None, now=self._now
+            )
+        with self._steps.step("manifest-envelope"):
+            raw = medium.read(layout.MANIFEST_FILE, limit=manifest.MAX_BYTES)
+            envelope = medium.read(layout.MANIFEST_ENVELOPE, limit=MAX_ENVELOPE)
+            name, moment = layout.MANIFEST_ENVELOPE, stamp(self._now)
+            signed = pack.verify(envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=name)
+        with self._steps.step("manifest-content"):
+            parsed = manifest.check_statement(signed.payload, raw)
+        record = registry.Record(
+            manifest=parsed,
+            manifest_hash=digest.of_bytes(raw),
+            signers=signed.signers,
+            tenant=self._tenant,
+            pack_bundle=pack_bundle,
+        )
+        if registry.begin(self._locker, record, now=self._now) and self._complete(record, len(raw)):
+            return self._add_envelope(record, envelope)
+        self._check_content(medium, parsed)
+        return self._keep(record, raw, envelope)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Record a refusal for what the record is; what the locker's own machine lacks is no fault of the record."""
+        try:
+            yield
+        except StellaError as error:
+            if 20 <= error.exit_code < 40 or isinstance(error, LockerConflict):
+                self._refuse(error)
+            raise
+
+    def _check_content(self, medium: Medium, parsed: Manifest) -> None:
+        with self._steps.step("files"):
+            expected = {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, *_BUNDLES.values()}
+            for path in sorted(expected - set(medium.sizes)):
+                raise FileMissing(path=path)
+            for path in medium.sizes:
+                if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
+                    raise FileUndeclared(path=path)
+        with (
+            self._steps.step("output-bundle"),
+            BundleReader(self._directory / layout.OUTPUT_BUNDLE, parsed.bundles.output) as reader,
+        ):
+            reader.verify()
+        with BundleReader(self._directory / layout.INPUT_BUNDLE, parsed.bundles.input) as reader:
+            with self._steps.step("input-bundle"):
+                reader.verify()
+            with self._steps.step("merkle-roots"):
+                _check_feeds(reader, parsed)
+
+    def _complete(self, record: registry.Record, manifest_size: int) -> bool:
+        """Tell whether the store still has what a known run's row promises."""
+        store = self._locker.cas
+        bundles = (record.manifest.bundles.input, record.manifest.bundles.output)
+        held = all(store.holds(bundle.archive_digest, cas.BUNDLE, bundle.archive_size) for bundle in bundles)
+        return held and store.holds(record.manifest_hash, cas.DOCUMENT, manifest_size)
+
+    def _add_envelope(self, record: registry.Record, envelope: bytes) -> Ingested:
+        """Keep the envelope of a known run, which may be signed by others than the one that is there."""
+        stored = self._locker.cas.put_bytes(envelope, cas.DOCUMENT)
+        status = registry.add_envelope(self._locker, record, stored, now=self._now)
+        return Ingested(record.manifest.scan.id, record.manifest_hash, status, known=True)
+
+    def _keep(self, record: registry.Record, raw: bytes, envelope: bytes) -> Ingested:
+        store = self._locker.cas
+        documents = {
+            registry.MANIFEST: store.put_bytes(raw, cas.DOCUMENT),
+            registry.ENVELOPE: store.put_bytes(envelope, cas.DOCUMENT),
+        }
+        bundles: dict[str, tuple[BundleRecord, cas.Stored]] = {}
+        for role, name in _BUNDLES.items():
+            described: BundleRecord = getattr(record.manifest.bundles, role)
+            path = self._directory / name
+            size = described.archive_size
+            stored = store.put_file(path, cas.BUNDLE, digest=described.archive_digest, size=size)
+            bundles[role] = (described, stored)
+        status, known = registry.finish(self._locker, record, bundles, documents, now=self._now)
+        return Ingested(record.manifest.scan.id, record.manifest_hash, status, known)
+
+    def _refuse(self, error: StellaError) -> None:
+        claim = _claim(self._directory)
+        if claim is not None and not isinstance(error, LockerConflict):
+            scan_id, manifest_hash = claim
+            if registry.fail(self._locker, scan_id, manifest_hash, self._tenant, error, now=self._now):
+                return
+        documents = (layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE)
+        files = {name: data for name in documents if (data := _small(self._directory / name)) is not None}
+        left = {name: size for name in _BUNDLES.values() if (size := _size(self._directory / name)) is not None}
+        refusal = quarantine.Refusal(
+            tenant=self._tenant,
+            source=quarantine.RECORD,
+            error=error,
+            files=files,
+            checks=self._checks,
+            left_behind=left,
+        )
+        quarantine.keep(self._locker, refusal, now=self._now)
+
+
+def _own_rootpack(medium: Medium) -> RootPackFiles | None:
+    below = medium.below(f"{layout.ROOTPACK_DIRECTORY}/")
+    return {name: medium.read(path, limit=trust.MAX_METADATA) for name, path in below.items()} or None
+
+
+def _check_feeds(reader: BundleReader, parsed: Manifest) -> None:
+    """Hold the feeds' snapshots against the roots that the manifest names."""
+    for feed in parsed.inputs.feeds:
+        snapshot = SnapshotReader(reader, feed.path, feed.snapshot_hash)
+        snapshot.verify_quick()
+        for name, expected, found in (
+            ("merkleRoot", feed.merkle_root, snapshot.info.content_root),
+            ("indexRoot", feed.index_root, snapshot.info.index_root),
+        ):
+            if expected != found:
+                raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)
+
+
+def _claim(directory: Path) -> tuple[str, str] | None:
+    """Return the scan id that a refused record claims and its manifest's digest, if it is well-formed that far."""
+    raw = _small(directory / layout.MANIFEST_FILE)
+    if raw is None:
+        return None
+    try:
+        return manifest.parse(raw).scan.id, digest.of_bytes(raw)
+    except StellaError:
+        return None
+
+
+def _small(path: Path) -> bytes | None:
+    """Return a document's bytes; nothing for what is no file, or too large to be the document."""
+    size = _size(path)
+    return path.read_bytes() if size is not None and size <= manifest.MAX_BYTES else None
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() and not path.is_symlink() else None

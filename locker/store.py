@@ -1,0 +1,154 @@
+"""One locker on the disk: its directories, its pinned root, and who may write (docs/locker.md, "The directory").
+
+A directory is a locker from the moment that its database has facts, which is the last thing that :func:`init` does.
+What an interrupted :func:`init` leaves behind carries its mark and is made anew by the next one.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from kit.bytes import digest
+from kit.errors import AlreadyAccepted, LockerConflict, TrustRootRefused, UsageError
+from locker import rows as tables
+from locker.cas import Cas
+from locker.files import exclusive, refuse_network, sync_directory, typed_errors, writer
+from locker.rows import Rows
+from verifier import site as sites
+from verifier.run_dir import stamp
+from verifier.site import Site
+
+DATABASE = "locker.db"
+OBJECTS = "cas"
+QUARANTINE = "quarantine"
+WORK = "tmp"
+SITE = "site"
+LOCK = "writers.lock"
+MARK = ".locker-init"
+
+_OURS = {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", OBJECTS, QUARANTINE, WORK, SITE, LOCK}
+_HARMLESS = {"lost+found"}
+_PRIVATE = 0o700
+
+
+class Locker:
+    """An open locker. Reading is free; whatever stores or changes happens inside :meth:`writing`."""
+
+    def __init__(self, path: Path, site: Site, rows: Rows) -> None:
+        self.path = path
+        self.site = site
+        self.rows = rows
+        self.cas = Cas(path / OBJECTS)
+        self.quarantine = path / QUARANTINE
+        self.work = path / WORK
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database."""
+        self.rows.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be one of the locker's writers; the first of them removes what killed ones left behind."""
+        with ExitStack() as lock:
+            with typed_errors(self.path.name):
+                lock.enter_context(writer(self.path / LOCK, self._sweep))
+            yield
+
+    def _sweep(self) -> None:
+        self.cas.sweep()
+        for leftover in self.work.iterdir():
+            leftover.unlink()
+        for leftover in self.quarantine.glob(".new-*"):
+            shutil.rmtree(leftover)
+
+
+def init(path: Path, root: bytes, expect_root: str, *, now: datetime, entropy: Callable[[int], bytes]) -> Locker:
+    """Make a locker in a directory that is empty or not there yet, and pin its trust root.
+
+    ``expect_root`` is ``SHA256:<hex>``, received by another way than the file; ``entropy`` returns that many random
+    bytes, for the key that the locker signs with. Raises :class:`AlreadyAccepted` where this locker is already,
+    :class:`LockerConflict` where one with another root is, :class:`UsageError` for a directory with anything else in
+    it, :class:`UnsuitableFileSystem`, and the errors of :func:`verifier.site.init` for a wrong root.
+    """
+    with typed_errors(path.name):
+        path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        refuse_network(path)
+        with exclusive(path):
+            _refuse_existing(path, root)
+            (path / MARK).touch()
+            _clear(path)
+            site = sites.init(path / SITE, root, expect_root, entropy=entropy)
+            for name in (QUARANTINE, WORK):
+                (path / name).mkdir()
+            Cas.create(path / OBJECTS)
+            sync_directory(path)
+            rows = Rows(path / DATABASE)
+            tables.create(rows, {"createdAt": stamp(now), "pinnedRoot": digest.of_bytes(root)})
+            (path / MARK).unlink()
+            sync_directory(path)
+            sync_directory(path.parent)
+    return Locker(path, site, rows)
+
+
+def open_locker(path: Path) -> Locker:
+    """Return the locker in a directory.
+
+    Raises :class:`UsageError` where there is none, :class:`UnsupportedVersion` for one of another schema, and
+    :class:`TrustRootRefused` when its pinned root is not the one that it was made with.
+    """
+    if not (path / DATABASE).is_file():
+        raise UsageError(path=path.name, detail="not a locker; make one with: stella locker init")
+    with typed_errors(path.name):
+        refuse_network(path)
+        rows = Rows(path / DATABASE)
+        with rows.read() as connection:
+            facts = tables.read_facts(connection)
+        if facts is None:
+            rows.close()
+            raise UsageError(path=path.name, detail="its making was interrupted; run again: stella locker init")
+        site = sites.load(path / SITE)
+    if (found := digest.of_bytes(site.pinned_root)) != facts["pinnedRoot"]:
+        rows.close()
+        raise TrustRootRefused(path=SITE, expected=facts["pinnedRoot"], found=found)
+    return Locker(path, site, rows)
+
+
+def _refuse_existing(path: Path, root: bytes) -> None:
+    """Raise unless the directory is empty, or holds what an interrupted making left."""
+    found = {entry.name for entry in path.iterdir()} - _HARMLESS
+    pinned = _pinned(path / DATABASE) if DATABASE in found else None
+    if pinned == digest.of_bytes(root):
+        raise AlreadyAccepted(path=path.name, detail="this locker exists")
+    if pinned is not None:
+        raise LockerConflict(path=path.name, expected=pinned, found=digest.of_bytes(root))
+    if found and MARK not in found:
+        raise UsageError(path=path.name, detail="the directory is not empty", found=min(found))
+
+
+def _pinned(database: Path) -> str | None:
+    """Return the fingerprint of the root that a locker was made with, nothing for one whose making never ended."""
+    rows = Rows(database)
+    try:
+        with rows.read() as connection:
+            facts = tables.read_facts(connection)
+    finally:
+        rows.close()
+    return facts["pinnedRoot"] if facts else None
+
+
+def _clear(path: Path) -> None:
+    """Remove what an interrupted making left; nothing in it was ever acknowledged."""
+    for entry in path.iterdir():
+        if entry.name in _OURS and entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name in _OURS:
+            entry.unlink()

@@ -1,0 +1,70 @@
+"""The RootPack in force at a locker: the newest that it was ever shown, kept in its store (docs/locker.md, "Trust")."""
+
+from datetime import datetime
+from io import BytesIO
+
+import sqlalchemy as sa
+
+from kit.bundle import BundleReader, BundleRecord, write_bundle
+from kit.bytes import canonical, digest
+from kit.errors import OlderThanAccepted, UsageError
+from kit.trust import rootpack
+from kit.trust.rootpack import RootPackFiles, TrustedPack
+from locker import cas, rows
+from locker.files import typed_errors
+from locker.store import Locker
+
+BUNDLE_TYPE = "rootpack"
+MAX_METADATA = 1 << 20
+
+
+def in_force(locker: Locker, given: RootPackFiles | None, *, now: datetime) -> tuple[TrustedPack, str]:
+    """Return the newest RootPack, the given or the kept one, and the digest of its bundle in the store.
+
+    A given pack that is newer than the kept one is kept from here on. An older one is passed over: evidence may be
+    older than trust. Raises the errors of :func:`kit.trust.rootpack.load`, and :class:`UsageError` where there is no
+    pack at all.
+    """
+    with locker.site.locked():
+        if given is not None and (accepted := _accept(locker, given, now)) is not None:
+            return accepted
+        return _kept(locker, now)
+
+
+def _accept(locker: Locker, given: RootPackFiles, now: datetime) -> tuple[TrustedPack, str] | None:
+    floors = locker.site.state.floors
+    try:
+        pack = rootpack.load(given, pinned_root=locker.site.pinned_root, reference_time=now, floors=floors)
+    except OlderThanAccepted:
+        return None
+    if pack.versions == floors:
+        return None
+    packed = BytesIO()
+    record = write_bundle(packed, sorted(given.items()))
+    archive = packed.getvalue()
+    stored = locker.cas.put_bytes(archive, cas.BUNDLE)
+    # The row first, the floors second: a crash between them leaves floors that the kept pack still meets.
+    with locker.rows.write() as connection:
+        rows.add_bundle(connection, stored, BUNDLE_TYPE, record.content_root, at=now)
+        values = {"bundle_digest": digest.hex_of(stored.digest), "record": canonical.encode_record(record).decode()}
+        if rows.insert_absent(connection, rows.rootpacks, {**values, "accepted_at": now}):
+            details = {"rootVersion": pack.root_version, "expires": pack.expires, "bundle": stored.digest}
+            rows.append_event(connection, tenant=rows.EVERY_TENANT, at=now, kind="rootpack.accepted", details=details)
+    with typed_errors("site"):
+        locker.site.update(floors=pack.versions)
+    return pack, stored.digest
+
+
+def _kept(locker: Locker, now: datetime) -> tuple[TrustedPack, str]:
+    newest = sa.select(rows.rootpacks).order_by(rows.rootpacks.c.sequence.desc()).limit(1)
+    with locker.rows.read() as connection:
+        row = connection.execute(newest).one_or_none()
+    if row is None:
+        raise UsageError(detail="this locker has not been shown a RootPack yet; give it with --rootpack DIR")
+    record = canonical.decode_record(row.record.encode(), BundleRecord)
+    with BundleReader(locker.cas.path(record.archive_digest, cas.BUNDLE), record) as bundle:
+        bundle.verify()
+        files = {member.path: bundle.read(member.path, limit=MAX_METADATA) for member in record.members}
+    floors = locker.site.state.floors
+    pack = rootpack.load(files, pinned_root=locker.site.pinned_root, reference_time=now, floors=floors)
+    return pack, record.archive_digest

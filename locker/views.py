@@ -1,0 +1,115 @@
+"""What a locker answers when it is asked: plain values, in a fixed order, for tables and JSON alike."""
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from kit.errors import UsageError
+from locker import rows
+from locker.rows import bundles, documents, events, run_bundles, runs, site_results
+from locker.store import Locker
+from verifier.run_dir import stamp
+
+Answer = dict[str, object]
+
+
+def status(locker: Locker) -> Answer:
+    """Return what the locker holds, in numbers, and whose trust it follows."""
+    with locker.rows.read() as connection:
+        counted = connection.execute(sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)).all()
+        by_status = {name: int(number) for name, number in counted}
+        size = connection.execute(sa.select(sa.func.coalesce(sa.func.sum(bundles.c.size), 0))).scalar_one()
+        newest = connection.execute(sa.select(sa.func.max(runs.c.updated_at))).scalar_one()
+        answer: Answer = {
+            "pinnedRoot": (rows.read_facts(connection) or {}).get("pinnedRoot", ""),
+            "signingKey": locker.site.fingerprint,
+            "runs": {name: by_status.get(name, 0) for name in rows.STATUSES},
+            "bundles": _count(connection, bundles),
+            "bundleBytes": int(size),
+            "siteResults": _count(connection, site_results),
+            "quarantined": _count(connection, rows.quarantine),
+            "events": _count(connection, events),
+        }
+    if newest is not None:
+        answer["lastChange"] = stamp(newest)
+    if (floors := locker.site.state.floors) is not None:
+        answer["rootPack"] = {"root": floors.root, "timestamp": floors.timestamp}
+    return answer
+
+
+def list_runs(locker: Locker, *, status: str | None, tenant: str | None, limit: int) -> list[Answer]:
+    """Return runs, the newest first."""
+    if status is not None and status not in rows.STATUSES:
+        raise UsageError(expected=" | ".join(rows.STATUSES), found=status)
+    wanted = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+    if status is not None:
+        wanted = wanted.where(runs.c.status == status)
+    if tenant is not None:
+        wanted = wanted.where(runs.c.tenant == tenant)
+    with locker.rows.read() as connection:
+        return [_run(row) for row in connection.execute(wanted)]
+
+
+def show_run(locker: Locker, scan_id: str) -> Answer:
+    """Return everything that the locker knows of one scan; raises :class:`UsageError` for an unknown one."""
+    joined = sa.join(run_bundles, bundles, run_bundles.c.bundle_digest == bundles.c.digest)
+    held = sa.select(run_bundles.c.role, bundles).select_from(joined).where(run_bundles.c.run_id == scan_id)
+    with locker.rows.read() as connection:
+        row = connection.execute(sa.select(runs).where(runs.c.id == scan_id)).one_or_none()
+        if row is None:
+            raise UsageError(detail="the locker does not know this scan", found=scan_id[:64])
+        answer = _run(row)
+        answer["signatures"] = row.signatures
+        answer["outputs"] = row.outputs
+        answer["bundles"] = [
+            {"role": found.role, "size": found.size, "location": found.location, "contentRoot": found.content_root}
+            for found in connection.execute(held.order_by(run_bundles.c.role, bundles.c.digest))
+        ]
+        kept = sa.select(documents).where(documents.c.run_id == scan_id).order_by(documents.c.type, documents.c.digest)
+        answer["documents"] = [
+            {"type": found.type, "size": found.size, "location": found.location} for found in connection.execute(kept)
+        ]
+        told = sa.select(site_results).where(site_results.c.manifest_hash == row.manifest_hash)
+        ordered = told.order_by(site_results.c.finished_at, site_results.c.digest)
+        answer["siteResults"] = [_result(found) for found in connection.execute(ordered)]
+    return answer
+
+
+def _run(row: sa.Row[tuple[object, ...]]) -> Answer:
+    answer: Answer = {
+        "id": row.id,
+        "tenant": row.tenant,
+        "status": row.status,
+        "manifestHash": row.manifest_hash,
+        "createdAt": stamp(row.created_at),
+        "updatedAt": stamp(row.updated_at),
+    }
+    optional = {
+        "scanTime": _written(row.scan_time),
+        "subject": row.subject_name,
+        "ociDigest": row.subject_digest,
+        "failure": row.failure,
+    }
+    return answer | {name: value for name, value in optional.items() if value is not None}
+
+
+def _result(row: sa.Row[tuple[object, ...]]) -> Answer:
+    return {
+        "origin": row.origin,
+        "site": row.site,
+        "runId": row.run_id,
+        "mode": row.mode,
+        "verdict": row.verdict,
+        "reason": row.reason,
+        "finishedAt": stamp(row.finished_at),
+        "receivedAt": stamp(row.received_at),
+        "result": f"sha256:{row.digest}",
+    }
+
+
+def _written(moment: datetime | None) -> str | None:
+    return stamp(moment) if moment is not None else None
+
+
+def _count(connection: sa.Connection, table: sa.Table) -> int:
+    return int(connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one())

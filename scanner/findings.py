@@ -1,0 +1,201 @@
+"""From hits to findings: one per package and alias group, with severity, VEX statement and decision.
+
+docs/matching.md sections 5 to 8.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scanner import groups, policy
+from scanner.candidates import Hit, Judged, Target
+from scanner.outputs import (
+    ComponentEntry,
+    DecisionEntry,
+    Finding,
+    PackageEntry,
+    RecordEntry,
+    VectorEntry,
+    VexConflictEntry,
+    VexDecisionEntry,
+    VexEntry,
+    VexPartialEntry,
+    VexStatementEntry,
+)
+from scanner.policy import Facts, Policy
+from scanner.sbom import Component, Sbom
+from scanner.severity import assess
+from scanner.vex import Decision, VexIndex, resolve
+from scanner.vex.model import Status
+
+_CAUTION: tuple[Status | None, ...] = ("affected", "under_investigation", "unknown", None, "fixed", "not_affected")
+"""Most cautious first; ``None`` is a vulnerability of the group that no statement speaks for."""
+
+
+@dataclass(slots=True)
+class Assembled:
+    """Findings and what VEX had to say about them, each sorted by package and id."""
+
+    findings: list[Finding] = field(default_factory=list)
+    decisions: list[VexDecisionEntry] = field(default_factory=list)
+    conflicts: list[VexConflictEntry] = field(default_factory=list)
+    partial: list[VexPartialEntry] = field(default_factory=list)
+
+
+def assemble(judged: Judged, targets: Sequence[Target], sbom: Sbom, vex: VexIndex, rules: Policy) -> Assembled:
+    """Return the findings of all targets; targets are sorted, and so are the findings of each."""
+    components = {component.ref: component for component in sbom.components}
+    assembled = Assembled()
+    for number, target in enumerate(targets):
+        hits = judged.hits.get(number)
+        if not hits:
+            continue
+        hits = sorted(hits, key=lambda hit: (hit.id, hit.feed, hit.digest))
+        grouped = groups.group(hits)
+        grouped.sort(key=lambda group: groups.rank(groups.representative(hit.id for hit in group)))
+        for group in grouped:
+            _assemble_one(group, target, components[target.refs[0]], sbom.subject, vex, rules, assembled)
+    return assembled
+
+
+def package_entry(target: Target) -> PackageEntry:
+    """Return a target as the outputs name it."""
+    package = target.package
+    return PackageEntry(purl=target.purl, ecosystem=package.ecosystem, package=package.name, version=package.version)
+
+
+def decision_entry(decision: policy.Decision) -> DecisionEntry:
+    """Return a decision as the outputs state it."""
+    return DecisionEntry(action=decision.action, by=decision.by, rule=decision.rule, reason=decision.reason)
+
+
+def vulnerabilities(group: Sequence[Hit]) -> list[tuple[str, ...]]:
+    """Return the vulnerabilities of a group, each as all the names under which a statement may speak for it.
+
+    A group is one vulnerability as a rule. Some records join several CVE ids; then each is on its own, so that a
+    statement about one never settles the others. Upstream ids count only where there is just one and the group has no
+    CVE id itself: a distribution's record then is that vulnerability.
+    """
+    names = _names(group)
+    known = sorted(name for name in names if name.startswith("CVE-"))
+    if not known:
+        upstream = {name for hit in group for name in hit.upstream}
+        return [tuple(sorted(names | upstream if len(upstream) == 1 else names))]
+    if len(known) == 1:
+        return [tuple(sorted(names))]
+    parts = []
+    for name in known:
+        records = {hit.id for hit in group if name == hit.id or name in hit.aliases}
+        parts.append(tuple(sorted(records | {name})))
+    parts += [
+        tuple(sorted({hit.id, *hit.aliases}))
+        for hit in group
+        if not any(name.startswith("CVE-") for name in (hit.id, *hit.aliases))
+    ]
+    return parts
+
+
+def _names(group: Iterable[Hit]) -> set[str]:
+    return {name for hit in group for name in (hit.id, *hit.aliases)}
+
+
+def _assemble_one(
+    group: Sequence[Hit],
+    target: Target,
+    component: Component,
+    subject: Component | None,
+    vex: VexIndex,
+    rules: Policy,
+    assembled: Assembled,
+) -> None:
+    """Make one finding and note which statements were weighed."""
+    identifier = groups.representative(hit.id for hit in group)
+    package = package_entry(target)
+    parts = [resolve(vex, names, component, subject, rules.document.vex.trust) for names in vulnerabilities(group)]
+    statement = min(parts, key=lambda part: _CAUTION.index(part.status if part else None))
+    _note(identifier, package, [part for part in parts if part], statement, assembled)
+    severity = assess(group)
+    names = _names(group)
+    fixes = any(hit.fixed for hit in group)
+    decision = rules.decide(
+        Facts(
+            names=sorted(names),
+            package=target.package,
+            severity=severity.level,
+            vex_status=statement.status if statement else None,
+            fix_available=fixes,
+        )
+    )
+    assembled.findings.append(
+        Finding(
+            id=identifier,
+            aliases=tuple(sorted(names - {identifier}, key=groups.rank)),
+            component=ComponentEntry(
+                purl=package.purl,
+                ecosystem=package.ecosystem,
+                package=package.package,
+                version=package.version,
+                refs=target.refs,
+            ),
+            records=tuple(_record(hit) for hit in group),
+            severity=severity,
+            fix_available=fixes,
+            vex=_vex(statement) if statement else None,
+            decision=decision_entry(decision),
+        )
+    )
+
+
+def _record(hit: Hit) -> RecordEntry:
+    return RecordEntry(
+        feed=hit.feed,
+        id=hit.id,
+        digest=hit.digest,
+        modified=hit.modified,
+        matched=hit.matched,
+        fixed=hit.fixed,
+        severity=tuple(VectorEntry(type=one.type, score=one.score) for one in hit.severity),
+    )
+
+
+def _vex(decision: Decision) -> VexEntry:
+    return VexEntry(
+        status=decision.status,
+        document=decision.statement.digest,
+        statement=decision.statement.index,
+        justification=decision.justification,
+    )
+
+
+def _statement(decision: Decision) -> VexStatementEntry:
+    return VexStatementEntry(
+        document=decision.statement.digest,
+        statement=decision.statement.index,
+        author=decision.author,
+        timestamp=decision.timestamp,
+        status=decision.status,
+        justification=decision.justification,
+    )
+
+
+def _note(
+    identifier: str, package: PackageEntry, parts: Sequence[Decision], held: Decision | None, assembled: Assembled
+) -> None:
+    """Note the statement that holds, those that speak for a part of the finding only, and the conflicts on the way."""
+    if held is not None:
+        assembled.decisions.append(VexDecisionEntry(id=identifier, component=package, decided=_statement(held)))
+    weighed: Mapping[object, Decision] = {part.statement: part for part in parts}
+    for part in weighed.values():
+        if held is None or part.statement != held.statement:
+            assembled.partial.append(VexPartialEntry(id=identifier, component=package, statement=_statement(part)))
+        if part.conflict:
+            statements = tuple(
+                VexStatementEntry(
+                    document=one.statement.digest,
+                    statement=one.statement.index,
+                    author=one.author,
+                    timestamp=one.timestamp,
+                    status=one.status,
+                )
+                for one in part.conflict
+            )
+            assembled.conflicts.append(VexConflictEntry(id=identifier, component=package, statements=statements))

@@ -1,0 +1,131 @@
+"""The program ``stella``: composes the command line and imports only what the named command needs.
+
+A command is one line of ``COMMANDS``. Each module named there exposes either
+
+* ``command``: a function with typer annotations, the command itself; its docstring is the help;
+* ``app``: a ``typer.Typer`` whose commands become those of the group; a group may be split over several modules.
+
+and may have ``EXAMPLES``, shown under the help. ``verifier.cli._runner`` says how a command ends. A module that is not
+installed is not listed: the frozen program has the air-gap side only. The top of this module imports next to nothing,
+so that version and overview are there at once.
+"""
+
+import sys
+
+from kit import __version__
+
+AIR_GAP, CONNECTED = "air gap", "connected"
+
+
+class Command:
+    """One word of the command line: where it is used, what it does, which modules make it."""
+
+    __slots__ = ("modules", "side", "summary")
+
+    def __init__(self, side: str, summary: str, modules: tuple[str, ...]) -> None:
+        self.side = side
+        self.summary = summary
+        self.modules = modules
+
+
+COMMANDS = {
+    "look": Command(AIR_GAP, "Show who signed a kit, what it holds and how big it is.", ("verifier.cli.look",)),
+    "offline": Command(AIR_GAP, "Pin the trust root, import kits, show the site's state.", ("verifier.cli.offline",)),
+    "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
+    "verify": Command(AIR_GAP, "Verify a scan's signatures and bytes.", ("verifier.cli.verify",)),
+    "diff": Command(AIR_GAP, "Explain the difference of two results.", ("verifier.cli.diff",)),
+    "report": Command(AIR_GAP, "Write the report of a run.", ("verifier.cli.report",)),
+    "receipt": Command(AIR_GAP, "Write the receipt of a run: file, text or QR code.", ("verifier.cli.receipt",)),
+    "sync": Command(AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync")),
+    "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
+    "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed",)),
+    "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
+    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit",)),
+    "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker",)),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words == ["--version"]:
+        sys.stdout.write(f"stella {__version__}\n")
+        return 0
+    if not words or words[0] in ("--help", "-h", "help"):
+        sys.stdout.write(overview() + "\n")
+        return 0
+    from verifier.cli import _runner
+
+    if arguments is None:
+        _stop_on_termination()
+    return _runner.run(lambda: _dispatch(words), json="--json" in words)
+
+
+def overview() -> str:
+    """Return the help of the program itself: every command that is installed, without importing any."""
+    lines = ["Usage: stella COMMAND [OPTIONS] ...", "       stella COMMAND --help"]
+    installed = {name: command for name, command in COMMANDS.items() if _present(command)}
+    for side in (AIR_GAP, CONNECTED):
+        here = [f"  {name:<10}{command.summary}" for name, command in installed.items() if command.side == side]
+        lines += ["", f"{side.capitalize()}:", *here] if here else []
+    return "\n".join([*lines, "", "  --version   Print the version.", "  --help      Print this text."])
+
+
+def _dispatch(words: list[str]) -> object:
+    name, *rest = words
+    command = COMMANDS.get(name)
+    modules = _present(command) if command else []
+    if not modules:
+        from kit.errors import UsageError
+
+        raise UsageError(detail=_unknown(name))
+    return _run(name, modules, rest)
+
+
+def _stop_on_termination() -> None:
+    """Let the system's request to stop end a run as the operator's Ctrl-C does."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _present(command: Command) -> list[str]:
+    return [module for module in command.modules if _is_installed(module)]
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # its room is not installed
+        return False
+
+
+def _unknown(name: str) -> str:
+    if name in COMMANDS:
+        return f"'{name}' belongs to the {COMMANDS[name].side} side, which is not installed here"
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    return f"no command '{name}'" + (f"; did you mean '{near[0]}'?" if near else "; stella --help lists them")
+
+
+def _run(name: str, modules: list[str], words: list[str]) -> object:
+    """Import the modules of a command and run it on the words after its name."""
+    from importlib import import_module
+
+    from kit.errors import UsageError
+    from verifier.cli import _assemble  # before the modules: it tells typer to leave its optional libraries alone
+
+    try:
+        parts = [import_module(module) for module in modules]
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in {"kit", "scanner", "verifier", "builder", "locker", "templates"}:
+            raise
+        raise UsageError(detail=f"'{name}' needs the package {error.name}, which is not installed") from error
+    return _assemble.run(name, COMMANDS[name].summary, parts, words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

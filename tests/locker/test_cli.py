@@ -1,0 +1,134 @@
+"""The locker's commands, through the program's own entry."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import stella
+
+
+class Program:
+    """Runs commands against one locker."""
+
+    def __init__(self, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.directory = directory
+        self._capsys = capsys
+
+    def __call__(self, *words: object) -> tuple[int, str, str]:
+        code = stella.main([str(word) for word in words])
+        captured = self._capsys.readouterr()
+        return code, captured.out, captured.err
+
+    def json(self, *words: object) -> tuple[int, dict[str, object]]:
+        code, out, _ = self(*words, "--json")
+        assert out.count("\n") == 1
+        return code, json.loads(out)
+
+
+@pytest.fixture
+def program(present_world, tmp_path, capsys, monkeypatch) -> Program:
+    directory = tmp_path / "locker"
+    monkeypatch.setenv("STELLA_LOCKER", str(directory))
+    made = Program(directory, capsys)
+    root = present_world.pack / "metadata/1.root.json"
+    code, out, err = made("locker", "init", directory, "--root", root, "--expect-root", present_world.expected_root)
+    assert code == 0
+    assert present_world.expected_root in out
+    assert err.startswith("VERDICT  MADE (0)")
+    return made
+
+
+def test_making_a_locker_twice_has_its_own_exit_code(program, present_world) -> None:
+    root = present_world.pack / "metadata/1.root.json"
+    again = ("locker", "init", program.directory, "--root", root, "--expect-root", present_world.expected_root)
+    assert program(*again)[0] == 51
+    code, document = program.json(*again)
+    assert (code, document["reason"], document["ok"]) == (51, "AlreadyAccepted", False)
+
+
+def test_a_wrong_fingerprint_makes_nothing(program, present_world, tmp_path) -> None:
+    root = present_world.pack / "metadata/1.root.json"
+    other = tmp_path / "other"
+    assert program("locker", "init", other, "--root", root, "--expect-root", "SHA256:" + "0" * 64)[0] == 30
+    assert program("locker", "status", "--locker", other)[0] == 2
+
+
+def test_from_record_to_replayed(program, present_world, tmp_path, scan_ids) -> None:
+    record = present_world.record(tmp_path)
+    code, document = program.json("locker", "ingest", record)
+    assert (code, document["status"], document["known"]) == (0, "verified", False)
+    code, out, err = program("locker", "ingest", record)
+    assert (code, err.splitlines()[-1]) == (0, "VERDICT  KNOWN (0)")
+    assert scan_ids[0] in out
+    present_world.run(tmp_path / "ops", record, "run-1")
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    code, document = program.json("sync", "import", results)
+    assert (code, document["site"]) == (0, present_world.site.fingerprint)
+    assert [run["outcome"] for run in document["runs"]] == ["imported"]
+    code, document = program.json("locker", "status")
+    assert (code, document["runs"]) == (0, {"pending": 0, "verified": 0, "failed": 0, "replayed": 1})
+    assert document["siteResults"] == 1
+    code, document = program.json("locker", "list", "--status", "replayed")
+    assert [run["id"] for run in document["runs"]] == [scan_ids[0]]
+    code, out, _ = program("locker", "list", "--status", "failed")
+    assert (code, out) == (0, "")
+    code, document = program.json("locker", "show", scan_ids[0])
+    assert (code, document["status"], document["siteResults"][0]["origin"]) == (0, "replayed", "site")
+    code, out, err = program("locker", "show", scan_ids[0])
+    assert "cas://replay/" in out
+    assert err == "VERDICT  REPLAYED (0)\n"
+
+
+def test_a_refusal_ends_with_its_own_code(program, present_world, tmp_path, scan_ids) -> None:
+    record = present_world.record(tmp_path)
+    (record / "outputbundle.tar.zst").unlink()
+    code, document = program.json("locker", "ingest", record)
+    assert (code, document["reason"], document["exitCode"]) == (32, "FileMissing", 32)
+    code, out, _ = program("locker", "list")
+    assert f"failed    {scan_ids[0]}  FileMissing" in out
+
+
+def test_contradicting_results_warn_and_fail_only_if_asked(program, present_world, tmp_path) -> None:
+    record = present_world.record(tmp_path, rootpack=False)
+    present_world.run(tmp_path / "ops", record, "run-1", "DIFFERS")
+    present_world.run(tmp_path / "ops", record, "run-2", "VERIFIED")
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    code, out, err = program("sync", "import", results, "--rootpack", present_world.pack)
+    assert code == 0
+    assert out.count("imported") == 2
+    assert err.count("warning: conflict: ") == 1
+    assert program("sync", "import", results, "--fail-on-conflict")[0] == 71
+
+
+def test_a_quarantined_run_sets_the_exit_code(program, present_world, tmp_path) -> None:
+    directory = present_world.run(tmp_path / "ops", present_world.record(tmp_path), "run-1")
+    (directory / "receipt.dsse.json").unlink()
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    code, out, err = program("sync", "import", results, "--rootpack", present_world.pack)
+    assert code == 22
+    assert out.startswith("quarantined")
+    assert "VERDICT  EvidenceMissing (22)" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("locker", "ingest", "nowhere"),
+        ("locker", "show", "nothing"),
+        ("locker", "list", "--status", "done"),
+        ("locker", "status", "--locker", "nowhere"),
+        ("sync", "import", "nowhere"),
+        ("locker", "init"),
+    ],
+)
+def test_a_mistake_of_the_caller_is_exit_code_2(program, words) -> None:
+    assert program(*words)[0] == 2
+
+
+@pytest.mark.parametrize("words", [("locker", "init"), ("locker", "ingest"), ("sync", "import")])
+def test_help_has_an_example_and_the_exit_codes(program, words) -> None:
+    code, out, _ = program(*words, "--help")
+    assert code == 0
+    assert f"stella {words[0]} {words[1]}" in out
+    assert "71  conflict in the locker" in out

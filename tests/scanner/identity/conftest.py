@@ -1,0 +1,6 @@
+"""The tests of package identity."""
+
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

@@ -1,0 +1,83 @@
+"""Package identity: what a component is in the advisory data, or why it is not looked up."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.identity import NotEvaluated, Package, from_purl, normalise
+
+FOUND = [
+    ("pkg:pypi/zope.interface@5.4.0", None, ("PyPI", "zope-interface", "5.4.0")),
+    ("pkg:pypi/Zope_-._Interface@5.4.0", None, ("PyPI", "zope-interface", "5.4.0")),
+    ("pkg:pypi/django", "3.2.5", ("PyPI", "django", "3.2.5")),
+    ("pkg:pypi/django@3.2.5", "9.9", ("PyPI", "django", "3.2.5")),
+    ("pkg:pypi/django", " 3.2.5 ", ("PyPI", "django", "3.2.5")),
+    ("pkg:golang/github.com/ProtonMail/go-crypto@v1.0.0", None, ("Go", "github.com/ProtonMail/go-crypto", "v1.0.0")),
+    ("pkg:golang/github.com%2FProtonMail/go-crypto@v1.0.0", None, ("Go", "github.com/ProtonMail/go-crypto", "v1.0.0")),
+    ("pkg:golang/gopkg.in/yaml.v3@v3.0.0", None, ("Go", "gopkg.in/yaml.v3", "v3.0.0")),
+    ("pkg:golang/stdlib@1.19", None, ("Go", "stdlib", "1.19")),
+    ("pkg:golang/go@1.19", None, ("Go", "stdlib", "1.19")),
+    ("pkg:golang/std@go1.21.0", None, ("Go", "stdlib", "go1.21.0")),
+    ("pkg:golang/toolchain@1.21.0", None, ("Go", "toolchain", "1.21.0")),
+    ("pkg:golang/tailscale.com@v1.2.3", None, ("Go", "tailscale.com", "v1.2.3")),
+    # A major version suffix in the subpath belongs to the module path; a directory that is merely called so does not.
+    ("pkg:golang/github.com/foo/bar@v2.1.0#v2", None, ("Go", "github.com/foo/bar/v2", "v2.1.0")),
+    ("pkg:golang/github.com/foo/bar@2.1.0#v2/pkg", None, ("Go", "github.com/foo/bar/v2", "2.1.0")),
+    ("pkg:golang/github.com/foo/bar#v10/x", "v10.0.0", ("Go", "github.com/foo/bar/v10", "v10.0.0")),
+    ("pkg:golang/github.com/foo/bar/v2@v2.1.0#v2", None, ("Go", "github.com/foo/bar/v2", "v2.1.0")),
+    ("pkg:golang/github.com/foo/bar@v1.1.0#v2", None, ("Go", "github.com/foo/bar", "v1.1.0")),
+    ("pkg:golang/github.com/foo/bar@v1.1.0#v1", None, ("Go", "github.com/foo/bar", "v1.1.0")),
+    ("pkg:golang/github.com/foo/bar@v2.1.0+incompatible#v2", None, ("Go", "github.com/foo/bar", "v2.1.0+incompatible")),
+    ("pkg:golang/google.golang.org/genproto@v2.0.0#api/v2", None, ("Go", "google.golang.org/genproto", "v2.0.0")),
+]
+NOT_FOUND = [
+    (None, "1.0", "no-purl"),
+    ("", "1.0", "no-purl"),
+    ("django==3.2.5", "1.0", "bad-purl"),
+    ("pkg:pypi/%zz@1", None, "bad-purl"),
+    ("pkg:pypi/namespace/django@1", None, "bad-purl"),
+    ("pkg:npm/%40angular/core@1", None, "unsupported-ecosystem"),
+    ("pkg:npm/left-pad", None, "unsupported-ecosystem"),
+    ("pkg:pypi/django", None, "no-version"),
+    ("pkg:pypi/django", "", "no-version"),
+    ("pkg:pypi/django@", " \t", "no-version"),
+    ("pkg:golang/stdlib", None, "no-version"),
+]
+
+
+@pytest.mark.parametrize(("purl", "version", "package"), FOUND)
+def test_a_component_is_found_under_its_package(purl: str, version: str | None, package: tuple[str, str, str]) -> None:
+    assert from_purl(purl, version=version) == Package(*package)
+
+
+@pytest.mark.parametrize(("purl", "version", "reason"), NOT_FOUND)
+def test_what_is_not_evaluated_says_why(purl: str | None, version: str | None, reason: str) -> None:
+    found = from_purl(purl, version=version)
+    assert isinstance(found, NotEvaluated)
+    assert found.reason == reason
+
+
+@given(st.none() | st.text() | st.text().map("pkg:pypi/".__add__), st.none() | st.text())
+def test_any_text_is_a_package_or_a_reason(purl: str | None, version: str | None) -> None:
+    found = from_purl(purl, version=version)
+    if isinstance(found, Package):
+        assert found.name == normalise(found.ecosystem, found.name)
+        assert found.version
+
+
+@given(st.sampled_from(["PyPI", "PyPI:x", "Go", "Debian:12", "npm", ""]) | st.text(), st.text())
+def test_normalisation_is_total_and_changes_nothing_twice(ecosystem: str, name: str) -> None:
+    once = normalise(ecosystem, name)
+    assert normalise(ecosystem, once) == once
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_pypi_names_follow_pep_503(name: str) -> None:
+    assert normalise("PyPI", name) == re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("name", ["github.com/Masterminds/sprig", "github.com/0xJacky/Nginx-UI"])
+def test_go_module_paths_keep_their_case(name: str) -> None:
+    assert normalise("Go", name) == name

@@ -1,0 +1,245 @@
+"""Which statement decides: product and part, one author over time, several authors, conflicts."""
+
+import json
+from itertools import permutations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scanner.identity import from_purl, parse_purl
+from scanner.sbom import Component
+from scanner.vex import Decision, VexDocument, VexIndex, read_openvex, resolve
+from scanner.vex.resolve import covers
+
+DAY = "2024-01-0{}T00:00:00Z"
+CAUTION = ["affected", "under_investigation", "unknown", "fixed", "not_affected"]
+
+
+def component(purl: str | None, ref: str = "ref") -> Component:
+    return Component(ref, "name", None, purl, "library", from_purl(purl))
+
+
+def claim(
+    status: str, *, day: int = 1, cve: Any = "CVE-1", product: Any = "pkg:pypi/a@1", **more: Any
+) -> dict[str, Any]:
+    return {"vulnerability": cve, "products": [product], "status": status, "timestamp": DAY.format(day)} | more
+
+
+def vex(name: str, author: str, *claims: dict[str, Any]) -> VexDocument:
+    head = {"@context": "https://openvex.dev/ns/v0.2.0", "author": author}
+    return read_openvex(name, json.dumps(head | {"statements": claims}).encode())
+
+
+def decide(*documents: VexDocument, ids: tuple[str, ...] = ("CVE-1",), trust: tuple[str, ...] = ()) -> Decision | None:
+    return resolve(VexIndex(documents), ids, component("pkg:pypi/a@1"), None, trust)
+
+
+def status(decision: Decision | None) -> str | None:
+    return decision.status if decision else None
+
+
+COVERS = [
+    ("pkg:pypi/a", "pkg:pypi/a@1", True),
+    ("pkg:pypi/a@1", "pkg:pypi/a@1", True),
+    ("pkg:pypi/a@1", "pkg:pypi/a@1.0", True),
+    ("pkg:pypi/a@1", "pkg:pypi/a@1.0.1", False),
+    ("pkg:pypi/a@1", "pkg:pypi/a", False),
+    ("pkg:pypi/a-b", "pkg:pypi/A_b@1", True),
+    ("pkg:pypi/a", "pkg:npm/a@1", False),
+    ("pkg:pypi/a", "pkg:pypi/ab@1", False),
+    ("pkg:golang/github.com/aws/aws-sdk-go@1.55.6", "pkg:golang/github.com/aws/aws-sdk-go@v1.55.6", True),
+    ("pkg:golang/github.com/aws/aws-sdk-go@1.55.6", "pkg:golang/github.com/aws/aws-sdk-go@v1.55.7", False),
+    ("pkg:golang/github.com/aws/aws-sdk-go", "pkg:golang/github.com/aws/aws-sdk-go/v2@v2.0.0", False),
+    ("pkg:golang/github.com/aws", "pkg:golang/github.com/aws/aws-sdk-go@v1.55.7", False),
+    ("pkg:golang/x@(devel)", "pkg:golang/x@(devel)", True),
+    ("pkg:golang/x@(devel)", "pkg:golang/x@v0.0.0", False),
+    ("pkg:golang/go@1.19", "pkg:golang/stdlib@v1.19.0", True),
+    ("pkg:npm/a@1.0", "pkg:npm/a@1.0.0", False),
+    ("pkg:npm/a@1.0.0+x", "pkg:npm/a@1.0.0", False),
+    ("pkg:npm/%40s/a@1.0.0", "pkg:npm/@s/a@1.0.0", True),
+    ("pkg:npm/%40s/a", "pkg:npm/a@1.0.0", False),
+    ("pkg:oci/fleet", "pkg:oci/fleet@sha256:12?repository_url=r.example.org/fleet", True),
+    (
+        "pkg:oci/fleet?repository_url=r.example.org%2Ffleet",
+        "pkg:oci/fleet@sha256:12?repository_url=r.example.org/fleet",
+        True,
+    ),
+    ("pkg:oci/fleet?repository_url=other", "pkg:oci/fleet@sha256:12?repository_url=r.example.org/fleet", False),
+    ("pkg:apk/wolfi/git@2.39.0-r1?arch=armv7", "pkg:apk/wolfi/git@2.39.0-r1?arch=x86_64", False),
+    ("pkg:apk/wolfi/git@2.39.0-r1?arch=armv7", "pkg:apk/wolfi/git@2.39.0-r1", False),
+    ("pkg:apk/wolfi/git", "pkg:apk/alpine/git@2.39.0-r1", False),
+]
+
+
+@pytest.mark.parametrize(("wanted", "found", "expected"), COVERS)
+def test_a_package_url_covers_what_it_names_and_leaves_open_the_rest(wanted: str, found: str, expected: bool) -> None:
+    assert covers(parse_purl(wanted), parse_purl(found)) is expected
+
+
+PART = {"@id": "pkg:golang/example.org/app", "subcomponents": [{"@id": "pkg:pypi/a"}, {"@id": "pkg:pypi/b"}]}
+APP = "pkg:golang/example.org/app@v1.0.0"
+PRODUCTS = [
+    ("the component itself", "pkg:pypi/a", "pkg:pypi/a@1", None, True),
+    ("the component, whatever the subject", "pkg:pypi/a", "pkg:pypi/a@1", APP, True),
+    ("the component by equal text", "pkg:pypi/%zz", "pkg:pypi/%zz", None, True),
+    ("another package", "pkg:pypi/b", "pkg:pypi/a@1", APP, False),
+    ("the subject as a whole", "pkg:golang/example.org/app", "pkg:pypi/a@1", APP, True),
+    ("another version of the subject", "pkg:golang/example.org/app@v2.0.0", "pkg:pypi/a@1", APP, False),
+    ("a part of the subject", PART, "pkg:pypi/a@1", APP, True),
+    ("another part of the subject", PART, "pkg:pypi/b@1", APP, True),
+    ("no part of the subject", PART, "pkg:pypi/c@1", APP, False),
+    ("a part of another subject", PART, "pkg:pypi/a@1", "pkg:golang/example.org/other@v1", False),
+    ("a part of an unknown subject", PART, "pkg:pypi/a@1", None, False),
+    ("a product with parts is not about the product itself", PART, APP, APP, False),
+    ("a component without a package URL", "pkg:pypi/a", None, APP, False),
+    ("a whole subject holds for components without a package URL too", "pkg:golang/example.org/app", None, APP, True),
+    ("a text that is no package URL", "https://example.org/app", "pkg:pypi/a@1", APP, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("product", "purl", "subject", "expected"), [case[1:] for case in PRODUCTS], ids=[case[0] for case in PRODUCTS]
+)
+def test_a_statement_is_about(product: Any, purl: str | None, subject: str | None, expected: bool) -> None:
+    index = VexIndex([vex("a", "A", claim("fixed", product=product))])
+    whole = component(subject, "subject") if subject else None
+    assert (resolve(index, ["CVE-1"], component(purl), whole, []) is not None) is expected
+
+
+def test_where_no_statement_applies_there_is_no_decision() -> None:
+    assert decide() is None
+    assert decide(vex("a", "A", claim("fixed", cve="CVE-2"))) is None
+    assert decide(vex("a", "A", claim("fixed")), ids=()) is None
+
+
+def test_a_statement_is_found_by_name_alias_and_any_letter_case() -> None:
+    document = vex("a", "A", claim("fixed", cve={"name": "GO-1", "aliases": ["GHSA-aaaa", "cve-1"]}))
+    for ids in (("GO-1",), ("ghsa-AAAA",), ("CVE-1",), ("CVE-9", "CVE-1", "GO-1")):
+        assert status(decide(document, ids=ids)) == "fixed"
+
+
+def test_the_decision_names_its_statement() -> None:
+    document = vex("a.json", "A", claim("fixed", cve="X"), claim("not_affected", justification="component_not_present"))
+    decision = decide(document)
+    assert decision is not None
+    assert (decision.statement.document, decision.statement.digest, decision.statement.index) == (
+        "a.json",
+        document.digest,
+        1,
+    )
+    assert (decision.author, decision.justification, decision.timestamp, decision.conflict) == (
+        "A",
+        "component_not_present",
+        DAY.format(1),
+        (),
+    )
+
+
+def test_of_one_author_the_latest_statement_holds_across_documents_and_aliases() -> None:
+    documents = [
+        vex("a", "A", claim("not_affected", day=1), claim("affected", day=3, cve="GO-1")),
+        vex("b", "A", claim("fixed", day=2)),
+    ]
+    for order in permutations(documents):
+        assert status(decide(*order, ids=("CVE-1", "GO-1"))) == "affected"
+        assert status(decide(*order)) == "fixed"
+
+
+def test_time_is_compared_by_the_nanosecond_and_across_offsets() -> None:
+    early = claim("affected") | {"timestamp": "2024-01-01T00:00:00.123456788Z"}
+    late = claim("fixed") | {"timestamp": "2023-12-31T18:00:00.123456789-06:00"}
+    assert status(decide(vex("a", "A", late, early))) == "fixed"
+
+
+def test_a_trusted_author_overrules_a_later_one() -> None:
+    documents = [vex("a", "A", claim("not_affected", day=1)), vex("b", "B", claim("affected", day=5))]
+    for trust, expected in [
+        (("A",), "not_affected"),
+        (("B",), "affected"),
+        (("B", "A"), "affected"),
+        (("A", "B"), "not_affected"),
+    ]:
+        decision = decide(*documents, trust=trust)
+        assert status(decision) == expected
+        assert decision is not None
+        assert decision.conflict == ()
+
+
+def test_an_author_named_twice_has_the_first_place() -> None:
+    documents = [vex("a", "A", claim("not_affected")), vex("b", "B", claim("affected"))]
+    assert status(decide(*documents, trust=("A", "B", "A"))) == "not_affected"
+
+
+def test_authors_of_no_rank_are_settled_by_caution_and_noted() -> None:
+    documents = [vex("a", "A", claim("not_affected", day=5)), vex("b", "B", claim("affected", day=1))]
+    for order in permutations(documents):
+        decision = decide(*order, trust=("Z",))
+        assert decision is not None
+        assert decision.status == "affected"
+        assert [(one.author, one.status, one.timestamp) for one in decision.conflict] == [
+            ("A", "not_affected", DAY.format(5)),
+            ("B", "affected", DAY.format(1)),
+        ]
+
+
+def test_one_author_at_one_time_is_settled_by_caution_even_where_trusted() -> None:
+    decision = decide(vex("a", "A", claim("not_affected"), claim("under_investigation")), trust=("A",))
+    assert decision is not None
+    assert (decision.status, len(decision.conflict)) == ("under_investigation", 2)
+
+
+@pytest.mark.parametrize("place", range(len(CAUTION) - 1))
+def test_the_most_cautious_status_wins(place: int) -> None:
+    for order in permutations(CAUTION[place : place + 2]):
+        assert status(decide(vex("a", "A", *(claim(word) for word in order)))) == CAUTION[place]
+
+
+def test_equal_claims_with_other_reasons_are_no_conflict_and_the_first_one_is_quoted() -> None:
+    claims = [
+        claim("not_affected", justification=word)
+        for word in ("component_not_present", "inline_mitigations_already_exist")
+    ]
+    decision = decide(vex("b", "A", claims[1]), vex("a", "A", claims[0]))
+    assert decision is not None
+    assert (decision.statement.document, decision.justification, decision.conflict) == (
+        "a",
+        "component_not_present",
+        (),
+    )
+
+
+def test_an_unknown_word_of_the_latest_statement_does_not_suppress() -> None:
+    assert status(decide(vex("a", "A", claim("not_affected", day=1), claim("resolved", day=2)))) == "unknown"
+
+
+def test_one_statement_that_names_all_aliases_counts_once() -> None:
+    index = VexIndex([vex("a", "A", claim("fixed", cve={"name": "X", "aliases": ["x", "Y"]}))])
+    assert len(index.about(["X", "Y", "x"])) == 1
+
+
+claims_of = st.lists(
+    st.tuples(st.sampled_from("ABC"), st.integers(1, 3), st.sampled_from(CAUTION), st.sampled_from(["CVE-1", "CVE-2"])),
+    min_size=1,
+    max_size=6,
+)
+
+
+@given(claims_of, st.permutations("ABC").map(lambda order: tuple(order[:2])), st.randoms(use_true_random=False))
+def test_the_order_of_documents_never_matters(claims: Any, trust: tuple[str, ...], random: Any) -> None:
+    documents = [
+        vex(f"{number}.json", author, claim(word, day=day, cve=cve))
+        for number, (author, day, word, cve) in enumerate(claims)
+    ]
+    moved = random.sample(documents, len(documents))
+    ids = ("CVE-1", "CVE-2")
+    decision = decide(*documents, ids=ids, trust=trust)
+    assert decision == decide(*moved, ids=ids[::-1], trust=trust)
+    assert decision is not None
+    rank = {author: place for place, author in enumerate(trust)}
+    latest = {author: max(day for who, day, *_ in claims if who == author) for author, *_ in claims}
+    current = [(rank.get(author, len(trust)), word) for author, day, word, _ in claims if day == latest[author]]
+    trusted = {word for place, word in current if place == min(current)[0]}
+    assert decision.status == min(trusted, key=CAUTION.index)
+    assert bool(decision.conflict) == (len(trusted) > 1)

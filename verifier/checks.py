@@ -1,0 +1,328 @@
+"""The ordered checks of a kit and one of its scans, up to the replay (docs/format.md section 5).
+
+Each step fails closed with a typed error; what a step learns is kept in :class:`Facts`, so that a refusal can still say what held.
+No step reads a document before the steps that vouch for it have passed; each document is parsed once and handed onward.
+"""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from kit import kitfile, layout
+from kit import manifest as manifests
+from kit.bundle import BundleReader
+from kit.bytes import digest
+from kit.errors import (
+    DigestMismatch,
+    EvidenceMissing,
+    FileMissing,
+    FileUndeclared,
+    KitStale,
+    MalformedDocument,
+    MerkleRootMismatch,
+    SizeMismatch,
+    ToolHashMismatch,
+    UnsupportedVersion,
+)
+from kit.result import ReferenceTime
+from kit.snapshot import SnapshotReader
+from kit.trust import dsse, rootpack
+from kit.trust.keys import PublicKey
+from scanner.engine import EngineIdentity
+from scanner.evaluate import MATCH_CONTRACT
+from verifier.medium import Medium, survey
+from verifier.site import Site
+from verifier.steps import Steps
+
+MAX_ENVELOPE = 1 << 20
+MAX_METADATA = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be checked: a manifest on a medium, at a reference time, by a running engine."""
+
+    manifest: Path
+    reference_time: ReferenceTime
+    engine: EngineIdentity
+    verifier_version: str
+    scan_only: bool = False
+    vary_tools: bool = False
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the checks have established so far."""
+
+    kit: kitfile.Kit | None = None
+    kit_digest: str | None = None
+    manifest: manifests.Manifest | None = None
+    manifest_digest: str | None = None
+    pack: rootpack.TrustedPack | None = None
+    signers: list[tuple[str, PublicKey]] = field(default_factory=list)
+    input: BundleReader | None = None
+    output: BundleReader | None = None
+    novelty: str | None = None
+
+    def close(self) -> None:
+        """Close the bundles."""
+        for reader in (self.input, self.output):
+            if reader is not None:
+                reader.close()
+
+
+class Examination:
+    """One pass over the checks. :meth:`intact` makes all of them but the replay and its comparison."""
+
+    def __init__(self, request: Request, site: Site, steps: Steps, facts: Facts) -> None:
+        self._request = request
+        self._site = site
+        self._steps = steps
+        self._facts = facts
+        self._scan_root = request.manifest.parent
+        self._kit_root = self._scan_root if request.scan_only else self._scan_root.parent.parent
+
+    def intact(self) -> None:
+        """Make every check up to the replay; raises the error of the first that fails."""
+        medium = self._check_media()
+        self._check_rootpack(medium)
+        if self._request.scan_only:
+            for name in ("kit-envelope", "kit-content", "order"):
+                self._steps.not_made(name, "the scan directory stands alone (--scan-only)")
+        else:
+            self._check_kit(medium)
+        self._check_manifest(medium)
+        self._steps.not_made("volumes", "the kit is in one piece")
+        self._check_files(medium)
+        self._check_bundles()
+        self._check_roots()
+        self._steps.not_made("ledger", "no ledger proof is demanded")
+        self._check_staleness()
+        self._check_engine()
+
+    def _path(self, name: str) -> str:
+        """Return the path of one of the scan's files, relative to the medium."""
+        return (self._scan_root / name).relative_to(self._kit_root).as_posix()
+
+    def _check_media(self) -> Medium:
+        """1. The directory holds regular files under allowed names, and the documents that the next steps need."""
+        with self._steps.step("media") as evidence:
+            if self._request.manifest.name != layout.MANIFEST_FILE:
+                raise FileMissing(path=layout.MANIFEST_FILE, found=self._request.manifest.name)
+            medium = survey(self._kit_root)
+            evidence["files"] = len(medium.sizes)
+            evidence["bytes"] = sum(medium.sizes.values())
+            needed = [self._path(layout.MANIFEST_FILE), self._path(layout.MANIFEST_ENVELOPE)]
+            if not self._request.scan_only:
+                needed = [layout.KIT_FILE, layout.KIT_ENVELOPE, *needed]
+            for path in needed:
+                if path not in medium.sizes:
+                    raise EvidenceMissing(path=path)
+        return medium
+
+    def _check_rootpack(self, medium: Medium) -> None:
+        """2. The RootPack extends the pinned root, is signed, current, and no older than what this site has seen."""
+        with self._steps.step("rootpack") as evidence:
+            base = self._path(layout.ROOTPACK_DIRECTORY) if self._request.scan_only else layout.ROOTPACK_DIRECTORY
+            files = {name: medium.read(path, limit=MAX_METADATA) for name, path in medium.below(f"{base}/").items()}
+            if not files:
+                raise EvidenceMissing(path=base)
+            moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
+            # A kit that was accepted once stays replayable after newer ones: its RootPack may lie below the floors.
+            known = self._is_known(medium)
+            floors = None if known else self._site.state.floors
+            pack = rootpack.load(files, pinned_root=self._site.pinned_root, reference_time=moment, floors=floors)
+            if known:
+                evidence["floors"] = "not applied: this kit was accepted before"
+            self._facts.pack = pack
+            evidence["pinned"] = digest.of_bytes(self._site.pinned_root)
+            evidence["rootVersion"] = pack.root_version
+            evidence["expires"] = pack.expires
+
+    def _is_known(self, medium: Medium) -> bool:
+        if self._request.scan_only:
+            return False
+        return self._site.knows(digest.of_bytes(medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)))
+
+    def _check_kit(self, medium: Medium) -> None:
+        """3 to 5. The kit's envelope, KIT.json itself, and its place in the order of kits."""
+        with self._steps.step("kit-envelope") as evidence:
+            raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
+            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence)
+        with self._steps.step("kit-content") as evidence:
+            kit = kitfile.check_statement(payload, raw)
+            self._facts.kit, self._facts.kit_digest = kit, digest.of_bytes(raw)
+            evidence["kitId"] = kit.kit_id
+            evidence["files"] = len(kit.files)
+        with self._steps.step("order") as evidence:
+            self._facts.novelty = self._site.check_order(kit, digest.of_bytes(raw))
+            evidence["sequence"] = kit.sequence
+            evidence["kit"] = self._facts.novelty
+
+    def _check_manifest(self, medium: Medium) -> None:
+        """6 and 7. The manifest's envelope, then the manifest that it binds together with both bundles."""
+        with self._steps.step("manifest-envelope") as evidence:
+            raw = medium.read(self._path(layout.MANIFEST_FILE), limit=manifests.MAX_BYTES)
+            payload = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
+        with self._steps.step("manifest-content") as evidence:
+            manifest = manifests.check_statement(payload, raw)
+            if not self._request.scan_only and manifest.scan.id != self._scan_root.name:
+                raise MalformedDocument(pointer="/scan/id", expected=self._scan_root.name, found=manifest.scan.id)
+            self._facts.manifest, self._facts.manifest_digest = manifest, digest.of_bytes(raw)
+            evidence["manifest"] = self._facts.manifest_digest
+
+    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> bytes:
+        """Return the payload of an envelope that enough distinct kit keys of the verified RootPack signed."""
+        pack = self._facts.pack
+        if pack is None:
+            raise EvidenceMissing(path=path, detail="no RootPack was verified")
+        envelope = medium.read(path, limit=MAX_ENVELOPE)
+        # No evidence of the time of signing is read yet, so only a key that is valid at the reference time counts.
+        moment = self._request.reference_time.time
+        verified = pack.verify(envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=path)
+        self._facts.signers += [(path, key) for key in verified.signers]
+        evidence["signers"] = [key.fingerprint for key in verified.signers]
+        evidence["threshold"] = pack.threshold("kit")
+        return verified.payload
+
+    def _check_files(self, medium: Medium) -> None:
+        """9. Every file is the signed one, none is missing, none is there that nobody signed."""
+        with self._steps.step("files") as evidence:
+            own = {self._path(layout.INPUT_BUNDLE), self._path(layout.OUTPUT_BUNDLE)}
+            if self._facts.kit is None:
+                self._check_scan_files(medium, own)
+            else:
+                evidence.update(self._check_kit_files(medium, self._facts.kit, own))
+
+    def _check_scan_files(self, medium: Medium, bundles: set[str]) -> None:
+        """Hold a lone scan directory against the four files and the RootPack that it consists of."""
+        expected = bundles | {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE}
+        for path in sorted(expected - set(medium.sizes)):
+            raise FileMissing(path=path)
+        for path in medium.sizes:
+            if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
+                raise FileUndeclared(path=path)
+
+    def _check_kit_files(self, medium: Medium, kit: kitfile.Kit, bundles: set[str]) -> dict[str, object]:
+        """Hold the medium against KIT.json and return the evidence.
+
+        This scan's bundles are hashed by the next steps; files of other scans only need to be there, in their size.
+        """
+        listed = {file.path: file for file in kit.files}
+        unlisted = {layout.KIT_FILE, layout.KIT_ENVELOPE, layout.SUMS_FILE}
+        for path in sorted((set(listed) | unlisted) - set(medium.sizes)):
+            raise FileMissing(path=path)
+        for path in medium.sizes:
+            if path not in listed and path not in unlisted:
+                raise FileUndeclared(path=path)
+        others = 0
+        scan_prefix = self._path("")
+        for path, file in listed.items():
+            if medium.sizes[path] != file.size:
+                raise SizeMismatch(path=path, expected=file.size, found=medium.sizes[path])
+            if path.startswith(f"{layout.SCANS_DIRECTORY}/") and not path.startswith(f"{scan_prefix}/"):
+                others += 1
+            elif path not in bundles:
+                found, _ = medium.digest(path)
+                if found != file.digest:
+                    raise DigestMismatch(path=path, expected=file.digest, found=found)
+        self._check_listed_bundles(listed)
+        self._check_sums(medium, kit)
+        evidence: dict[str, object] = {"files": len(listed)}
+        if others:
+            evidence["otherScansNotHashed"] = others
+        return evidence
+
+    def _check_listed_bundles(self, listed: dict[str, kitfile.File]) -> None:
+        """KIT.json and the manifest must mean the same bundles, which are hashed once, as the manifest's."""
+        parsed = self._manifest()
+        pairs = ((layout.INPUT_BUNDLE, parsed.bundles.input), (layout.OUTPUT_BUNDLE, parsed.bundles.output))
+        for name, record in pairs:
+            file = listed.get(self._path(name))
+            if file is None:
+                raise FileMissing(path=self._path(name), detail="is not in the signed list")
+            if file.digest != record.archive_digest:
+                raise DigestMismatch(path=self._path(name), expected=record.archive_digest, found=file.digest)
+
+    def _check_sums(self, medium: Medium, kit: kitfile.Kit) -> None:
+        """SHA256SUMS is derived from what is signed, so it must be that, byte for byte."""
+        entries = [(file.path, file.digest) for file in kit.files]
+        entries += [(path, medium.digest(path)[0]) for path in (layout.KIT_FILE, layout.KIT_ENVELOPE)]
+        expected = kitfile.sums(entries)
+        if medium.sizes[layout.SUMS_FILE] != len(expected):
+            raise SizeMismatch(path=layout.SUMS_FILE, expected=len(expected), found=medium.sizes[layout.SUMS_FILE])
+        if medium.read(layout.SUMS_FILE, limit=len(expected)) != expected:
+            raise DigestMismatch(path=layout.SUMS_FILE, expected=digest.of_bytes(expected))
+
+    def _check_bundles(self) -> None:
+        """10 and 11. Both bundles: archive digest, every frame, every header, every member."""
+        parsed = self._manifest()
+        with self._steps.step("input-bundle") as evidence:
+            self._facts.input = BundleReader(self._scan_root / layout.INPUT_BUNDLE, parsed.bundles.input)
+            self._facts.input.verify()
+            evidence["archive"] = parsed.bundles.input.archive_digest
+            evidence["members"] = len(parsed.bundles.input.members)
+        with self._steps.step("output-bundle") as evidence:
+            self._facts.output = BundleReader(self._scan_root / layout.OUTPUT_BUNDLE, parsed.bundles.output)
+            self._facts.output.verify()
+            evidence["archive"] = parsed.bundles.output.archive_digest
+            evidence["members"] = len(parsed.bundles.output.members)
+
+    def _check_roots(self) -> None:
+        """12. The feeds' snapshots are the named ones; the bundles' content roots held in the steps before."""
+        parsed = self._manifest()
+        with self._steps.step("merkle-roots") as evidence:
+            evidence["inputContentRoot"] = parsed.bundles.input.content_root
+            evidence["outputContentRoot"] = parsed.bundles.output.content_root
+            if self._facts.input is None:
+                raise EvidenceMissing(path=layout.INPUT_BUNDLE)
+            for feed in parsed.inputs.feeds:
+                reader = SnapshotReader(self._facts.input, feed.path, feed.snapshot_hash)
+                reader.verify_quick()
+                for name, expected, found in (
+                    ("merkleRoot", feed.merkle_root, reader.info.content_root),
+                    ("indexRoot", feed.index_root, reader.info.index_root),
+                    ("snapshotTime", feed.snapshot_time, reader.info.snapshot_time),
+                ):
+                    if expected != found:
+                        raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)
+            evidence["feeds"] = len(parsed.inputs.feeds)
+
+    def _check_staleness(self) -> None:
+        """14. The kit is not older than its own window at the reference time."""
+        kit = self._facts.kit
+        if kit is None:
+            self._steps.not_made("staleness", "the scan directory stands alone (--scan-only)")
+            return
+        with self._steps.step("staleness") as evidence:
+            created = manifests.check_time(kit.created_at, "/createdAt")
+            moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
+            evidence["createdAt"] = kit.created_at
+            evidence["windowHours"] = kit.staleness_window_hours
+            evidence["ageHours"] = int((moment - created).total_seconds() // 3600)
+            if moment - created > timedelta(hours=kit.staleness_window_hours):
+                raise KitStale(
+                    path=layout.KIT_FILE,
+                    expected=f"{kit.staleness_window_hours} hours",
+                    found=f"{evidence['ageHours']} hours",
+                )
+
+    def _check_engine(self) -> None:
+        """15. The running engine is the recorded one, or the operator varies the tools."""
+        parsed = self._manifest()
+        with self._steps.step("engine-and-tools") as evidence:
+            recorded = next(tool for tool in parsed.inputs.tools if tool.name == manifests.ENGINE_TOOL)
+            running = self._request.engine
+            evidence["recorded"] = recorded.sha256
+            evidence["running"] = running.digest
+            if parsed.engine.contract != MATCH_CONTRACT:
+                raise UnsupportedVersion(
+                    path=layout.MANIFEST_FILE, expected=MATCH_CONTRACT, found=parsed.engine.contract[:64]
+                )
+            if recorded.sha256 != running.digest and not self._request.vary_tools:
+                raise ToolHashMismatch(path=manifests.ENGINE_TOOL, expected=recorded.sha256, found=running.digest)
+
+    def _manifest(self) -> manifests.Manifest:
+        if self._facts.manifest is None:
+            raise EvidenceMissing(path=layout.MANIFEST_FILE)
+        return self._facts.manifest

@@ -1,0 +1,62 @@
+"""stella offline: the state of an air-gapped site."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from verifier.cli.console import Console, Verdict
+from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
+
+app = typer.Typer(no_args_is_help=True, help="Pin the trust root of this site, and show what it remembers.")
+
+
+@app.command()
+def init(
+    root: Annotated[
+        Path, typer.Option("--root", help="The first root: rootpack/metadata/1.root.json.", metavar="FILE")
+    ],
+    expect_root: Annotated[
+        str,
+        typer.Option(
+            "--expect-root", help="Its fingerprint, from another way than the kit: SHA256:<hex>.", metavar="FINGERPRINT"
+        ),
+    ],
+    site: SiteDirectory = DEFAULT_SITE,
+    json: Json = False,
+) -> Verdict:
+    """Pin the trust root of this site and make the site's signing key."""
+    from verifier import site as sites
+
+    console = Console(json=json)
+    made = sites.init(site, sites.read_root(root), expect_root, entropy=os.urandom)
+    console.document(
+        {
+            "site": made.fingerprint,
+            "root": sites.root_fingerprint(made.pinned_root),
+            "publicKey": str(site / sites.PUBLIC_FILE),
+        },
+    )
+    return console.verdict(
+        "PINNED", 0, f"send {sites.PUBLIC_FILE} to be enrolled: stella rootpack add-key --usage site"
+    )
+
+
+@app.command()
+def status(site: SiteDirectory = DEFAULT_SITE, json: Json = False) -> Verdict:
+    """Show the pinned root, the site's key and the accepted kits."""
+    from verifier import site as sites
+
+    console = Console(json=json)
+    found = sites.load(site)
+    document: dict[str, object] = {
+        "site": found.fingerprint,
+        "root": sites.root_fingerprint(found.pinned_root),
+        "acceptedKits": [msgspec.to_builtins(kit) for kit in found.state.accepted],
+    }
+    if found.state.floors is not None:
+        document["floors"] = msgspec.to_builtins(found.state.floors)
+    console.document(document)
+    return console.verdict("PINNED", 0)

@@ -1,0 +1,30 @@
+"""Options that several commands share, with their help texts and environment variables."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, on failure too.")]
+Progress = Annotated[str, typer.Option("--progress", help="auto, plain, json or none.", metavar="HOW")]
+Ops = Annotated[
+    Path,
+    typer.Option("--ops", envvar="STELLA_OPS", help="Where runs leave their logs and results.", metavar="DIR"),
+]
+SiteDirectory = Annotated[
+    Path,
+    typer.Option("--site", envvar="STELLA_SITE", help="The site's state: pinned root, key, memory.", metavar="DIR"),
+]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", help="Judge expiry and age at this UTC time instead of now (audits; recorded).", metavar="TIME"
+    ),
+]
+ScanOnly = Annotated[
+    bool,
+    typer.Option("--scan-only", help="Accept a scan directory without its kit; its order and age go unchecked."),
+]
+
+DEFAULT_OPS = Path("ops/offline")
+DEFAULT_SITE = Path("ops/site")

@@ -1,0 +1,34 @@
+"""stella receipt: the small signed slip of a run, to be handed back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifier.cli.console import Console, Verdict
+from verifier.cli.options import Json
+
+
+def command(
+    run: Annotated[
+        Path, typer.Argument(help="A run directory below ops/offline/replay/<scan-id>/.", metavar="RUN_DIR")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Copy the signed slip (receipt.dsse.json) there.", metavar="FILE")
+    ] = None,
+    json: Json = False,
+) -> Verdict:
+    """Print the receipt of a run; the signed form is receipt.dsse.json beside it."""
+    from kit.result import parse_receipt
+    from verifier import evidence
+    from verifier.render import receipt_text
+    from verifier.run_dir import write_atomic
+
+    console = Console(json=json)
+    data, envelope = evidence.read_receipt(run)
+    if out is not None:
+        write_atomic(out, envelope)
+    if json:
+        console.raw(data)
+    console.data(receipt_text(parse_receipt(data)))
+    return console.verdict("RECEIPT", 0, "hand it back; stella sync export sends it with the results")

@@ -1,0 +1,63 @@
+"""stella replay: verify a kit, re-run its scan, and prove the outputs equal or name the causes."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kit.errors import UsageError
+from verifier.cli.console import Console, Verdict
+from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ops, Progress, ScanOnly, SiteDirectory
+
+EXAMPLES = """
+Examples:
+
+  stella replay manifest.json --strict --offline
+
+  stella replay manifest.json --what-if --vary=feeds --with later-feed/
+
+  stella replay manifest.json --what-if feeds --with ../later/manifest.json
+"""
+
+
+def command(
+    manifest: Annotated[Path, typer.Argument(help="The scan's manifest.json in the kit.", metavar="MANIFEST")],
+    what_if_dimension: Annotated[
+        str | None, typer.Argument(help="With --what-if: feeds, tools or policy.", metavar="[DIMENSION]")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Nothing may vary (the default).")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Accepted for the runbook's sake: the guard always denies the network.")
+    ] = False,
+    what_if: Annotated[bool, typer.Option("--what-if", help="Vary exactly one dimension and explain.")] = False,
+    vary: Annotated[str | None, typer.Option("--vary", help="The dimension: feeds, tools or policy.")] = None,
+    with_path: Annotated[
+        Path | None,
+        typer.Option("--with", help="The varied input: snapshot directory, policy file, or another manifest.json."),
+    ] = None,
+    ops: Ops = DEFAULT_OPS,
+    site: SiteDirectory = DEFAULT_SITE,
+    at: At = None,
+    scan_only: ScanOnly = False,
+    json: Json = False,
+    progress: Progress = "auto",
+) -> Verdict:
+    """Verify a kit, re-run its scan, and prove the outputs equal or name the cause of each difference."""
+    from verifier import session
+    from verifier.cli.outcome import show
+    from verifier.run import STRICT, WHAT_IF, Plan
+    from verifier.whatif import check_dimension
+
+    dimension = vary or what_if_dimension
+    if what_if == strict and what_if:
+        raise UsageError(detail="--strict and --what-if exclude one another")
+    if bool(dimension) != what_if:
+        raise UsageError(detail="--what-if takes one dimension: --vary=feeds, --vary=tools or --vary=policy")
+    if what_if and dimension != "tools" and with_path is None:
+        raise UsageError(detail="--with names the input to vary by")
+    del offline
+    plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
+    console = Console(json=json, progress=progress)
+    setting = session.Setting(ops, site, at, session.clock)
+    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
+    return show(console, outcome)

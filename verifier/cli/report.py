@@ -1,0 +1,32 @@
+"""stella report: the page of a run, made again from its signed result."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifier.cli.console import Console, Verdict
+from verifier.cli.options import Json
+
+
+def command(
+    run: Annotated[
+        Path, typer.Argument(help="A run directory below ops/offline/replay/<scan-id>/.", metavar="RUN_DIR")
+    ],
+    html: Annotated[Path | None, typer.Option("--html", help="Write the page there.", metavar="FILE")] = None,
+    json: Json = False,
+) -> Verdict:
+    """Show a run's result; with --html write the page anew from result.json and diff.json."""
+    from verifier import evidence
+    from verifier.render import status_block
+    from verifier.report import render, view
+    from verifier.run_dir import write_atomic
+
+    console = Console(json=json)
+    result, difference = evidence.read_run(run)
+    if html is not None:
+        write_atomic(html, render(view(result, difference)))
+    if json:
+        console.raw(result)
+    console.data(status_block(evidence.as_json(result)))
+    return console.verdict("REPORTED", 0)

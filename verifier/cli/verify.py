@@ -1,0 +1,32 @@
+"""stella verify: every check of signatures and bytes, without the replay unless --explain asks for it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifier.cli.console import Console, Verdict
+from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ops, Progress, ScanOnly, SiteDirectory
+
+
+def command(
+    manifest: Annotated[Path, typer.Argument(help="The scan's manifest.json in the kit.", metavar="MANIFEST")],
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Replay as well, and write diff.json when the outputs differ.")
+    ] = False,
+    ops: Ops = DEFAULT_OPS,
+    site: SiteDirectory = DEFAULT_SITE,
+    at: At = None,
+    scan_only: ScanOnly = False,
+    json: Json = False,
+    progress: Progress = "auto",
+) -> Verdict:
+    """Check every signature and byte of a scan and its kit; the verdict is INTACT, for nothing was replayed."""
+    from verifier import session
+    from verifier.cli.outcome import show
+    from verifier.run import STRICT, VERIFY, Plan
+
+    console = Console(json=json, progress=progress)
+    setting = session.Setting(ops, site, at, session.clock)
+    plan = Plan(STRICT if explain else VERIFY)
+    return show(console, session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check))

@@ -1,0 +1,219 @@
+"""What a run leaves behind beside its journal: result, receipt, replay record, metrics, report.
+
+See docs/format.md section 7.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from kit import layout
+from kit import result as results
+from kit.bytes import canonical, digest
+from kit.errors import DigestMismatch, MalformedDocument
+from kit.result import Receipt, Result
+from kit.trust import dsse, statement
+from kit.trust.keys import PublicKey
+from scanner.difference import Difference
+from verifier import render, report
+from verifier.checks import Facts
+from verifier.medium import read_file
+from verifier.run_dir import JOURNAL_FILE, RunDirectory
+from verifier.site import Site
+
+RESULT_FILE = "result.json"
+RESULT_ENVELOPE = "result.dsse.json"
+RECEIPT_FILE = "receipt.json"
+RECEIPT_ENVELOPE = "receipt.dsse.json"
+RECORD_FILE = "record.ndjson"
+METRICS_FILE = "metrics.prom"
+REPORT_FILE = "report.html"
+DIFFERENCE_FILE = "diff.json"
+VERIFIER = "https://stella-ops.org/verifier/site"
+UNKNOWN_SCAN = "unknown"
+"""Directory of runs whose manifest's place names no scan."""
+
+
+def known(facts: Facts) -> dict[str, object]:
+    """Return the members of a result that the established facts fill."""
+    members: dict[str, object] = {"manifest_digest": facts.manifest_digest}
+    if facts.manifest is not None:
+        scan = facts.manifest.scan
+        members["scan"] = results.ScanEntry(id=scan.id, time=scan.time, subject=facts.manifest.subject.name)
+        members["inputs"] = msgspec.to_builtins(facts.manifest.inputs)
+        recorded = next(tool for tool in facts.manifest.inputs.tools if tool.name == "stella-engine")
+        members["engine"] = results.EngineEntry(version=recorded.version, digest=recorded.sha256)
+    if facts.kit is not None:
+        kit = facts.kit
+        members["kit"] = results.KitEntry(
+            id=kit.kit_id, channel=kit.channel, sequence=kit.sequence, created_at=kit.created_at
+        )
+    if facts.pack is not None:
+        pack = facts.pack
+        members["root_pack"] = results.RootPackEntry(
+            pinned=pack.root_fingerprint,
+            root_version=pack.root_version,
+            timestamp_version=pack.versions.timestamp,
+            expires=pack.expires,
+            issued=pack.issued,
+        )
+        members["signers"] = tuple(
+            results.SignerEntry(
+                document=document,
+                fingerprint=key.fingerprint,
+                algorithm=key.algorithm,
+                owner=pack.owner(key),
+            )
+            for document, key in facts.signers
+        )
+    return members
+
+
+def leave(
+    directory: RunDirectory,
+    site: Site,
+    result: Result,
+    facts: Facts,
+    difference: Difference | None,
+    outputs: Mapping[str, bytes],
+) -> None:
+    """Write and sign the result, then everything that is made of it; remember the receipt at the site."""
+    encoded = canonical.encode_record(result)
+    directory.write(RESULT_FILE, encoded)
+    subjects = {RESULT_FILE: digest.of_bytes(encoded)}
+    if result.manifest_digest:
+        subjects[layout.MANIFEST_FILE] = result.manifest_digest
+    directory.write(RESULT_ENVELOPE, _signed(site, subjects, results.RESULT_TYPE, summary(result)))
+    if facts.manifest is not None:
+        directory.write(RECORD_FILE, canonical.encode(replay_record(result, facts)) + b"\n")
+    with site.locked():
+        receipt = make_receipt(result, digest.of_bytes(encoded), site)
+        slip = canonical.encode_record(receipt)
+        directory.write(RECEIPT_FILE, slip)
+        directory.write(
+            RECEIPT_ENVELOPE, _signed(site, {RECEIPT_FILE: digest.of_bytes(slip)}, results.RECEIPT_TYPE, receipt)
+        )
+        site.update(last_receipt=digest.of_bytes(slip))
+    directory.write("receipt.txt", render.receipt_text(receipt).encode())
+    directory.write(METRICS_FILE, metrics(result, facts).encode())
+    tree = msgspec.to_builtins(difference) if difference is not None else None
+    lines = (directory.path / JOURNAL_FILE).read_bytes().splitlines()
+    page = report.view(encoded, tree, outputs=outputs, journal=lines, receipt=slip)
+    directory.write(REPORT_FILE, report.render(page))
+
+
+def summary(result: Result) -> dict[str, object]:
+    """Return the result's predicate, in the manner of a SLSA Verification Summary."""
+    return {
+        "verifier": {"id": VERIFIER, "version": result.verifier.version, "site": result.site or ""},
+        "timeVerified": result.finished_at,
+        "verificationResult": "PASSED" if result.verdict == results.VERIFIED else "FAILED",
+        "verdict": result.verdict,
+        "mode": result.mode,
+        "reason": result.reason,
+    }
+
+
+def make_receipt(result: Result, result_digest: str, site: Site) -> Receipt:
+    """Return the slip for a result, chained to the site's previous one."""
+    return Receipt(
+        schema_version=results.SCHEMA_VERSION,
+        site=site.fingerprint,
+        run_id=result.run_id,
+        mode=result.mode,
+        verdict=result.verdict,
+        reason=result.reason,
+        exit_code=result.exit_code,
+        finished_at=result.finished_at,
+        result_digest=result_digest,
+        kit_id=result.kit.id if result.kit else None,
+        sequence=result.kit.sequence if result.kit else None,
+        scan_id=result.scan.id if result.scan else None,
+        manifest_digest=result.manifest_digest,
+        previous=site.state.last_receipt,
+    )
+
+
+def replay_record(result: Result, facts: Facts) -> dict[str, object]:
+    """Return the replay record that an Evidence Locker ingests: who replayed what, with which artifacts."""
+    manifest = facts.manifest
+    if manifest is None:
+        return {}
+    outputs = manifest.outputs
+    return {
+        "scanId": manifest.scan.id,
+        "tenantId": "default",
+        "subjectDigest": manifest.subject.oci_digest or manifest.inputs.sbom.digest,
+        "scanKind": "vuln",
+        "startedAtUtc": result.started_at,
+        "completedAtUtc": result.finished_at,
+        "recordedAtUtc": manifest.scan.time,
+        "artifacts": [
+            {"type": kind, "digest": value, "uri": f"{layout.OUTPUT_BUNDLE}#{layout.OUTPUT_MEMBERS[kind]}"}
+            for kind, value in (("sbom", outputs.sbom), ("vex", outputs.vex), ("log", outputs.log))
+        ],
+        "provenance": {"manifestDigest": result.manifest_digest or "", "verdict": result.verdict},
+        "summary": {"policies": len(manifest.inputs.rules), "feeds": len(manifest.inputs.feeds)},
+    }
+
+
+def metrics(result: Result, facts: Facts) -> str:
+    """Return the run's figures in the Prometheus text format, for a textfile collector."""
+    outcome = result.verdict.lower()
+    lines = [
+        "# HELP replay_verify_total Runs of the verifier by outcome.",
+        "# TYPE replay_verify_total counter",
+        f'replay_verify_total{{lane="airgap",arch="{os.uname().machine}",result="{outcome}"}} 1',
+    ]
+    if facts.manifest is not None:
+        bundles = facts.manifest.bundles
+        lines += [
+            "# HELP replay_bundle_size_bytes Size of a replayed bundle.",
+            "# TYPE replay_bundle_size_bytes gauge",
+            f'replay_bundle_size_bytes{{type="input"}} {bundles.input.archive_size}',
+            f'replay_bundle_size_bytes{{type="output"}} {bundles.output.archive_size}',
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def read_run(directory: Path) -> tuple[bytes, dict[str, object] | None]:
+    """Return a run's result as it was signed, and its difference where there is one."""
+    result = read_file(directory / RESULT_FILE, limit=results.MAX_BYTES)
+    results.parse_result(result)
+    path = directory / DIFFERENCE_FILE
+    if not path.is_file():
+        return result, None
+    return result, as_json(read_file(path, limit=results.MAX_BYTES))
+
+
+def read_receipt(directory: Path) -> tuple[bytes, bytes]:
+    """Return a run's receipt and the envelope that signs it, held against one another."""
+    receipt = read_file(directory / RECEIPT_FILE, limit=results.MAX_BYTES)
+    envelope = read_file(directory / RECEIPT_ENVELOPE, limit=results.MAX_BYTES)
+    results.parse_receipt(receipt)
+    return receipt, envelope
+
+
+def as_json(data: bytes) -> dict[str, object]:
+    """Return a canonical document of ours as a plain object."""
+    value = canonical.decode(data, max_bytes=results.MAX_BYTES)
+    if not isinstance(value, dict):
+        raise MalformedDocument(expected="an object")
+    return dict(value)
+
+
+def check_signed(directory: Path, result: bytes, key: PublicKey) -> None:
+    """Check that a key signed the result of a run; raises the errors of :func:`kit.trust.dsse.verify`."""
+    envelope = (directory / RESULT_ENVELOPE).read_bytes()
+    verified = dsse.verify(envelope, [key], threshold=1, payload_types=(dsse.IN_TOTO,), name=RESULT_ENVELOPE)
+    signed = statement.parse(verified.payload)
+    found = digest.of_bytes(result)
+    if signed.predicate_type != results.RESULT_TYPE or signed.subjects.get(RESULT_FILE) != found:
+        raise DigestMismatch(path=RESULT_FILE, expected=signed.subjects.get(RESULT_FILE, "not named"), found=found)
+
+
+def _signed(site: Site, subjects: dict[str, str], predicate_type: str, predicate: object) -> bytes:
+    fields = msgspec.to_builtins(predicate)
+    return dsse.sign(statement.make(subjects, predicate_type, fields), dsse.IN_TOTO, [site.signer])

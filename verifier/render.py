@@ -1,0 +1,259 @@
+"""Plain texts for terminal, paper and telephone: status block, difference tree, receipt slip, the kit's README.
+
+All of it is printable ASCII, whatever the documents hold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from kit import errors
+from kit.bytes import canonical, digest
+from kit.result import Receipt
+from verifier import texts
+from verifier.report_difference import EntryView, MemberView, difference_view
+from verifier.report_rows import JsonObject, inline, joined, rows_of, section, text_of
+
+WIDTH = 80
+SLIP_WIDTH = 64
+_LABEL = 11
+_WORD = 9
+
+_BLOCK_CHECKS = {
+    "media": ("media",),
+    "trust": ("rootpack",),
+    "kit": ("kit-envelope", "kit-content", "order", "staleness"),
+    "manifest": ("manifest-envelope", "manifest-content"),
+    "volumes": ("volumes",),
+    "files": ("files",),
+    "bundles": ("input-bundle", "output-bundle", "merkle-roots"),
+    "ledger": ("ledger",),
+    "engine": ("engine-and-tools",),
+    "replay": ("replay", "comparison"),
+}
+"""Which checks stand behind a line of the status block; a check that no line names has only its place in the counts."""
+
+
+def status_block(result: JsonObject, *, where: str | None = None) -> str:
+    """Return what an operator sees at the end of a run: a line a topic with its state, then verdict and next step.
+
+    ``result`` is a result document as decoded JSON, ``where`` the run's directory as the operator would type it.
+    """
+    checks = {text_of(row, "name") or "": row for row in rows_of(result, "checks")}
+    states = [text_of(row, "state") for row in checks.values()]
+    counts = [states.count(wanted) for wanted in ("passed", "failed", "not-made")]
+    lines: list[str] = []
+    for label, known in _topics(result):
+        behind = [checks[name] for name in _BLOCK_CHECKS.get(label, ()) if name in checks]
+        word = _word([text_of(row, "state") or "" for row in behind])
+        reason = text_of(behind[0], "detail") if word == "not made" and not counts[1] else None
+        if text := known or reason or "":
+            lines += _row(label, text, word)
+        elif word:
+            lines += _row(label, "", word)
+    lines += _row("checks", f"{counts[0]} passed, {counts[1]} failed, {counts[2]} not made")
+    if where:
+        lines += _row("log", where)
+    verdict = f"{text_of(result, 'verdict') or 'REFUSED'} ({text_of(result, 'exitCode') or '1'})"
+    lines += ["", *_row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)]
+    for label, key in (("because", "sentence"), ("next", "nextStep")):
+        if said := text_of(result, key):
+            lines += _row(label, inline(said))
+    return _finished(lines)
+
+
+def diff_text(difference: JsonObject) -> str:
+    """Return a difference as an indented tree: members, then the places in them, each with its cause.
+
+    ``difference`` is the document diff.json as decoded JSON.
+    """
+    tree = difference_view(difference)
+    if tree is None or tree.is_equal:
+        return "no difference: every member is equal\n"
+    lines = [f"members that differ: {len(tree.changed)} of {len(tree.changed) + len(tree.equal)}"]
+    lines += [line for row in tree.causes for line in _wrapped(row.words, f"  {row.count:>4}  ")]
+    for member in tree.changed:
+        lines += ["|", *_branch(member)]
+    if tree.equal:
+        lines += ["|", *_wrapped(f"equal: {', '.join(tree.equal)}", "`-- ", "    ")]
+    return _finished(lines)
+
+
+def receipt_text(receipt: Receipt) -> str:
+    """Return the slip of a receipt, 64 columns wide: to be printed, copied by hand, or read over the telephone."""
+    sequence = str(receipt.sequence) if receipt.sequence is not None else None
+    facts = [
+        ("mode", receipt.mode),
+        ("finished", receipt.finished_at),
+        ("kit", receipt.kit_id or "not established"),
+        ("sequence", sequence or "not established"),
+        ("scan", receipt.scan_id or "not established"),
+        ("manifest", texts.grouped(receipt.manifest_digest, 16) if receipt.manifest_digest else "not established"),
+        ("site", texts.grouped(receipt.site, 16)),
+        ("previous", texts.grouped(receipt.previous, 16) if receipt.previous else "none, this is the site's first"),
+    ]
+    digests = [
+        ("manifest", receipt.manifest_digest),
+        ("site", receipt.site),
+        ("result", receipt.result_digest),
+        ("previous", receipt.previous),
+        ("this slip", digest.of_bytes(canonical.encode_record(receipt))),
+    ]
+    return texts.render(
+        "receipt.txt.j2",
+        verdict=receipt.verdict,
+        exit_code=receipt.exit_code,
+        reason=receipt.reason,
+        facts=[line for label, value in facts for line in _slip_row(label, value)],
+        digests=[line for label, value in digests if value for line in _slip_row(label, texts.grouped(value))],
+        next_step=_slip_row("next", _next_step(receipt.verdict, receipt.reason)),
+    )
+
+
+def kit_readme(
+    *,
+    channel: str,
+    sequence: int,
+    created_at: str,
+    producer: str,
+    scans: Sequence[tuple[str, str]],
+    root: str,
+    signers: Sequence[tuple[str, str]],
+    programs: Sequence[str] = (),
+) -> str:
+    """Return README.txt of a kit, without the kit's id: that is derived from the kit's files, this one among them.
+
+    ``scans`` are id and subject, ``signers`` owner and fingerprint, ``programs`` paths of verifiers below the kit.
+    """
+    return texts.render(
+        "kit_readme.txt.j2",
+        channel=channel,
+        sequence=sequence,
+        created_at=created_at,
+        producer=_wrapped(f"by {producer}.", ""),
+        scans=[(scan_id, _wrapped(subject, " " * 4)) for scan_id, subject in scans],
+        root=_fingerprint(root),
+        signers=[(_wrapped(f"{owner}:", "  Signer ", " " * 4), _fingerprint(value)) for owner, value in signers],
+        programs=programs,
+        first_scan=scans[0][0] if scans else "SCAN-ID",
+    )
+
+
+def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
+    """Yield the label and the text of each line of the status block; no text where the run did not get so far."""
+    scan, kit, pack = section(result, "scan"), section(result, "kit"), section(result, "rootPack")
+    checks = {text_of(row, "name"): section(row, "evidence") for row in rows_of(result, "checks")}
+    yield "scan", joined(text_of(scan, "id"), "", text_of(scan, "time"))
+    yield "subject", text_of(scan, "subject")
+    yield "media", _counted(checks, ("media", "files"))
+    version = text_of(pack, "rootVersion")
+    yield "trust", joined(f"RootPack {version}" if version else None, "expires", text_of(pack, "expires"))
+    yield "kit", joined(text_of(kit, "id"), "sequence", text_of(kit, "sequence"))
+    manifest = text_of(result, "manifestDigest")
+    owners = sorted({text_of(row, "owner") or "unnamed" for row in rows_of(result, "signers")})
+    short = f"fingerprint {texts.grouped(manifest, 16)}" if manifest else None
+    yield "manifest", joined(short, "signed by", ", ".join(owners) or None)
+    yield "volumes", None
+    yield "files", _counted(checks, ("files", "files"))
+    yield "bundles", _counted(checks, ("input-bundle", "members"), ("output-bundle", "members"))
+    yield "ledger", None
+    yield "engine", text_of(section(result, "engine"), "version")
+    outputs = [f"{text_of(row, 'path')} {_equality(row)}" for row in rows_of(result, "outputs") if not row.get("equal")]
+    equal = len(rows_of(result, "outputs")) - len(outputs)
+    yield "replay", "; ".join([f"{equal} outputs equal", *outputs]) if equal or outputs else None
+    layers = rows_of(section(result, "guard"), "layers")
+    yield "guard", ", ".join(text_of(row, "name") or "" for row in layers if row.get("inForce") is True) or None
+    time = section(result, "referenceTime")
+    yield "time", joined(text_of(time, "time"), "", text_of(time, "source"))
+
+
+def _counted(checks: Mapping[str | None, JsonObject], *places: tuple[str, str]) -> str | None:
+    """Return counts from the evidence of checks, each with its noun; ``None`` unless all are there."""
+    counts = [text_of(checks.get(name, {}), key) for name, key in places]
+    if None in counts:
+        return None
+    return " and ".join(f"{count}" for count in counts) + f" {places[0][1]}"
+
+
+def _equality(row: Mapping[str, object]) -> str:
+    if "recorded" not in row:
+        return "not recorded"
+    return "DIFFERS" if "replayed" in row else "not produced"
+
+
+def _word(states: Sequence[str]) -> str:
+    """Return one word for the checks behind a line, ok only where each of them was made and passed."""
+    if "failed" in states:
+        return "FAILED"
+    if "passed" in states:
+        return "partly" if "not-made" in states else "ok"
+    return "not made" if states else ""
+
+
+def _row(label: str, text: str, word: str = "") -> list[str]:
+    lines = _wrapped(text, f"{label:<{_LABEL}}", " " * _LABEL, width=WIDTH - _WORD if word else WIDTH)
+    if word:
+        lines[0] = f"{lines[0]:<{WIDTH - _WORD}} {word}"
+    return lines
+
+
+def _branch(member: MemberView) -> Iterator[str]:
+    """Yield the lines of one member's branch."""
+    yield from _wrapped(f"{member.path}  {member.state}", "|-- ", "|   ")
+    for name, value in (("recorded", member.recorded), ("replayed", member.replayed)):
+        if value and not member.entries:
+            yield f"|   {name}  {value.removeprefix('sha256:')}"
+    for position, row in enumerate(member.entries, start=1):
+        yield from _twig(row, last=position == len(member.entries))
+    left_out = (f"{member.more} more" if member.more else "", f"{member.follows} that follow" if member.follows else "")
+    if any(left_out):
+        yield f"|       ({', '.join(part for part in left_out if part)}; see diff.json)"
+
+
+def _twig(row: EntryView, *, last: bool) -> Iterator[str]:
+    stem = "|       " if last else "|   |   "
+    yield from _wrapped(
+        f"{row.kind:<9} {row.subject}" + (f" in {row.place}" if row.place else ""),
+        "|   `-- " if last else "|   |-- ",
+        stem + " " * 10,
+    )
+    yield from _wrapped(f"cause {row.cause}" + (f": {row.detail}" if row.detail else ""), stem, stem + "  ")
+    yield from _wrapped(f"at    {row.pointer or '/'}", stem, stem + "  ")
+    for label, value in (("was", row.before), ("is", row.after)):
+        if value:
+            yield from _wrapped(f"{label:<5} {value}", stem, stem + "  ")
+
+
+def _wrapped(text: str, first: str, rest: str | None = None, *, width: int = WIDTH) -> list[str]:
+    """Return text in lines of at most ``width``, led in by ``first`` and then by ``rest``, else again by ``first``."""
+    follow = first if rest is None else rest
+    lines, line, empty = [], first, True
+    for word in texts.printable(text).split(" "):
+        room = width - len(line) - (not empty)
+        if len(word) > room and not empty:
+            lines.append(line)
+            line, empty = follow, True
+        while len(word) > (room := width - len(line) - (not empty)):
+            lines.append(line + word[:room])
+            line, word = follow, word[room:]  # noqa: PLW2901 - what is left of a word that no line can hold
+        line = line + word if empty else f"{line} {word}"
+        empty = False
+    return [*lines, line]
+
+
+def _slip_row(label: str, value: str) -> list[str]:
+    return _wrapped(value, f"{label:<{_LABEL}}", " " * _LABEL, width=SLIP_WIDTH)
+
+
+def _fingerprint(value: str) -> list[str]:
+    return _wrapped(texts.grouped(value), "    ", width=4 + 40)
+
+
+def _next_step(verdict: str, reason: str) -> str:
+    """Return the next step of a reason code, as the error of that name has it."""
+    cause = getattr(errors, reason, None)
+    if isinstance(cause, type) and issubclass(cause, errors.StellaError):
+        return cause.next_step
+    return "Hand this slip back." if verdict != "REFUSED" else "Hand this slip back and keep the run directory."
+
+
+def _finished(lines: Sequence[str]) -> str:
+    return "\n".join(line.rstrip() for line in lines) + "\n"

@@ -1,0 +1,83 @@
+"""The replay: evaluate the verified inputs again and compare the outputs with the recorded ones.
+
+See docs/format.md section 6.
+"""
+
+import gc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kit.bundle import MemberSource
+from kit.bytes import digest
+from kit.manifest import Manifest
+from kit.result import OutputEntry
+from kit.snapshot import SnapshotReader
+from scanner.evaluate import EvaluationInput, FeedSource, evaluate
+
+MAX_DOCUMENT = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Replayed outputs beside the recorded digests."""
+
+    outputs: Mapping[str, bytes]
+    entries: tuple[OutputEntry, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Tell whether every member is byte for byte the recorded one, none missing, none added."""
+        return all(entry.equal for entry in self.entries)
+
+
+def evaluation_input(manifest: Manifest, source: MemberSource) -> EvaluationInput:
+    """Return the evaluation's input as a manifest and the verified members of its input bundle give it."""
+    inputs = manifest.inputs
+    feeds = [SnapshotReader(source, feed.path, feed.snapshot_hash) for feed in inputs.feeds]
+    return EvaluationInput(
+        scan_id=manifest.scan.id,
+        time=manifest.scan.time,
+        subject=manifest.subject.name,
+        sbom=source.read(inputs.sbom.path, limit=MAX_DOCUMENT),
+        feeds=feeds,
+        vex=[(document.name, source.read(document.path, limit=MAX_DOCUMENT)) for document in inputs.vex],
+        policy=source.read(inputs.rules[0].path, limit=MAX_DOCUMENT),
+    )
+
+
+def run(inputs: EvaluationInput) -> dict[str, bytes]:
+    """Evaluate, with the cycle collector at rest: the evaluation makes no cycles and is short."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return evaluate(inputs)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def compare(manifest: Manifest, outputs: Mapping[str, bytes]) -> Comparison:
+    """Hold replayed outputs against the digests of the manifest's output bundle."""
+    recorded = {member.path: member.digest for member in manifest.bundles.output.members}
+    replayed = {path: digest.of_bytes(data) for path, data in outputs.items()}
+    entries = tuple(
+        OutputEntry(
+            path=path,
+            recorded=recorded.get(path),
+            replayed=replayed.get(path),
+            equal=recorded.get(path) == replayed.get(path),
+        )
+        for path in sorted(recorded.keys() | replayed.keys())
+    )
+    return Comparison(outputs, entries)
+
+
+def with_feeds(inputs: EvaluationInput, feeds: Sequence[FeedSource]) -> EvaluationInput:
+    """Return the same input with the feeds of the same names replaced, others kept; order stays by name."""
+    merged = {feed.name: feed for feed in inputs.feeds} | {feed.name: feed for feed in feeds}
+    return replace(inputs, feeds=[merged[name] for name in sorted(merged)])
+
+
+def with_policy(inputs: EvaluationInput, policy: bytes) -> EvaluationInput:
+    """Return the same input under another policy."""
+    return replace(inputs, policy=policy)

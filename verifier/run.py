@@ -1,0 +1,276 @@
+"""One run of the appliance: checks, replay, result, receipt and report, in that order, whatever happens on the way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from kit import result as results
+from kit.bytes import canonical
+from kit.errors import EvidenceMissing, InternalError, ReplayDiffers, StellaError
+from kit.journal import FINISHED
+from kit.manifest import Manifest
+from kit.result import Check, EngineEntry, Result
+from kit.snapshot import SnapshotReader
+from scanner.evaluate import EvaluationInput
+from scanner.difference import Difference
+from scanner.explain import explain
+from verifier import evidence, replay, whatif
+from verifier.checks import Examination, Facts, Request
+from verifier.run_dir import Clock, RunDirectory, stamp
+from verifier.site import AcceptedKit, Site
+from verifier.steps import Steps
+
+VERIFY = "verify"
+STRICT = "strict"
+WHAT_IF = "what-if"
+
+SENTENCES = {
+    results.VERIFIED: "Every check held, and the replay gave the recorded bytes.",
+    results.INTACT: "Every signature and byte holds; the scan was not replayed.",
+    results.WHAT_IF: "The what-if replay was made; these outputs belong to no recorded scan.",
+}
+NEXT_STEPS = {
+    results.VERIFIED: "stella receipt RUN_DIR, then stella sync export --out FILE",
+    results.INTACT: "stella replay manifest.json --strict --offline",
+    results.WHAT_IF: "Read diff.json or report.html in the run directory.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to do: ``mode`` is verify, strict or what-if; the rest belongs to what-if."""
+
+    mode: str
+    dimension: str | None = None
+    with_path: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Return the mode as results name it."""
+        return f"{self.mode}:{self.dimension}" if self.dimension else self.mode
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What the replay of a run has found."""
+
+    verdict: str = results.REFUSED
+    error: StellaError | None = None
+    outputs: tuple[results.OutputEntry, ...] = ()
+    difference: Difference | None = None
+    replayed: Mapping[str, bytes] = field(default_factory=dict)
+    variation: whatif.Variation | None = None
+    counters: dict[str, int] = field(default_factory=dict)
+
+
+class Run:
+    """One run in its directory; :meth:`execute` ends with a signed result unless the directory cannot be written."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        request: Request,
+        site: Site,
+        directory: RunDirectory,
+        guard: Mapping[str, object],
+        clock: Clock,
+        on_check: Callable[[Check], None],
+    ) -> None:
+        self._plan = plan
+        self._request = request
+        self._site = site
+        self._directory = directory
+        self._guard = guard
+        self._clock = clock
+        self._on_check = on_check
+        self._facts = Facts()
+        self._other = Facts()
+        self._steps = Steps(self._checked)
+        self._started = stamp(clock())
+
+    def execute(self) -> Result:
+        """Make the checks and the replay, leave the evidence, and return the result."""
+        self._directory.log("run-started", {"mode": self._plan.name, "site": self._site.fingerprint})
+        found = _Findings()
+        try:
+            Examination(self._request, self._site, self._steps, self._facts).intact()
+            self._accept()
+            self._replay(found)
+        except StellaError as error:
+            found.error = error
+        except (
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            MemoryError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            # A bug that hostile input found must end in a refusal on record, never in a run without a result.
+            found.error = InternalError(detail=f"{type(error).__name__}: {error}"[:300])
+        try:
+            return self._finish(found)
+        finally:
+            self._facts.close()
+            self._other.close()
+
+    def _checked(self, check: Check) -> None:
+        self._directory.log("check", _as_dict(check))
+        self._on_check(check)
+
+    def _checked_variation(self, check: Check) -> None:
+        self._directory.log("check-of-variation", _as_dict(check))
+
+    def _accept(self) -> None:
+        """Remember the intact kit and the RootPack's versions, so that nothing older is accepted later."""
+        facts = self._facts
+        with self._site.locked():
+            if facts.kit is not None and facts.kit_digest is not None:
+                self._site.check_order(facts.kit, facts.kit_digest)
+            changes: dict[str, object] = {}
+            if facts.pack is not None and facts.novelty != "known":
+                changes["floors"] = facts.pack.versions
+            if facts.kit is not None and facts.kit_digest is not None and facts.novelty == "new":
+                entry = AcceptedKit(
+                    kit_id=facts.kit.kit_id,
+                    channel=facts.kit.channel,
+                    sequence=facts.kit.sequence,
+                    digest=facts.kit_digest,
+                    accepted_at=self._started,
+                )
+                known = [kit for kit in self._site.state.accepted if kit.digest != entry.digest]
+                changes["accepted"] = (*known, entry)
+            self._site.update(**changes)
+
+    def _replay(self, found: _Findings) -> None:
+        if self._plan.mode == VERIFY:
+            self._steps.not_made("replay", "not asked for (stella verify)")
+            self._steps.not_made("comparison", "not asked for (stella verify)")
+            found.verdict = results.INTACT
+            return
+        manifest, source = self._facts.manifest, self._facts.input
+        if manifest is None or source is None:
+            raise EvidenceMissing(detail="the manifest and its input bundle were not verified")
+        recorded = replay.evaluation_input(manifest, source)
+        varied = recorded
+        with self._steps.step("replay") as proof:
+            if self._plan.mode == WHAT_IF:
+                varied, found.variation = self._vary(recorded)
+                proof["varied"] = found.variation.dimension
+                proof["signed"] = found.variation.signed
+                proof["digests"] = found.variation.digests
+            comparison = replay.compare(manifest, replay.run(varied))
+            proof["members"] = len(comparison.entries)
+        found.outputs, found.replayed = comparison.entries, comparison.outputs
+        found.counters = _counters(self._facts, varied)
+        self._compare(found, comparison, manifest, (recorded, varied))
+
+    def _compare(
+        self,
+        found: _Findings,
+        comparison: replay.Comparison,
+        manifest: Manifest,
+        inputs: tuple[EvaluationInput, EvaluationInput],
+    ) -> None:
+        """Give the verdict on the replayed outputs, and the cause of each difference."""
+        with self._steps.step("comparison") as proof:
+            proof["members"] = len(comparison.entries)
+            proof["equal"] = sum(entry.equal for entry in comparison.entries)
+            if comparison.equal:
+                found.verdict = results.WHAT_IF if found.variation else results.VERIFIED
+            if not comparison.equal or found.variation:
+                found.difference = self._explain(comparison, manifest, inputs)
+                proof["causes"] = dict(found.difference.causes)
+            if found.variation:
+                found.verdict = results.WHAT_IF
+            elif not comparison.equal:
+                found.verdict = results.DIFFERS
+                first = next(entry.path for entry in comparison.entries if not entry.equal)
+                raise ReplayDiffers(path=first, detail=f"{proof['equal']} of {proof['members']} members equal")
+
+    def _explain(
+        self,
+        comparison: replay.Comparison,
+        manifest: Manifest,
+        inputs: tuple[EvaluationInput, EvaluationInput],
+    ) -> Difference:
+        output = self._facts.output
+        if output is None:
+            raise EvidenceMissing(detail="the output bundle was not verified")
+        recorded = {
+            member.path: output.read(member.path, limit=replay.MAX_DOCUMENT)
+            for member in manifest.bundles.output.members
+        }
+        recorded_engine = next(tool.sha256 for tool in manifest.inputs.tools if tool.name == "stella-engine")
+        changed = recorded_engine != self._request.engine.digest
+        return explain(recorded, comparison.outputs, inputs[0], inputs[1], engine_changed=changed)
+
+    def _vary(self, recorded: EvaluationInput) -> tuple[EvaluationInput, whatif.Variation]:
+        dimension, path = self._plan.dimension or "", self._plan.with_path
+        if dimension == whatif.TOOLS:
+            return whatif.running_tools(recorded, self._request.engine.digest)
+        if path is None:
+            raise EvidenceMissing(detail="--with names the input to vary by")
+        if not whatif.is_scan(path):
+            return whatif.from_path(dimension, recorded, path)
+        steps = Steps(self._checked_variation)
+        request = replace(self._request, manifest=path, scan_only=False)
+        Examination(request, self._site, steps, self._other).intact()
+        if self._other.manifest is None or self._other.input is None:
+            raise EvidenceMissing(path=path.name)
+        other = replay.evaluation_input(self._other.manifest, self._other.input)
+        return whatif.from_scan(dimension, recorded, other)
+
+    def _finish(self, found: _Findings) -> Result:
+        """Write everything that the run leaves behind; the journal's last line comes after all else."""
+        error = found.error
+        verdict = found.verdict if error is None or found.verdict == results.DIFFERS else results.REFUSED
+        checks = self._steps.finished()
+        if found.difference is not None:
+            self._directory.write("diff.json", canonical.encode_record(found.difference))
+        if not all(entry.equal for entry in found.outputs):
+            for path, data in sorted(found.replayed.items()):
+                self._directory.write(f"outputs/{path}", data)
+        journal_digest = self._directory.log("verdict", {"verdict": verdict, "reason": error.reason if error else "Ok"})
+        result = Result(
+            schema_version=results.SCHEMA_VERSION,
+            run_id=self._directory.path.name,
+            mode=self._plan.name,
+            verdict=verdict,
+            reason=error.reason if error else "Ok",
+            exit_code=error.exit_code if error else 0,
+            sentence=str(error) if error else SENTENCES[verdict],
+            next_step=error.next_step if error else NEXT_STEPS[verdict],
+            started_at=self._started,
+            finished_at=stamp(self._clock()),
+            reference_time=self._request.reference_time,
+            checks=checks,
+            guard=dict(self._guard),
+            verifier=EngineEntry(version=self._request.verifier_version, digest=self._request.engine.digest),
+            site=self._site.fingerprint,
+            outputs=found.outputs,
+            causes=dict(found.difference.causes) if found.difference else None,
+            counters=found.counters or None,
+            journal_digest=journal_digest,
+        )
+        result = msgspec.structs.replace(result, **evidence.known(self._facts))
+        evidence.leave(self._directory, self._site, result, self._facts, found.difference, found.replayed)
+        self._directory.log(FINISHED, {"verdict": verdict, "exitCode": result.exit_code})
+        return result
+
+
+def _as_dict(check: Check) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.to_builtins(check)
+    return fields
+
+
+def _counters(facts: Facts, inputs: EvaluationInput) -> dict[str, int]:
+    """Return the counters that tell how much of the kit the replay touched."""
+    counters = {"bundleBytesDecoded": facts.input.bytes_decompressed if facts.input else 0}
+    readers = [feed for feed in inputs.feeds if isinstance(feed, SnapshotReader)]
+    counters["pagesTouched"] = sum(reader.counters.pages_touched for reader in readers)
+    counters["pageBytesDecoded"] = sum(reader.counters.bytes_decompressed for reader in readers)
+    return counters

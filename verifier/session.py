@@ -1,0 +1,100 @@
+"""Setting up a run: site, reference time, run directory and guard, before the first byte of input is read."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+import kit
+from kit.errors import MalformedDocument
+from kit.manifest import check_scan_id, check_time
+from kit.result import Check, ReferenceTime, Result
+from scanner import engine
+from verifier import guard
+from verifier.checks import Request
+from verifier.evidence import UNKNOWN_SCAN
+from verifier.run import Plan, Run
+from verifier.run_dir import Clock, RunDirectory, stamp, unfinished
+from verifier.site import load
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a run happens, and when: directories, the moment to judge by (``at``, else the clock), the clock itself."""
+
+    ops: Path
+    site: Path
+    at: str | None
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finished run: its result, its directory, and earlier runs of the scan that were cut off."""
+
+    result: Result
+    directory: Path
+    cut_off: list[str]
+
+
+def clock() -> datetime:
+    """Return the present moment in UTC."""
+    return datetime.now(UTC)
+
+
+def reference_time(at: str | None, now: datetime) -> ReferenceTime:
+    """Return the time to judge expiry by: the operator's, else the site clock's."""
+    if at is None:
+        return ReferenceTime(time=stamp(now), source="site clock")
+    check_time(at, "--at")
+    return ReferenceTime(time=at, source="--at (audit)")
+
+
+def carry_out(
+    plan: Plan, manifest: Path, setting: Setting, *, scan_only: bool, on_check: Callable[[Check], None]
+) -> Outcome:
+    """Carry out one run on a manifest, under the guard, and return what it left behind.
+
+    The guard is in force before anything of the kit is read, and stays for the life of the process. Raises
+    :class:`kit.errors.TrustRootNotPinned` where the site has no root, :class:`kit.errors.GuardNotInForce` without a guard.
+    """
+    site = load(setting.site)
+    scan = _scan_of(manifest)
+    place = setting.ops / "replay" / scan
+    place.mkdir(parents=True, exist_ok=True)
+    report = guard.enforce([setting.ops, setting.site])
+    cut_off = unfinished(place)
+    now = setting.clock()
+    request = Request(
+        manifest=manifest.absolute(),
+        reference_time=reference_time(setting.at, now),
+        engine=engine.current(),
+        verifier_version=kit.__version__,
+        scan_only=scan_only,
+        vary_tools=plan.dimension == "tools",
+    )
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    with _directory(place / run_id, setting.clock) as directory:
+        result = Run(plan, request, site, directory, msgspec.to_builtins(report), setting.clock, on_check).execute()
+        return Outcome(result, directory.path, cut_off)
+
+
+@contextmanager
+def _directory(path: Path, run_clock: Clock) -> Iterator[RunDirectory]:
+    directory = RunDirectory(path, run_clock)
+    try:
+        yield directory
+    finally:
+        directory.close()
+
+
+def _scan_of(manifest: Path) -> str:
+    """Return the scan id that the manifest's directory is named by, or a fixed word: no path is made of foreign text."""
+    try:
+        return check_scan_id(manifest.absolute().parent.name)
+    except MalformedDocument:
+        return UNKNOWN_SCAN

@@ -1,0 +1,161 @@
+"""What an air-gapped site remembers: its pinned root, its signing key, and what it has accepted (docs/format.md section 4)."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from kit.bytes import canonical, digest
+from kit.errors import (
+    AlreadyAccepted,
+    DigestMismatch,
+    MalformedDocument,
+    OlderThanAccepted,
+    TrustRootNotPinned,
+    UnsupportedVersion,
+)
+from kit.kitfile import Kit
+from kit.trust import rootpack
+from kit.trust.keys import SEED_SIZES, PemSigner
+from verifier.medium import read_file
+from verifier.run_dir import sync_directory, write_atomic
+
+SCHEMA_VERSION = "1.0"
+ROOT_FILE = "pinned.root.json"
+KEY_FILE = "site.key.pem"
+PUBLIC_FILE = "site.pub.pem"
+STATE_FILE = "state.json"
+LOCK_FILE = "lock"
+MAX_ROOT = 1 << 20
+
+
+class AcceptedKit(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+):
+    """One kit that this site has found intact; ``digest`` is that of its KIT.json."""
+
+    kit_id: str
+    channel: str
+    sequence: int
+    digest: str
+    accepted_at: str
+
+
+class SiteState(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+):
+    """The site's memory: version floors of the RootPack, accepted kits in order, the latest receipt."""
+
+    schema_version: str
+    floors: rootpack.Versions | None = None
+    accepted: tuple[AcceptedKit, ...] = ()
+    last_receipt: str | None = None
+
+
+class Site:
+    """A pinned site. Reading is free; every change goes through :meth:`update` under the site's lock."""
+
+    def __init__(self, path: Path, pinned_root: bytes, signer: PemSigner, state: SiteState) -> None:
+        self.path = path
+        self.pinned_root = pinned_root
+        self.signer = signer
+        self.state = state
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the site's signing key."""
+        return self.signer.public.fingerprint
+
+    def knows(self, kit_digest: str) -> bool:
+        """Tell whether this site has accepted the kit with this KIT.json."""
+        return any(entry.digest == kit_digest for entry in self.state.accepted)
+
+    def check_order(self, kit: Kit, kit_digest: str) -> str:
+        """Return ``new`` or ``known`` for a kit that may be used here.
+
+        Raises :class:`OlderThanAccepted` for a kit that this site never accepted and whose sequence number in its channel is
+        not above the highest accepted one.
+        """
+        if self.knows(kit_digest):
+            return "known"
+        highest = max((entry.sequence for entry in self.state.accepted if entry.channel == kit.channel), default=0)
+        if kit.sequence <= highest:
+            raise OlderThanAccepted(path="KIT.json", expected=f"sequence above {highest}", found=kit.sequence)
+        return "new"
+
+    def update(self, **changes: object) -> None:
+        """Replace members of the state and make the change durable."""
+        self.state = msgspec.structs.replace(self.state, **changes)
+        write_atomic(self.path / STATE_FILE, canonical.encode_record(self.state))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the site's lock, so that two runs do not write its state at once; reads the state anew."""
+        descriptor = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self.state = _read_state(self.path)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], bytes]) -> Site:
+    """Pin a trust root at a new site and make the site's signing key.
+
+    ``expect_root`` is the fingerprint that reached the operator by another way: ``SHA256:<hex>``. Raises
+    :class:`DigestMismatch` when the file is another one, :class:`AlreadyAccepted` when this root is pinned here already, and
+    the errors of :func:`kit.trust.rootpack.check_root` for a file that is no self-signed root.
+    """
+    found = digest.of_bytes(root)
+    expected = "sha256:" + expect_root.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    digest.check(expected)
+    if found != expected:
+        raise DigestMismatch(path="root", expected=expected, found=found)
+    rootpack.check_root(root)
+    if (path / ROOT_FILE).exists():
+        raise AlreadyAccepted(
+            path=str(path.name), detail="a root is pinned here; a site changes roots by rotation only"
+        )
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    signer = PemSigner.from_seed("ed25519", entropy(SEED_SIZES["ed25519"]))
+    write_atomic(path / KEY_FILE, signer.to_pem(), mode=0o600)
+    write_atomic(path / PUBLIC_FILE, signer.public.to_pem())
+    write_atomic(path / STATE_FILE, canonical.encode_record(SiteState(schema_version=SCHEMA_VERSION)))
+    # The root comes last: a directory without it is no site, so that a crash before this line leaves nothing pinned.
+    write_atomic(path / ROOT_FILE, root)
+    sync_directory(path.parent)
+    return load(path)
+
+
+def load(path: Path) -> Site:
+    """Return the site that was made in a directory; raises :class:`TrustRootNotPinned` where there is none."""
+    try:
+        root = (path / ROOT_FILE).read_bytes()
+    except FileNotFoundError:
+        raise TrustRootNotPinned(path=path.name) from None
+    signer = PemSigner.from_pem((path / KEY_FILE).read_bytes())
+    return Site(path, root, signer, _read_state(path))
+
+
+def _read_state(path: Path) -> SiteState:
+    try:
+        state = canonical.decode_record((path / STATE_FILE).read_bytes(), SiteState)
+    except FileNotFoundError:
+        raise MalformedDocument(path=STATE_FILE, detail="the site's state is missing") from None
+    if state.schema_version != SCHEMA_VERSION:
+        raise UnsupportedVersion(path=STATE_FILE, expected=SCHEMA_VERSION, found=state.schema_version)
+    return state
+
+
+def read_root(path: Path) -> bytes:
+    """Return the bytes of a root file; raises :class:`kit.errors.FileMissing` or :class:`kit.errors.LimitExceeded`."""
+    return read_file(path, limit=MAX_ROOT)
+
+
+def root_fingerprint(root: bytes) -> str:
+    """Return a root's fingerprint as people compare it: ``SHA256:<hex>``."""
+    return "SHA256:" + digest.hex_of(digest.of_bytes(root))

@@ -1,0 +1,107 @@
+"""Packing a site's results for the way back (docs/format.md section 8)."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kit import result as results
+from kit import syncfile
+from kit.bundle import write_bundle
+from kit.bytes import digest
+from kit.errors import FileMissing, NotWritable, StellaError
+from kit.manifest import check_scan_id
+from kit.syncfile import RunEntry, SiteResults
+from verifier import evidence
+from verifier.run_dir import JOURNAL_FILE, is_finished, sync_directory
+from verifier.site import Site
+
+PACKED = (
+    JOURNAL_FILE,
+    evidence.RESULT_FILE,
+    evidence.RESULT_ENVELOPE,
+    evidence.RECEIPT_FILE,
+    evidence.RECEIPT_ENVELOPE,
+    evidence.RECORD_FILE,
+    evidence.DIFFERENCE_FILE,
+)
+"""The files of a run that travel; the report and the metrics are made of them and stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A run that does not travel, and why."""
+
+    path: str
+    reason: str
+
+
+def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResults, list[Skipped]]:
+    """Write every finished run below ``ops`` into one signed file.
+
+    Runs that were cut off, or whose result this site's key did not sign, are left out and returned with the reason. Raises
+    :class:`FileMissing` when no run is fit to travel.
+    """
+    members: dict[str, bytes | Path] = {}
+    entries: list[RunEntry] = []
+    skipped: list[Skipped] = []
+    for directory in _runs(ops):
+        try:
+            entry = _entry(directory, site)
+        except StellaError as error:
+            skipped.append(Skipped(f"{directory.parent.name}/{directory.name}", f"{error.reason}: {error}"))
+            continue
+        entries.append(entry)
+        members |= {f"{entry.path}/{name}": directory / name for name in PACKED if (directory / name).is_file()}
+    if not entries:
+        raise FileMissing(path="replay", detail="no finished run to send")
+    with tempfile.TemporaryFile(dir=out.parent) as bundle:
+        record = write_bundle(bundle, members.items())
+        bundle.seek(0)
+        described = SiteResults(
+            schema_version=syncfile.SCHEMA_VERSION,
+            site=site.fingerprint,
+            exported_at=exported_at,
+            runs=tuple(sorted(entries, key=lambda entry: entry.path)),
+            bundle=record,
+        )
+        temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
+        try:
+            with temporary.open("wb") as target:
+                syncfile.write(target, described, bundle, site.signer)
+                target.flush()
+                os.fsync(target.fileno())
+            temporary.rename(out)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    sync_directory(out.parent)
+    return described, skipped
+
+
+def _runs(ops: Path) -> list[Path]:
+    """Return the run directories below ``ops/replay/<scan-id>/``, in order."""
+    base = ops / "replay"
+    if not base.is_dir():
+        raise NotWritable(path=base.name, detail="there are no runs at this place; give it with --ops")
+    return sorted(run for scan in base.iterdir() if scan.is_dir() for run in scan.iterdir() if run.is_dir())
+
+
+def _entry(directory: Path, site: Site) -> RunEntry:
+    """Return the description of one run that is whole and this site's own."""
+    if not is_finished(directory):
+        raise FileMissing(path=JOURNAL_FILE, detail="the run was cut off")
+    data = (directory / evidence.RESULT_FILE).read_bytes()
+    result = results.parse_result(data)
+    evidence.check_signed(directory, data, site.signer.public)
+    scan = directory.parent.name
+    return RunEntry(
+        path=f"runs/{check_scan_id(scan) if scan != evidence.UNKNOWN_SCAN else scan}/{directory.name}",
+        scan_id=result.scan.id if result.scan else "",
+        run_id=result.run_id,
+        mode=result.mode,
+        verdict=result.verdict,
+        reason=result.reason,
+        manifest_digest=result.manifest_digest or "",
+        result_digest=digest.of_bytes(data),
+    )
