@@ -3,7 +3,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 LOCKER := build/lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help setup check test verifier demo bench lock clean
+.PHONY: help setup check test verifier demo docs bench lock clean
 
 help:
 	@echo 'make setup     install what is missing: Debian packages, virtual environment, locked packages'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test      check, then all tests'
 	@echo 'make verifier  freeze the verifier into dist/<os>-<arch>/'
 	@echo 'make demo      a scan from record to replay, on this machine'
+	@echo 'make docs      write docs/reason-codes.md and the JSON Schemas from the code'
 	@echo 'make bench     the benchmarks'
 	@echo 'make lock      write requirements/*.txt anew (UPGRADE=--upgrade for newer versions)'
 	@echo 'make clean     remove what was built'
@@ -33,6 +34,9 @@ verifier: setup
 
 demo: setup
 	$(PYTHON_IN_VENV) examples/demo.py
+
+docs: setup
+	$(PYTHON_IN_VENV) -m tools.write_docs
 
 bench: setup
 	for each in bench/bench_*.py; do $(PYTHON_IN_VENV) $$each || exit 1; done

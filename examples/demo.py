@@ -1,6 +1,7 @@
 """The whole main job on the project's own example input: record, carry across the gap, replay, bring the proof home.
 
-Run by ``make demo``. Everything happens below ``demo/``: ``connected/`` is the site that scans, ``airgap/`` the one that replays.
+Run by ``make demo``. Everything happens below ``demo/``: ``connected/`` is the site that scans, ``airgap/`` the
+one that replays.
 """
 
 import json
@@ -136,7 +137,7 @@ def airgap_half(demo: Demo, kit: Path) -> Path:
     offline = without_network()
     title = "replay, strict, frozen, " + ("in an empty network namespace" if offline else "under its own guard")
     demo.step(title, [*offline, *binary, "replay", manifest, "--strict", "--offline"], cwd=AIRGAP)
-    runs = sorted((AIRGAP / "ops/offline/replay" / SCAN_ID).iterdir())[0]
+    runs = min((AIRGAP / "ops/offline/replay" / SCAN_ID).iterdir())
     demo.step("print the receipt", [*binary, "receipt", str(runs)], cwd=AIRGAP)
     demo.step(
         "pack the signed results",

@@ -193,13 +193,14 @@ def _own_rootpack(medium: Medium) -> RootPackFiles | None:
 
 
 def _check_feeds(reader: BundleReader, parsed: Manifest) -> None:
-    """Hold the feeds' snapshots against the roots that the manifest names."""
+    """Hold the feeds' snapshots against the roots and the time that the manifest names."""
     for feed in parsed.inputs.feeds:
         snapshot = SnapshotReader(reader, feed.path, feed.snapshot_hash)
         snapshot.verify_quick()
         for name, expected, found in (
             ("merkleRoot", feed.merkle_root, snapshot.info.content_root),
             ("indexRoot", feed.index_root, snapshot.info.index_root),
+            ("snapshotTime", feed.snapshot_time, snapshot.info.snapshot_time),
         ):
             if expected != found:
                 raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)

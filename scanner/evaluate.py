@@ -204,10 +204,14 @@ def _verdict(done: _Evaluation, finding_root: str) -> outputs.VerdictDocument:
 def _counts(done: _Evaluation, reasons: Mapping[str, int]) -> dict[str, int]:
     """Return the accounting: every component is evaluated, not evaluated with a reason, or no package at all."""
     judged = done.judged
+    others = reasons.get(NOT_A_PACKAGE, 0)
+    missed = sum(reasons.values()) - others
     return {
         "components": len(done.sbom.components),
+        "evaluated": len(done.sbom.components) - missed - others,
         "findings": len(done.assembled.findings),
-        "notEvaluated": sum(reasons.values()) - reasons.get(NOT_A_PACKAGE, 0),
+        "notEvaluated": missed,
+        "notPackages": others,
         "packages": len(done.targets),
         "sbomPartsLost": sum(one.reason in _SKIPPED_GAPS for one in done.sbom.skipped),
         "undecidable": sum(len(one) for one in judged.undecided.values()),

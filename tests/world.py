@@ -1,4 +1,4 @@
-"""One small world for the tests of the whole way: keys, feeds, a record, a kit, sites. Made once, copied to be broken."""
+"""One small world for the tests of the whole way: keys, feeds, a record, a kit, sites; copied to be broken."""
 
 import json
 import random
@@ -29,6 +29,7 @@ NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 SCAN_TIME = "2026-05-30T08:00:00Z"
 SCAN_ID = "5e11a000-0000-4000-8000-00000000000a"
 FEED = "example-pypi"
+STRICTLY = Plan(STRICT)
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def replay(world: World, tmp_path: Path) -> Replay:
 
     def carry_out(
         kit: Path,
-        plan: Plan = Plan(STRICT),
+        plan: Plan = STRICTLY,
         *,
         site: sites.Site | None = None,
         now: datetime = NOW,

@@ -1,4 +1,6 @@
-"""Write what is derived from code: docs/reason-codes.md and kit/schemas/*.schema.json. Run by ``make docs``; tests hold both.
+"""Write what is derived from code: docs/reason-codes.md and kit/schemas/*.schema.json.
+
+Run by ``make docs``; tests hold both.
 
 Usage: python -m tools.write_docs [--check]
 """
@@ -33,8 +35,8 @@ SCHEMAS: dict[str, type[msgspec.Struct]] = {
 
 HEAD = """# Reason codes
 
-Every refusal has one code, one exit code, one sentence and one next step. The code is stable: scripts and people on the phone may rely on it. This page is
-written from `kit/errors.py` by `make docs`.
+Every refusal has one code, one exit code, one sentence and one next step. The code is stable: scripts and people on the
+phone may rely on it. This page is written from `kit/errors.py` by `make docs`.
 
 | exit | code | what happened | what to do next |
 |---|---|---|---|
@@ -55,7 +57,7 @@ def reason_codes() -> str:
 
 def schema(name: str, cls: type[msgspec.Struct]) -> str:
     """Return the JSON Schema (2020-12) of one of our documents."""
-    document = msgspec.json.schema(cls)
+    document = msgspec.json.schema(cls, schema_hook=lambda _: {"description": "any value of the profile"})
     document = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"https://stella-ops.org/schemas/offline-kit/{name}.schema.json",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kit import kitfile, layout
 from kit import manifest as manifests
-from kit.bundle import BundleReader
+from kit.bundle import BundleReader, BundleRecord
 from kit.bytes import digest
 from kit.errors import (
     DigestMismatch,
@@ -21,6 +21,7 @@ from kit.errors import (
     MalformedDocument,
     MerkleRootMismatch,
     SizeMismatch,
+    StellaError,
     ToolHashMismatch,
     UnsupportedVersion,
 )
@@ -256,17 +257,24 @@ class Examination:
 
     def _check_bundles(self) -> None:
         """10 and 11. Both bundles: archive digest, every frame, every header, every member."""
-        parsed = self._manifest()
+        bundles = self._manifest().bundles
         with self._steps.step("input-bundle") as evidence:
-            self._facts.input = BundleReader(self._scan_root / layout.INPUT_BUNDLE, parsed.bundles.input)
-            self._facts.input.verify()
-            evidence["archive"] = parsed.bundles.input.archive_digest
-            evidence["members"] = len(parsed.bundles.input.members)
+            self._facts.input = self._open_bundle(layout.INPUT_BUNDLE, bundles.input, evidence)
         with self._steps.step("output-bundle") as evidence:
-            self._facts.output = BundleReader(self._scan_root / layout.OUTPUT_BUNDLE, parsed.bundles.output)
-            self._facts.output.verify()
-            evidence["archive"] = parsed.bundles.output.archive_digest
-            evidence["members"] = len(parsed.bundles.output.members)
+            self._facts.output = self._open_bundle(layout.OUTPUT_BUNDLE, bundles.output, evidence)
+
+    def _open_bundle(self, name: str, record: BundleRecord, evidence: dict[str, object]) -> BundleReader:
+        evidence["archive"] = record.archive_digest
+        evidence["members"] = len(record.members)
+        reader = BundleReader(self._scan_root / name, record)
+        try:
+            reader.verify()
+        except StellaError as error:
+            reader.close()
+            member = error.details.get("path")
+            error.details["path"] = f"{self._path(name)}: {member}" if member else self._path(name)
+            raise
+        return reader
 
     def _check_roots(self) -> None:
         """12. The feeds' snapshots are the named ones; the bundles' content roots held in the steps before."""

@@ -36,7 +36,7 @@ UNKNOWN_SCAN = "unknown"
 """Directory of runs whose manifest's place names no scan."""
 
 
-def known(facts: Facts) -> dict[str, object]:
+def known(facts: Facts, site: Site) -> dict[str, object]:
     """Return the members of a result that the established facts fill."""
     members: dict[str, object] = {"manifest_digest": facts.manifest_digest}
     if facts.manifest is not None:
@@ -53,7 +53,7 @@ def known(facts: Facts) -> dict[str, object]:
     if facts.pack is not None:
         pack = facts.pack
         members["root_pack"] = results.RootPackEntry(
-            pinned=pack.root_fingerprint,
+            pinned=digest.of_bytes(site.pinned_root),
             root_version=pack.root_version,
             timestamp_version=pack.versions.timestamp,
             expires=pack.expires,

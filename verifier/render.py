@@ -51,7 +51,8 @@ def status_block(result: JsonObject, *, where: str | None = None) -> str:
             lines += _row(label, "", word)
     lines += _row("checks", f"{counts[0]} passed, {counts[1]} failed, {counts[2]} not made")
     if where:
-        lines += _row("log", where)
+        # A path is copied from the screen, so it stays on one line however long it is.
+        lines.append(f"{'log':<{_LABEL}}{texts.printable(where)}")
     verdict = f"{text_of(result, 'verdict') or 'REFUSED'} ({text_of(result, 'exitCode') or '1'})"
     lines += ["", *_row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)]
     for label, key in (("because", "sentence"), ("next", "nextStep")):

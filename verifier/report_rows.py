@@ -31,9 +31,9 @@ CHECK_TITLES = {
     "merkle-roots": "Merkle roots follow from the content",
     "ledger": "Transparency-log proofs hold",
     "staleness": "Kit inside its staleness window",
-    "engine-and-tools": "Engine and tools as recorded",
+    "engine-and-tools": "Engine and tools held against the record",
     "replay": "Scan evaluated again",
-    "comparison": "Outputs as recorded, byte for byte",
+    "comparison": "Outputs held against the record",
 }
 STATE_WORDS = {"passed": "passed", "failed": "FAILED", "not-made": "NOT MADE"}
 

@@ -256,7 +256,7 @@ class Run:
             counters=found.counters or None,
             journal_digest=journal_digest,
         )
-        result = msgspec.structs.replace(result, **evidence.known(self._facts))
+        result = msgspec.structs.replace(result, **evidence.known(self._facts, self._site))
         evidence.leave(self._directory, self._site, result, self._facts, found.difference, found.replayed)
         self._directory.log(FINISHED, {"verdict": verdict, "exitCode": result.exit_code})
         return result

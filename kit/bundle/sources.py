@@ -52,7 +52,6 @@ class DirectorySource:
     def __init__(self, root: Path) -> None:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._files: dict[str, DirectoryFile] = {}
-        self.bytes_decompressed = 0
 
     def __enter__(self) -> Self:
         return self
@@ -93,13 +92,16 @@ class DirectorySource:
 
     def read(self, path: str, *, limit: int) -> bytes:
         """Return a whole file of at most limit bytes; FileMissing, LimitExceeded, HostileName."""
-        file = self.open(path)
-        if file.size > limit:
-            raise LimitExceeded(path=path, expected=limit, found=file.size)
-        return file.read_at(0, file.size)
+        file = DirectoryFile(path, self._open(names.check_name(path)))
+        try:
+            if file.size > limit:
+                raise LimitExceeded(path=path, expected=limit, found=file.size)
+            return file.read_at(0, file.size)
+        finally:
+            file.close()
 
     def open(self, path: str) -> "DirectoryFile":
-        """Return a file for random access; FileMissing (no regular file there), HostileName."""
+        """Return a file for random access, open until the source is closed; FileMissing, HostileName."""
         file = self._files.get(path)
         if file is None:
             file = self._files[path] = DirectoryFile(path, self._open(names.check_name(path)))
@@ -153,13 +155,14 @@ class DirectoryFile:
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Return exactly length bytes from the offset; SizeMismatch when the file does not have them."""
-        data = b""
-        if 0 <= offset <= offset + length <= self.size:
-            data = os.pread(self._descriptor, length, offset)
-            while 0 < len(data) < length and (
-                more := os.pread(self._descriptor, length - len(data), offset + len(data))
-            ):
-                data += more
-        if len(data) != length:
-            raise SizeMismatch(path=self._path, detail="read past the end", expected=offset + length, found=self.size)
-        return data
+        end = offset + length
+        if not 0 <= offset <= end <= self.size:
+            raise SizeMismatch(path=self._path, detail="read past the end", expected=end, found=self.size)
+        parts: list[bytes] = []
+        while offset < end:
+            part = os.pread(self._descriptor, end - offset, offset)
+            if not part:
+                raise SizeMismatch(path=self._path, detail="shrank while being read", expected=end, found=offset)
+            parts.append(part)
+            offset += len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)

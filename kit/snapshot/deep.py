@@ -75,9 +75,8 @@ def check_pages(reader: "SnapshotReader", start: int, stop: int, normalise: Norm
 
 def conclude(reader: "SnapshotReader", parts: Sequence[PagesChecked]) -> DeepCheck:
     """Join the parts of all pages, in order, and check the roots, the index and the counts of ``snapshot.json``."""
-    if [part.start for part in parts] != [0, *(part.stop for part in parts[:-1])] or parts[-1].stop != len(
-        reader.pages
-    ):
+    bounds = [0, *(part.stop for part in parts)]
+    if [part.start for part in parts] != bounds[:-1] or bounds[-1] != len(reader.pages):
         raise MalformedDocument(path=PAGES, detail="the parts do not cover the pages")
     info = reader.info
     leaves = (part.leaves[at : at + 32] for part in parts for at in range(0, len(part.leaves), 32))

@@ -40,7 +40,7 @@ def check(dictionary: bytes) -> bytes:
     if len(dictionary) > MAX_DICTIONARY:
         raise LimitExceeded(detail="dictionary bytes", expected=MAX_DICTIONARY, found=len(dictionary))
     try:
-        frames.FrameCodec(dictionary=dictionary)
+        frames.FrameCodec(dictionary=dictionary).compress(b"\n")
     except zstandard.ZstdError as fault:
         raise MalformedFrame(detail=f"not a dictionary: {fault}") from fault
     return dictionary

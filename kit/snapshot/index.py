@@ -1,9 +1,26 @@
 """The package index of a snapshot as the advisories give it: docs/format.md, section Feed snapshot."""
 
+import re
 from array import array
 from collections import Counter
 
 from kit.snapshot.records import EcosystemCount
+
+MAX_KEY = 1024
+
+UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Control characters and lone surrogates: what no name in a snapshot holds."""
+
+
+def index_key(ecosystem: str, package: str) -> bytes | None:
+    """Return the index key of a package in its normal form, ``ecosystem TAB package`` in UTF-8.
+
+    None for what has no place in an index: an empty name, a control character or lone surrogate, over 1,024 bytes.
+    """
+    if not ecosystem or not package or UNSHOWN.search(ecosystem) or UNSHOWN.search(package):
+        return None
+    key = f"{ecosystem}\t{package}".encode()
+    return key if len(key) <= MAX_KEY else None
 
 
 def index_lines(index: dict[bytes, "array[int]"]) -> list[bytes]:

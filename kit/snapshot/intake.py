@@ -13,6 +13,7 @@ import msgspec
 from kit.bytes import canonical, digest
 from kit.bytes.merkle import leaf_hash
 from kit.errors import DuplicateMember, StellaError
+from kit.snapshot.index import UNSHOWN, index_key
 from kit.snapshot.records import MAX_PAGE, OddReason, Refused, RefusedReason
 
 Normalise = Callable[[str, str], str]
@@ -21,11 +22,9 @@ Normalise = Callable[[str, str], str]
 KeyOf = Callable[[str, str], bytes | None]
 
 MAX_RECORD = MAX_PAGE
-MAX_KEY = 1024
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}", re.ASCII)
 _SCHEMA = re.compile(r"1\.[0-9]+(\.[0-9]+)?([-+][0-9A-Za-z.+-]*)?", re.ASCII)
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SHOWN = 200
 
 
@@ -72,15 +71,11 @@ def judge(file: str | None, raw: bytes, key_of: KeyOf) -> Advisory | Refused:
 
 
 def key_maker(normalise: Normalise) -> KeyOf:
-    """Return the function that makes index keys, ``ecosystem TAB package`` in UTF-8; None where there can be none."""
+    """Return the function that makes the index key of a package as a record spells it; None where there can be none."""
 
     @lru_cache(maxsize=1 << 18)
     def key_of(ecosystem: str, package: str) -> bytes | None:
-        name = normalise(ecosystem, package)
-        if not ecosystem or not name or _CONTROL.search(ecosystem) or _CONTROL.search(name):
-            return None
-        key = f"{ecosystem}\t{name}".encode()
-        return key if len(key) <= MAX_KEY else None
+        return index_key(ecosystem, normalise(ecosystem, package))
 
     return key_of
 
@@ -89,7 +84,7 @@ def shown(text: str | None) -> str | None:
     """Return a name of the source fit to be recorded: no control character, no lone surrogate, 200 characters."""
     if text is None:
         return None
-    if _CONTROL.search(text) or not _is_encodable(text):
+    if UNSHOWN.search(text):
         text = ascii(text)
     return text[:_SHOWN]
 
@@ -158,11 +153,3 @@ def _fits(file: str, identity: str) -> bool:
     """Tell whether a file is named by its record; some sources write an underscore for the colon."""
     stem = file.rpartition("/")[2].removesuffix(".json")
     return stem in {identity, identity.replace(":", "_")}
-
-
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

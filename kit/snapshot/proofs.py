@@ -12,6 +12,7 @@ import msgspec
 from kit.bytes import digest
 from kit.bytes.merkle import EMPTY_ROOT, inclusion_proof, leaf_hash, verify_inclusion
 from kit.errors import MalformedDocument, MerkleRootMismatch
+from kit.snapshot.index import index_key
 from kit.snapshot.layout import PAGE_ENTRY, Page
 from kit.snapshot.records import INDEX, PAGES, SnapshotInfo, parse_ordinals
 
@@ -133,9 +134,10 @@ def _is_gap(key: bytes, keys: Sequence[bytes], positions: Sequence[int], size: i
 
 
 def _key(ecosystem: str, package: str) -> bytes:
-    if "\t" in ecosystem or "\t" in package:
-        raise MalformedDocument(path=INDEX, detail="a name holds a tab")
-    return f"{ecosystem}\t{package}".encode()
+    key = index_key(ecosystem, package)
+    if key is None:
+        raise MalformedDocument(path=INDEX, detail="a name that no index can hold")
+    return key
 
 
 def _key_of(line: bytes) -> bytes:

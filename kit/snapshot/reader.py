@@ -17,6 +17,7 @@ from kit.bytes import digest
 from kit.bytes.frames import FrameCodec
 from kit.errors import DigestMismatch, LimitExceeded, MalformedDocument, MalformedFrame, SizeMismatch
 from kit.snapshot import deep, proofs, records
+from kit.snapshot.index import MAX_KEY, index_key
 from kit.snapshot.intake import Normalise
 from kit.snapshot.layout import INDEX_ENTRY, MAX_INDEX_PAGES, PAGE_ENTRY, IndexDirectory, Page, PageDirectory
 from kit.snapshot.records import (
@@ -37,7 +38,7 @@ from kit.snapshot.records import (
 
 _PIECE = 1 << 20
 _MAX_IRREGULAR = 1 << 30
-_MAX_INDEX_DIRECTORY = MAX_INDEX_PAGES * (INDEX_ENTRY.size + 1024)
+_MAX_INDEX_DIRECTORY = MAX_INDEX_PAGES * (INDEX_ENTRY.size + MAX_KEY)
 
 
 @dataclass(slots=True)
@@ -94,12 +95,14 @@ class SnapshotReader:
 
     def lookup(self, ecosystem: str, package: str) -> tuple[int, ...]:
         """Return the ordinals, ascending, of the advisories that name a package (in its normal form)."""
-        return self._lookup(f"{ecosystem}\t{package}".encode())
+        key = index_key(ecosystem, package)
+        return () if key is None else self._lookup(key)
 
     def records(self, packages: Iterable[tuple[str, str]]) -> Iterator[tuple[int, bytes]]:
         """Yield (ordinal, canonical line) of every advisory that names one of the packages: once each, ascending."""
-        keys = sorted({f"{ecosystem}\t{package}".encode() for ecosystem, package in packages})
-        ordinals = array("I", sorted({ordinal for key in keys for ordinal in self._lookup(key)}))
+        keys = {index_key(ecosystem, package) for ecosystem, package in packages}
+        found = (self._lookup(key) for key in sorted(key for key in keys if key is not None))
+        ordinals = array("I", sorted({ordinal for entry in found for ordinal in entry}))
         position = 0
         while position < len(ordinals):
             number = self.pages.number_of(ordinals[position])

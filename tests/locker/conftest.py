@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from builder import signer as key_files
@@ -16,6 +17,7 @@ from kit import manifest as manifests
 from kit import result as results
 from kit.bundle import write_bundle
 from kit.bytes import canonical, digest
+from kit.snapshot.writer import About, write_snapshot
 from kit.trust import dsse, statement
 from kit.trust.keys import PemSigner
 from locker import store
@@ -46,6 +48,16 @@ class World:
 
     def __post_init__(self) -> None:
         self.pack, self.keys = self.base / "rootpack", self.base / "keys"
+        if not self.pack.exists():
+            self.found()
+        self.kit_signer = key_files.load(next(self.keys.glob("kit*.key.pem")))
+        self.root = (self.pack / "metadata/1.root.json").read_bytes()
+        self.expected_root = "SHA256:" + digest.hex_of(digest.of_bytes(self.root))
+        if not (self.base / "site-7").exists():
+            self.enrol(self.new_site("site-7", 2))
+        self.site = sites.load(self.base / "site-7")
+
+    def found(self) -> None:
         ceremony.init(
             self.pack,
             self.keys,
@@ -54,11 +66,6 @@ class World:
             entropy=entropy(1),
             ceremony=ceremony.SINGLE_SIGNER,
         )
-        self.kit_signer = key_files.load(next(self.keys.glob("kit*.key.pem")))
-        self.root = (self.pack / "metadata/1.root.json").read_bytes()
-        self.expected_root = "SHA256:" + digest.hex_of(digest.of_bytes(self.root))
-        self.site = self.new_site("site-7", 2)
-        self.enrol(self.site)
 
     def new_site(self, name: str, seed: int) -> Site:
         return sites.init(self.base / name, self.root, self.expected_root, entropy=entropy(seed))
@@ -86,8 +93,9 @@ class World:
         content: bytes = b"pkg:pypi/requests@2.31.0\n",
         signers: tuple[PemSigner, ...] | None = None,
         rootpack: bool = True,
+        feed_changes: dict[str, str] | None = None,
     ) -> Path:
-        """Write a recorded scan without feeds and return its directory."""
+        """Write a recorded scan, with a feed if ``feed_changes`` says what to misstate of it; return its directory."""
         target = directory / scan_id
         target.mkdir(parents=True)
         seed = manifests.seed(scan_id, ())
@@ -98,12 +106,17 @@ class World:
             layout.ENVIRONMENT_MEMBER: canonical.encode({"os": "linux"}),
             "sboms/sbom.cdx.json": canonical.encode({"bomFormat": "CycloneDX"}),
         }
+        feeds: tuple[manifests.FeedInput, ...] = ()
+        if feed_changes is not None:
+            feed, members = small_feed(directory / "feed", directory / "scratch")
+            inputs |= members
+            feeds = (msgspec.structs.replace(feed, **feed_changes),)
         outputs = {path: content + path.encode() for path in layout.OUTPUT_MEMBERS.values()}
         with (target / layout.INPUT_BUNDLE).open("wb") as sink:
             input_record = write_bundle(sink, inputs.items())
         with (target / layout.OUTPUT_BUNDLE).open("wb") as sink:
             output_record = write_bundle(sink, outputs.items())
-        made = manifest_of(scan_id, inputs, outputs, manifests.Bundles(input=input_record, output=output_record))
+        made = manifest_of(scan_id, inputs, outputs, feeds, manifests.Bundles(input=input_record, output=output_record))
         raw = canonical.encode_record(made)
         subjects = manifests.subjects(made, digest.of_bytes(raw))
         payload = statement.make(subjects, manifests.PREDICATE_TYPE, manifests.predicate(made))
@@ -125,8 +138,36 @@ class World:
         return out
 
 
+def small_feed(directory: Path, scratch: Path) -> tuple[manifests.FeedInput, dict[str, bytes]]:
+    """Return a feed of one advisory, as the manifest names it, and its members."""
+    directory.mkdir()
+    scratch.mkdir()
+    advisory = {
+        "id": "TEST-1",
+        "modified": "2026-02-01T00:00:00Z",
+        "affected": [{"package": {"ecosystem": "PyPI", "name": "requests"}, "versions": ["2.31.0"]}],
+    }
+    about = About(name="osv", source="test", snapshot_time="2026-02-02T00:00:00Z")
+    source = [("one.json", canonical.encode(advisory))]
+    info = write_snapshot(directory, source, about, normalise=lambda _, name: name, scratch=scratch)
+    members = {f"feeds/osv/{path.name}": path.read_bytes() for path in directory.iterdir()}
+    feed = manifests.FeedInput(
+        name="osv",
+        path="feeds/osv/",
+        snapshot_hash=digest.of_bytes(members["feeds/osv/snapshot.json"]),
+        snapshot_time=info.snapshot_time,
+        merkle_root=info.content_root,
+        index_root=info.index_root,
+    )
+    return feed, members
+
+
 def manifest_of(
-    scan_id: str, inputs: dict[str, bytes], outputs: dict[str, bytes], bundles: manifests.Bundles
+    scan_id: str,
+    inputs: dict[str, bytes],
+    outputs: dict[str, bytes],
+    feeds: tuple[manifests.FeedInput, ...],
+    bundles: manifests.Bundles,
 ) -> manifests.Manifest:
     def file(name: str, path: str) -> manifests.FileInput:
         return manifests.FileInput(name=name, path=path, digest=digest.of_bytes(inputs[path]))
@@ -147,7 +188,7 @@ def manifest_of(
         ),
         inputs=manifests.Inputs(
             sbom=manifests.SbomInput(path=sbom, digest=digest.of_bytes(inputs[sbom]), format="cyclonedx"),
-            feeds=(),
+            feeds=feeds,
             vex=(),
             rules=(file("policy", layout.POLICY_MEMBER),),
             tools=(manifests.ToolInput(name=manifests.ENGINE_TOOL, version="1", sha256=digest.of_bytes(b"engine")),),
@@ -228,10 +269,17 @@ def scan_ids() -> tuple[str, str]:
     return SCAN, OTHER_SCAN
 
 
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world's files, made once and copied for each test."""
+    base = tmp_path_factory.mktemp("founded")
+    World(base, NOW)
+    return base
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    (tmp_path / "world").mkdir()
-    return World(tmp_path / "world", NOW)
+def world(founded: Path, tmp_path: Path) -> World:
+    return World(shutil.copytree(founded, tmp_path / "world"), NOW)
 
 
 @pytest.fixture

@@ -255,7 +255,7 @@ def disk(base: Path) -> None:
     scene.locker = disk_at / "locker"
     outcomes: Counter[str] = Counter()
     smallest = sum(path.stat().st_size for path in scene.template.rglob("*")) // 1024 + 64
-    for size in range(smallest, smallest + 2400, 100):
+    for size in range(smallest, smallest + 2400, 140):
         mount("-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk_at))
         try:
             shutil.copytree(scene.template, scene.locker)

@@ -141,6 +141,25 @@ def test_a_stranger_is_refused(world, locker, tmp_path, scan_ids) -> None:
     assert run_of(locker, scan_ids[0])["failure"] == "SignerUnknown"
 
 
+def test_a_record_with_its_feeds_is_kept(world, locker, tmp_path) -> None:
+    assert ingest(locker, world.record(tmp_path, feed_changes={}), now=world.now).status == "verified"
+
+
+@pytest.mark.parametrize(
+    "misstated",
+    [
+        {"merkle_root": digest.of_bytes(b"x")},
+        {"index_root": digest.of_bytes(b"x")},
+        {"snapshot_time": "2026-02-03T00:00:00Z"},
+    ],
+)
+def test_a_feed_that_is_not_the_named_one_is_refused(world, locker, tmp_path, scan_ids, misstated) -> None:
+    with pytest.raises(StellaError) as refusal:
+        ingest(locker, world.record(tmp_path, feed_changes=misstated), now=world.now)
+    assert refusal.value.reason == "MerkleRootMismatch"
+    assert run_of(locker, scan_ids[0])["failure"] == "MerkleRootMismatch"
+
+
 def test_a_failed_run_becomes_verified_when_the_record_is_right(world, locker, tmp_path, scan_ids) -> None:
     record = world.record(tmp_path)
     flip(record / layout.INPUT_BUNDLE)

@@ -1,4 +1,4 @@
-"""Every file of a kit flipped, cut, extended, removed, doubled and swapped: always refused, with the expected reason."""
+"""Every file of a kit flipped, cut, extended, removed, doubled, swapped: always refused, with the expected reason."""
 
 import shutil
 from collections.abc import Callable
@@ -31,7 +31,14 @@ FILES = (
 KEYRINGS = ("rootpack/targets", f"{SCAN}/rootpack/targets")
 
 DIGEST, SIZE, GONE = {"DigestMismatch"}, {"SizeMismatch"}, {"FileMissing"}
-ENVELOPE = {"SignatureInvalid", "SignerUnknown", "MalformedDocument", "DuplicateMember", "EvidenceMissing", "NotCanonical"}
+ENVELOPE = {
+    "DuplicateMember",
+    "EvidenceMissing",
+    "MalformedDocument",
+    "NotCanonical",
+    "SignatureInvalid",
+    "SignerUnknown",
+}
 TRUST = {"TrustRootRefused"}
 
 

@@ -160,12 +160,12 @@ def _outline(value: object, indent: str) -> Iterator[str]:
     match value:
         case dict() if value:
             for name, member in value.items():
-                if isinstance(member, dict | list) and member:
+                if isinstance(member, dict | list | tuple) and member:
                     yield f"{indent}{name}"
                     yield from _outline(member, indent + "  ")
                 else:
                     yield f"{indent}{name:<{_WIDTH_OF_NAMES}} {_scalar(member)}"
-        case list() if value:
+        case list() | tuple() if value:
             for element in value:
                 first, *rest = _outline(element, "")
                 yield f"{indent}- {first}"
@@ -177,7 +177,7 @@ def _outline(value: object, indent: str) -> Iterator[str]:
 def _scalar(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "none" if value in (None, [], {}, "") else one_line(str(value))
+    return "none" if value in (None, [], (), {}, "") else one_line(str(value))
 
 
 def _escape(character: str) -> str:

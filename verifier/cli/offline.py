@@ -40,7 +40,7 @@ def init(
         },
     )
     return console.verdict(
-        "PINNED", 0, f"send {sites.PUBLIC_FILE} to be enrolled: stella rootpack add-key --usage site"
+        "PINNED", 0, f"send {sites.PUBLIC_FILE} home: stella rootpack add-key {sites.PUBLIC_FILE} --usage site --owner NAME"
     )
 
 

@@ -1,0 +1,162 @@
+"""Real SBOMs against real feeds: an independent matcher finds the same, and so do the documents of other generators."""
+
+import json
+import re
+from urllib.parse import unquote
+
+import pytest
+import semver
+from packaging.version import InvalidVersion, Version
+
+from scanner import outputs
+from scanner.evaluate import evaluate
+
+# Raw hits (package URL, advisory) in the older and the newer snapshots of PyPI and Go.
+ANCHORS = {
+    "python-legacy-ml.syft.cdx16.json": (145, 157),
+    "python-legacy-ml.syft.spdx23.json": (145, 157),
+    "python-legacy-ml.trivy.cdx16.json": (145, 157),
+    "alpine311-python-sdc-cli.syft.spdx23.json": (11, 12),
+    "alpine311-python-sdc-cli.trivy.spdx22.json": (11, 12),
+    "go-constellation.syft.spdx22.json": (137, 266),
+    "go-proton-bridge.cdx12.json": (34, 58),
+    "debian11-airflow.trivy.spdx22.json": (64, 73),
+    "debian12-web.syft.cdx16.json": (5, 6),
+    "debian12-web.trivy.cdx16.json": (0, 0),
+}
+SAME_SYSTEM = [
+    ("python-legacy-ml.syft.cdx16.json", "python-legacy-ml.syft.spdx23.json", "python-legacy-ml.trivy.cdx16.json"),
+    ("alpine311-python-sdc-cli.syft.spdx23.json", "alpine311-python-sdc-cli.trivy.spdx22.json"),
+]
+
+
+def purls_of(document: dict) -> set[str]:
+    def nested(component: dict):
+        yield component
+        for inner in component.get("components", ()):
+            yield from nested(inner)
+
+    if "spdxVersion" in document:
+        references = [one for package in document["packages"] for one in package.get("externalRefs", ())]
+        return {one["referenceLocator"] for one in references if one["referenceType"] == "purl"}
+    roots = [document.get("metadata", {}).get("component", {}), *document["components"]]
+    return {one["purl"] for root in roots for one in nested(root) if "purl" in one}
+
+
+def look_up(purl: str) -> tuple[str, str, str] | None:
+    found = re.fullmatch(r"pkg:(pypi|golang)/([^@?#]+)@([^?#]+)(?:\?[^#]*)?(?:#(v\d+).*)?", purl)
+    if not found:
+        return None
+    kind, name, version = found[1], unquote(found[2]), unquote(found[3])
+    if kind == "pypi":
+        return "PyPI", re.sub(r"[-_.]+", "-", name).lower(), version
+    suffix = found[4]
+    return "Go", f"{name}/{suffix}" if suffix and not name.endswith(suffix) else name, version
+
+
+def parse(ecosystem: str, text: str):
+    """Return a comparable version or ``None``."""
+    if ecosystem == "PyPI":
+        try:
+            return Version(text)
+        except InvalidVersion:
+            return None
+    text = text.removeprefix("go") if text.startswith("go") else text.removeprefix("v")
+    if re.fullmatch(r"\d+\.\d+", text):
+        text += ".0"
+    try:
+        return semver.Version.parse(text)
+    except ValueError:
+        return None
+
+
+def affects(ecosystem: str, entry: dict, text: str) -> bool:
+    """Decide by list and sorted walk, as the schema describes it."""
+    version = parse(ecosystem, text)
+    for listed in entry.get("versions") or ():
+        other = parse(ecosystem, listed)
+        if listed == text or (version is not None and other is not None and other == version):
+            return True
+    order = {"fixed": 0, "last_affected": 1, "introduced": 2}
+    for item in entry.get("ranges") or ():
+        events = [(kind, at) for event in item["events"] for kind, at in event.items()]
+        keys = [None if at == "0" else parse(ecosystem, at) for _, at in events]
+        if item["type"] == "GIT" or version is None or any(key is None and at != "0" for key, (_, at) in zip(keys, events, strict=True)):
+            continue
+        vulnerable = False
+        zero = [event for event, key in zip(events, keys, strict=True) if key is None]
+        later = [(key, order[event[0]], event[0]) for event, key in zip(events, keys, strict=True) if key is not None]
+        for key, _, kind in [(None, 0, kind) for kind, _ in zero] + sorted(later, key=lambda one: one[:2]):
+            if kind == "introduced" and (key is None or key <= version):
+                vulnerable = True
+            elif (kind == "fixed" and key <= version) or (kind == "last_affected" and key < version):
+                vulnerable = False
+        if vulnerable:
+            return True
+    return False
+
+
+def naive(document: dict, records: list[dict]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Return the hits and the withdrawn hits, (package URL, advisory), by comparing everything with everything."""
+    by_name: dict[tuple[str, str], list[tuple[dict, dict]]] = {}
+    for record in records:
+        for entry in record["affected"]:
+            name = entry["package"]["name"]
+            if entry["package"]["ecosystem"] == "PyPI":
+                name = re.sub(r"[-_.]+", "-", name).lower()
+            by_name.setdefault((entry["package"]["ecosystem"], name), []).append((record, entry))
+    hits, withdrawn = set(), set()
+    for purl in purls_of(document):
+        package = look_up(purl)
+        for record, entry in by_name.get(package[:2], ()) if package else ():
+            if affects(package[0], entry, package[2]):
+                (withdrawn if record.get("withdrawn") else hits).add((purl, record["id"]))
+    return hits, withdrawn
+
+
+@pytest.fixture(scope="module")
+def evaluated(test_data, real_feeds, make_input):
+    done: dict[tuple[str, str], dict] = {}
+
+    def run(name: str, side: str) -> dict:
+        if (name, side) not in done:
+            sbom = (test_data / "sboms" / name).read_bytes()
+            done[name, side] = json.loads(evaluate(make_input(sbom, *real_feeds[side]))[outputs.FINDINGS])
+        return done[name, side]
+
+    return run
+
+
+def raw_hits(found: dict) -> set[tuple[str, str]]:
+    return {(one["component"]["purl"], record["id"]) for one in found["findings"] for record in one["records"]}
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+@pytest.mark.parametrize("name", ANCHORS)
+def test_an_independent_matcher_finds_the_same(name, side, evaluated, test_data, real_records):
+    dates = {"old": (("Go", "2026-01-28"), ("PyPI", "2024-01-30")), "new": (("Go", "2026-08-21"), ("PyPI", "2024-10-10"))}
+    records = [record for key in dates[side] for record in real_records(*key)]
+    hits, withdrawn = naive(json.loads((test_data / "sboms" / name).read_bytes()), records)
+    found = evaluated(name, side)
+    assert raw_hits(found) == hits
+    assert {(one["component"]["purl"], one["id"]) for one in found["withdrawn"]} == withdrawn
+    assert len(hits) == ANCHORS[name][side == "new"]
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+@pytest.mark.parametrize("names", SAME_SYSTEM)
+def test_generators_that_looked_at_one_system_lead_to_the_same_findings(names, side, evaluated):
+    def essence(found: dict) -> set[tuple]:
+        return {
+            (one["id"], one["component"]["ecosystem"], one["component"]["package"], one["component"]["version"])
+            for one in found["findings"]
+        }
+
+    first, *others = (essence(evaluated(name, side)) for name in names)
+    assert first
+    assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize("name", ANCHORS)
+def test_newer_snapshots_lose_nothing(name, evaluated):
+    assert raw_hits(evaluated(name, "old")) <= raw_hits(evaluated(name, "new"))
