@@ -27,6 +27,7 @@ check: setup
 	.venv/bin/interrogate --quiet .
 
 test: check
+	@tools/bootstrap --tests
 	$(PYTHON_IN_VENV) -m pytest -n 2
 
 verifier: setup

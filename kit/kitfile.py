@@ -129,7 +129,10 @@ def parse(data: bytes) -> Kit:
 
 
 def sums(entries: Iterable[tuple[str, str]]) -> bytes:
-    """Return SHA256SUMS for ``(path, digest)`` entries: two spaces, LF, sorted by path, as ``sha256sum -c`` reads it."""
+    """Return SHA256SUMS for ``(path, digest)`` entries.
+
+    Two spaces, LF, sorted by path, as ``sha256sum -c`` reads it.
+    """
     return "".join(f"{digest.hex_of(value)}  {path}\n" for path, value in sorted(entries)).encode()
 
 

@@ -208,8 +208,8 @@ def parse(data: bytes) -> Manifest:
 def check_statement(payload: bytes, raw: bytes) -> Manifest:
     """Return the manifest that a verified statement is about; ``raw`` are the bytes of ``manifest.json``.
 
-    Raises :class:`DigestMismatch` when other bytes were signed, :class:`MalformedDocument` when the statement names other
-    bundles than the manifest.
+    Raises :class:`DigestMismatch` when other bytes were signed, :class:`MalformedDocument` when the statement names
+    other bundles than the manifest.
     """
     signed = statement.parse(payload)
     if signed.predicate_type != PREDICATE_TYPE:

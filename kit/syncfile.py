@@ -1,8 +1,8 @@
 """The file in which a site's results travel back: one DSSE envelope line, then the bundle that it describes.
 
-The first line is the envelope (canonical JSON and a line feed), the rest of the file is a bundle of section 1.6 with the members
-``runs/<scan-id>/<run-id>/...``. The envelope's statement carries the bundle's record, so that one signature covers every byte
-(docs/format.md section 8).
+The first line is the envelope (canonical JSON and a line feed), the rest of the file is a bundle of section 1.6 with
+the members ``runs/<scan-id>/<run-id>/...``. The envelope's statement carries the bundle's record, so that one signature
+covers every byte (docs/format.md section 8).
 """
 
 from collections.abc import Sequence

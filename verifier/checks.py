@@ -1,7 +1,8 @@
 """The ordered checks of a kit and one of its scans, up to the replay (docs/format.md section 5).
 
-Each step fails closed with a typed error; what a step learns is kept in :class:`Facts`, so that a refusal can still say what held.
-No step reads a document before the steps that vouch for it have passed; each document is parsed once and handed onward.
+Each step fails closed with a typed error; what a step learns is kept in :class:`Facts`, so that a refusal can still say
+what held. No step reads a document before the steps that vouch for it have passed; each document is parsed once and
+handed onward.
 """
 
 from dataclasses import dataclass, field

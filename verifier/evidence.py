@@ -31,6 +31,7 @@ RECORD_FILE = "record.ndjson"
 METRICS_FILE = "metrics.prom"
 REPORT_FILE = "report.html"
 DIFFERENCE_FILE = "diff.json"
+OUTPUTS = "outputs"
 VERIFIER = "https://stella-ops.org/verifier/site"
 UNKNOWN_SCAN = "unknown"
 """Directory of runs whose manifest's place names no scan."""
@@ -178,22 +179,46 @@ def metrics(result: Result, facts: Facts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def read_run(directory: Path) -> tuple[bytes, dict[str, object] | None]:
-    """Return a run's result as it was signed, and its difference where there is one."""
+def read_run(directory: Path, key: PublicKey | None) -> bytes:
+    """Return a run's result; with a key, only when that key signed it.
+
+    Raises the errors of :func:`kit.trust.dsse.verify`, and :class:`DigestMismatch` for a result that is not the signed
+    one.
+    """
     result = read_file(directory / RESULT_FILE, limit=results.MAX_BYTES)
     results.parse_result(result)
-    path = directory / DIFFERENCE_FILE
-    if not path.is_file():
-        return result, None
-    return result, as_json(read_file(path, limit=results.MAX_BYTES))
+    if key is not None:
+        check_signed(directory, RESULT_FILE, result, key)
+    return result
 
 
-def read_receipt(directory: Path) -> tuple[bytes, bytes]:
-    """Return a run's receipt and the envelope that signs it, held against one another."""
+def read_receipt(directory: Path, key: PublicKey | None) -> bytes:
+    """Return a run's receipt; with a key, only when that key signed it."""
     receipt = read_file(directory / RECEIPT_FILE, limit=results.MAX_BYTES)
-    envelope = read_file(directory / RECEIPT_ENVELOPE, limit=results.MAX_BYTES)
     results.parse_receipt(receipt)
-    return receipt, envelope
+    if key is not None:
+        check_signed(directory, RECEIPT_FILE, receipt, key)
+    return receipt
+
+
+def page(directory: Path, result: bytes) -> bytes:
+    """Return the page of a run, made from the documents in its directory."""
+    difference, outputs = directory / DIFFERENCE_FILE, directory / OUTPUTS
+    kept = {
+        path.relative_to(outputs).as_posix(): read_file(path, limit=results.MAX_BYTES)
+        for path in (sorted(outputs.rglob("*")) if outputs.is_dir() else [])
+        if path.is_file()
+    }
+    receipt = directory / RECEIPT_FILE
+    return report.render(
+        report.view(
+            result,
+            as_json(read_file(difference, limit=results.MAX_BYTES)) if difference.is_file() else None,
+            outputs=kept,
+            journal=(directory / JOURNAL_FILE).read_bytes().splitlines(),
+            receipt=read_file(receipt, limit=results.MAX_BYTES) if receipt.is_file() else None,
+        )
+    )
 
 
 def as_json(data: bytes) -> dict[str, object]:
@@ -204,14 +229,19 @@ def as_json(data: bytes) -> dict[str, object]:
     return dict(value)
 
 
-def check_signed(directory: Path, result: bytes, key: PublicKey) -> None:
-    """Check that a key signed the result of a run; raises the errors of :func:`kit.trust.dsse.verify`."""
-    envelope = (directory / RESULT_ENVELOPE).read_bytes()
-    verified = dsse.verify(envelope, [key], threshold=1, payload_types=(dsse.IN_TOTO,), name=RESULT_ENVELOPE)
+SIGNED = {RESULT_FILE: (RESULT_ENVELOPE, results.RESULT_TYPE), RECEIPT_FILE: (RECEIPT_ENVELOPE, results.RECEIPT_TYPE)}
+"""The signed files of a run: envelope and predicate type of each."""
+
+
+def check_signed(directory: Path, name: str, data: bytes, key: PublicKey) -> None:
+    """Check that a key signed one of a run's files; raises the errors of :func:`kit.trust.dsse.verify`."""
+    envelope_name, predicate_type = SIGNED[name]
+    envelope = read_file(directory / envelope_name, limit=dsse.MAX_BYTES)
+    verified = dsse.verify(envelope, [key], threshold=1, payload_types=(dsse.IN_TOTO,), name=envelope_name)
     signed = statement.parse(verified.payload)
-    found = digest.of_bytes(result)
-    if signed.predicate_type != results.RESULT_TYPE or signed.subjects.get(RESULT_FILE) != found:
-        raise DigestMismatch(path=RESULT_FILE, expected=signed.subjects.get(RESULT_FILE, "not named"), found=found)
+    found = digest.of_bytes(data)
+    if signed.predicate_type != predicate_type or signed.subjects.get(name) != found:
+        raise DigestMismatch(path=name, expected=signed.subjects.get(name, "not named"), found=found)
 
 
 def _signed(site: Site, subjects: dict[str, str], predicate_type: str, predicate: object) -> bytes:

@@ -21,7 +21,10 @@ MAX_METADATA = 1 << 20
 
 
 def look(root: Path, site: Site | None, moment: datetime) -> dict[str, object]:
-    """Describe a kit's directory. What no trusted key has signed is under ``claimed``; ``trust`` says what holds here."""
+    """Describe a kit's directory. What no trusted key has signed is under ``claimed``.
+
+    ``trust`` says what holds here.
+    """
     medium = survey(root)
     if layout.KIT_FILE not in medium.sizes:
         raise EvidenceMissing(path=layout.KIT_FILE, detail="this is no kit")

@@ -13,8 +13,8 @@ from kit.journal import FINISHED
 from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
-from scanner.evaluate import EvaluationInput
 from scanner.difference import Difference
+from scanner.evaluate import EvaluationInput
 from scanner.explain import explain
 from verifier import evidence, replay, whatif
 from verifier.checks import Examination, Facts, Request
@@ -233,7 +233,7 @@ class Run:
             self._directory.write("diff.json", canonical.encode_record(found.difference))
         if not all(entry.equal for entry in found.outputs):
             for path, data in sorted(found.replayed.items()):
-                self._directory.write(f"outputs/{path}", data)
+                self._directory.write(f"{evidence.OUTPUTS}/{path}", data)
         journal_digest = self._directory.log("verdict", {"verdict": verdict, "reason": error.reason if error else "Ok"})
         result = Result(
             schema_version=results.SCHEMA_VERSION,

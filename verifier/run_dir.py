@@ -1,7 +1,7 @@
 """The directory that a run leaves behind: journal first, finished files by rename, everything fsynced.
 
-Nothing here looks finished before it is: a file appears under its name only when all its bytes are on the medium, and the
-journal's last line is ``run-finished`` only when everything else is in place.
+Nothing here looks finished before it is: a file appears under its name only when all its bytes are on the medium, and
+the journal's last line is ``run-finished`` only when everything else is in place.
 """
 
 import os
@@ -88,11 +88,8 @@ def unfinished(scan_directory: Path) -> list[str]:
     """Return the names of earlier runs of a scan whose journal shows that they were cut off."""
     if not scan_directory.is_dir():
         return []
-    found = []
-    for path in sorted(scan_directory.iterdir()):
-        if (path / JOURNAL_FILE).is_file() and not is_finished(path):
-            found.append(path.name)
-    return found
+    runs = [path for path in sorted(scan_directory.iterdir()) if (path / JOURNAL_FILE).is_file()]
+    return [path.name for path in runs if not is_finished(path)]
 
 
 def is_finished(run_directory: Path) -> bool:

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 import kit
-from kit.errors import MalformedDocument
+from kit import layout
+from kit.errors import MalformedDocument, TrustRootNotPinned
 from kit.manifest import check_scan_id, check_time
 from kit.result import Check, ReferenceTime, Result
 from scanner import engine
@@ -19,7 +20,7 @@ from verifier.checks import Request
 from verifier.evidence import UNKNOWN_SCAN
 from verifier.run import Plan, Run
 from verifier.run_dir import Clock, RunDirectory, stamp, unfinished
-from verifier.site import load
+from verifier.site import Site, load, read_root, root_fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +61,10 @@ def carry_out(
     """Carry out one run on a manifest, under the guard, and return what it left behind.
 
     The guard is in force before anything of the kit is read, and stays for the life of the process. Raises
-    :class:`kit.errors.TrustRootNotPinned` where the site has no root, :class:`kit.errors.GuardNotInForce` without a guard.
+    :class:`kit.errors.TrustRootNotPinned` where the site has no root, :class:`kit.errors.GuardNotInForce` without a
+    guard.
     """
-    site = load(setting.site)
+    site = _site(setting.site, manifest)
     scan = _scan_of(manifest)
     place = setting.ops / "replay" / scan
     place.mkdir(parents=True, exist_ok=True)
@@ -83,6 +85,18 @@ def carry_out(
         return Outcome(result, directory.path, cut_off)
 
 
+def _site(place: Path, manifest: Path) -> Site:
+    """Return the pinned site; where there is none, the error names the fingerprint that the kit's own root has."""
+    try:
+        return load(place)
+    except TrustRootNotPinned as error:
+        guard.enforce([])
+        root = manifest.absolute().parents[2] / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
+        if root.is_file():
+            error.details["rootInTheKit"] = root_fingerprint(read_root(root))
+        raise
+
+
 @contextmanager
 def _directory(path: Path, run_clock: Clock) -> Iterator[RunDirectory]:
     directory = RunDirectory(path, run_clock)
@@ -93,7 +107,10 @@ def _directory(path: Path, run_clock: Clock) -> Iterator[RunDirectory]:
 
 
 def _scan_of(manifest: Path) -> str:
-    """Return the scan id that the manifest's directory is named by, or a fixed word: no path is made of foreign text."""
+    """Return the scan id that the manifest's directory is named by, or a fixed word.
+
+    No path is made of foreign text.
+    """
     try:
         return check_scan_id(manifest.absolute().parent.name)
     except MalformedDocument:

@@ -1,4 +1,7 @@
-"""What an air-gapped site remembers: its pinned root, its signing key, and what it has accepted (docs/format.md section 4)."""
+"""What an air-gapped site remembers.
+
+Its pinned root, its signing key, and what it has accepted (docs/format.md section 4).
+"""
 
 import fcntl
 import os
@@ -76,8 +79,8 @@ class Site:
     def check_order(self, kit: Kit, kit_digest: str) -> str:
         """Return ``new`` or ``known`` for a kit that may be used here.
 
-        Raises :class:`OlderThanAccepted` for a kit that this site never accepted and whose sequence number in its channel is
-        not above the highest accepted one.
+        Raises :class:`OlderThanAccepted` for a kit that this site never accepted and whose sequence number in its
+        channel is not above the highest accepted one.
         """
         if self.knows(kit_digest):
             return "known"
@@ -107,8 +110,8 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
     """Pin a trust root at a new site and make the site's signing key.
 
     ``expect_root`` is the fingerprint that reached the operator by another way: ``SHA256:<hex>``. Raises
-    :class:`DigestMismatch` when the file is another one, :class:`AlreadyAccepted` when this root is pinned here already, and
-    the errors of :func:`kit.trust.rootpack.check_root` for a file that is no self-signed root.
+    :class:`DigestMismatch` when the file is another one, :class:`AlreadyAccepted` when this root is pinned here
+    already, and the errors of :func:`kit.trust.rootpack.check_root` for a file that is no self-signed root.
     """
     found = digest.of_bytes(root)
     expected = "sha256:" + expect_root.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")

@@ -39,8 +39,8 @@ class Skipped:
 def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResults, list[Skipped]]:
     """Write every finished run below ``ops`` into one signed file.
 
-    Runs that were cut off, or whose result this site's key did not sign, are left out and returned with the reason. Raises
-    :class:`FileMissing` when no run is fit to travel.
+    Runs that were cut off, or whose result this site's key did not sign, are left out and returned with the reason.
+    Raises :class:`FileMissing` when no run is fit to travel.
     """
     members: dict[str, bytes | Path] = {}
     entries: list[RunEntry] = []
@@ -93,7 +93,7 @@ def _entry(directory: Path, site: Site) -> RunEntry:
         raise FileMissing(path=JOURNAL_FILE, detail="the run was cut off")
     data = (directory / evidence.RESULT_FILE).read_bytes()
     result = results.parse_result(data)
-    evidence.check_signed(directory, data, site.signer.public)
+    evidence.check_signed(directory, evidence.RESULT_FILE, data, site.signer.public)
     scan = directory.parent.name
     return RunEntry(
         path=f"runs/{check_scan_id(scan) if scan != evidence.UNKNOWN_SCAN else scan}/{directory.name}",

@@ -193,7 +193,7 @@ def _check_counts(info: SnapshotInfo) -> None:
         ("/packages", info.packages, info.index_pages, info.index_size, info.index_root),
     )
     for pointer, leaves, pages, size, root in trees:
-        fits = pages <= leaves <= size if leaves else not pages and not size
+        fits = 1 <= pages <= leaves <= size if leaves else not pages and not size
         if not fits or leaves > MAX_ADVISORIES or (root == empty) != (leaves == 0):
             raise MalformedDocument(path=RECORD, pointer=pointer, detail="counts, size and root contradict each other")
     if info.withdrawn > info.advisories or (info.page_root == empty) != (info.pages == 0):

@@ -40,7 +40,9 @@ def init(
         },
     )
     return console.verdict(
-        "PINNED", 0, f"send {sites.PUBLIC_FILE} home: stella rootpack add-key {sites.PUBLIC_FILE} --usage site --owner NAME"
+        "PINNED",
+        0,
+        f"send {sites.PUBLIC_FILE} home: stella rootpack add-key {sites.PUBLIC_FILE} --usage site --owner NAME",
     )
 
 

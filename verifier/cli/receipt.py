@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import Json
+from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
 
 
 def command(
@@ -16,18 +16,20 @@ def command(
     out: Annotated[
         Path | None, typer.Option("--out", help="Copy the signed slip (receipt.dsse.json) there.", metavar="FILE")
     ] = None,
+    site: SiteDirectory = DEFAULT_SITE,
     json: Json = False,
 ) -> Verdict:
     """Print the receipt of a run; the signed form is receipt.dsse.json beside it."""
     from kit.result import parse_receipt
     from verifier import evidence
+    from verifier.cli.outcome import key_of
     from verifier.render import receipt_text
     from verifier.run_dir import write_atomic
 
     console = Console(json=json)
-    data, envelope = evidence.read_receipt(run)
+    data = evidence.read_receipt(run, key_of(console, site))
     if out is not None:
-        write_atomic(out, envelope)
+        write_atomic(out, (run / evidence.RECEIPT_ENVELOPE).read_bytes())
     if json:
         console.raw(data)
     console.data(receipt_text(parse_receipt(data)))

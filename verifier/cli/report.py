@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import Json
+from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
 
 
 def command(
@@ -14,18 +14,19 @@ def command(
         Path, typer.Argument(help="A run directory below ops/offline/replay/<scan-id>/.", metavar="RUN_DIR")
     ],
     html: Annotated[Path | None, typer.Option("--html", help="Write the page there.", metavar="FILE")] = None,
+    site: SiteDirectory = DEFAULT_SITE,
     json: Json = False,
 ) -> Verdict:
     """Show a run's result; with --html write the page anew from result.json and diff.json."""
     from verifier import evidence
+    from verifier.cli.outcome import key_of
     from verifier.render import status_block
-    from verifier.report import render, view
     from verifier.run_dir import write_atomic
 
     console = Console(json=json)
-    result, difference = evidence.read_run(run)
+    result = evidence.read_run(run, key_of(console, site))
     if html is not None:
-        write_atomic(html, render(view(result, difference)))
+        write_atomic(html, evidence.page(run, result))
     if json:
         console.raw(result)
     console.data(status_block(evidence.as_json(result)))

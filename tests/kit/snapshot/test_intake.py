@@ -149,7 +149,9 @@ def test_line_of_any_record_is_rfc_8785_and_judged_the_same_again(more: dict[str
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | JSON.map(lambda value: json.dumps(value).encode()))
+@given(
+    st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | JSON.map(lambda value: json.dumps(value).encode())
+)
 def test_any_bytes_are_accepted_or_refused_and_never_raise(raw: bytes) -> None:
     assert isinstance(judge(None, raw, KEY_OF), Advisory | Refused)
 

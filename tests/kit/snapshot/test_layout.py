@@ -139,7 +139,9 @@ def test_index_directory_finds_the_only_page_that_can_hold_a_key(
         lambda data: data + b"x",
         lambda data: data[: INDEX_ENTRY.size] + data[-1:] * (len(data) - INDEX_ENTRY.size),
         lambda data: data[: 3 * INDEX_ENTRY.size] + b"\xff" + data[3 * INDEX_ENTRY.size + 1 :],
-        lambda data: data[INDEX_ENTRY.size : 2 * INDEX_ENTRY.size] + data[: INDEX_ENTRY.size] + data[2 * INDEX_ENTRY.size :],
+        lambda data: (
+            data[INDEX_ENTRY.size : 2 * INDEX_ENTRY.size] + data[: INDEX_ENTRY.size] + data[2 * INDEX_ENTRY.size :]
+        ),
         *(lambda data, at=at: data[:at] + b"\x01" + data[at + 1 :] for at in (0, 4, 8, 16, 20, 24, 28)),
     ],
 )
