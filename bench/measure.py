@@ -1,7 +1,7 @@
 """How the benchmarks measure: CPU seconds (user + system) of whole processes with their children, never wall time.
 
-Two commands are compared in alternating runs A B A B on the same host with a warm page cache, after one unmeasured run of
-each; what counts is the ratio of the medians. Ratios survive another machine, seconds do not.
+Two commands are compared in alternating runs A B A B on the same host with a warm page cache, after one unmeasured run
+of each; what counts is the ratio of the medians. Ratios survive another machine, seconds do not.
 """
 
 import os
@@ -27,7 +27,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command to measure; ``before`` runs unmeasured ahead of each run, ``code`` is the exit code that it must have."""
+    """A command to measure; ``before`` runs unmeasured ahead of each run, ``code`` is the exit code to expect."""
 
     words: Sequence[str | Path]
     environment: Mapping[str, str] | None = None
@@ -78,7 +78,7 @@ def alone(command: Command, runs: int = RUNS) -> Usage:
 def paired_calls(
     first: Callable[[], object], second: Callable[[], object], runs: int = RUNS, repeat: int = 1
 ) -> tuple[float, float]:
-    """Return the median CPU seconds of two functions, called by turns, each run in a fork that no earlier one warmed."""
+    """Return the median CPU seconds of two functions, called by turns, each in a fork that no earlier run warmed."""
     for function in (first, second):
         _in_fork(function, 1)
     pairs = [(_in_fork(first, repeat), _in_fork(second, repeat)) for _ in range(runs)]
@@ -86,13 +86,13 @@ def paired_calls(
 
 
 def call(function: Callable[[], object], runs: int = RUNS, repeat: int = 1) -> float:
-    """Return the median CPU seconds of a function, each run in a fork that no earlier one warmed."""
+    """Return the median CPU seconds of a function, each time in a fork that no earlier run warmed."""
     _in_fork(function, 1)
     return statistics.median(_in_fork(function, repeat) for _ in range(runs))
 
 
 def shell(script: str, *arguments: str | Path) -> Command:
-    """Return a command for ``sh``; the arguments are ``$1``, ``$2`` …"""
+    """Return a command for ``sh``; the arguments are ``$1``, ``$2`` and so on."""
     return Command(["sh", "-c", script, "sh", *arguments])
 
 

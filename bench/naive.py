@@ -28,20 +28,23 @@ ECOSYSTEMS = {"pypi": "PyPI", "golang": "Go"}
 def make(lines: Path, sbom: Path, target: Path) -> None:
     """Pack an SBOM, the advisories and a list of all digests."""
     listed: dict[str, str] = {}
-    with target.open("wb") as out, zstandard.ZstdCompressor(level=3).stream_writer(out) as packed:
-        with tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
+    with (
+        target.open("wb") as out,
+        zstandard.ZstdCompressor(level=3).stream_writer(out) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.USTAR_FORMAT) as archive,
+    ):
 
-            def add(name: str, data: bytes) -> None:
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
-                listed[name] = hashlib.sha256(data).hexdigest()
+        def add(name: str, data: bytes) -> None:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+            listed[name] = hashlib.sha256(data).hexdigest()
 
-            add("sbom.json", sbom.read_bytes())
-            with lines.open("rb") as source:
-                for number, line in enumerate(source):
-                    add(f"advisories/{number:06}.json", line.rstrip(b"\n"))
-            add("digests.json", json.dumps(listed).encode())
+        add("sbom.json", sbom.read_bytes())
+        with lines.open("rb") as source:
+            for number, line in enumerate(source):
+                add(f"advisories/{number:06}.json", line.rstrip(b"\n"))
+        add("digests.json", json.dumps(listed).encode())
 
 
 def replay(path: Path, expected: str) -> bytes:
@@ -51,13 +54,16 @@ def replay(path: Path, expected: str) -> bytes:
             raise SystemExit("archive digest")
     members: dict[str, bytes] = {}
     found: dict[str, str] = {}
-    with path.open("rb") as source, zstandard.ZstdDecompressor().stream_reader(source) as content:
-        with tarfile.open(fileobj=content, mode="r|") as archive:
-            for member in archive:
-                file = archive.extractfile(member)
-                assert file is not None
-                members[member.name] = file.read()
-                found[member.name] = hashlib.sha256(members[member.name]).hexdigest()
+    with (
+        path.open("rb") as source,
+        zstandard.ZstdDecompressor().stream_reader(source) as content,
+        tarfile.open(fileobj=content, mode="r|") as archive,
+    ):
+        for member in archive:
+            file = archive.extractfile(member)
+            assert file is not None
+            members[member.name] = file.read()
+            found[member.name] = hashlib.sha256(members[member.name]).hexdigest()
     listed = json.loads(members.pop("digests.json"))
     del found["digests.json"]
     if listed != found:

@@ -1,8 +1,8 @@
 """What the benchmarks work on, made once below ``build/bench/``: feeds, SBOMs, keys, records, kits, sites.
 
     large   a synthetic feed of 300,000 records
-    small   a tenth of it: every record that names a package of the 1,000-component SBOM, and an even choice of the others,
-            so that both feeds have the same hits
+    small   a tenth of it, with the same hits: every record that names a package of the 1,000-component SBOM, and an
+            even choice of the others
 
 The generated files depend on the generator alone. Snapshots, records and kits are made anew when the sources change: a
 record names the engine that made it. Run as a program it makes everything that is missing.
@@ -23,6 +23,7 @@ from pathlib import Path
 from measure import Command
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the checkout that this file stands in, whatever is installed
 PLACE = ROOT / "build" / "bench"
 DATA = Path(os.environ.get("STELLA_TEST_DATA") or ROOT.parent / "shared" / "data")
 RECORDS = int(os.environ.get("STELLA_BENCH_RECORDS", "300000"))
@@ -40,8 +41,9 @@ REAL_FEEDS = ("PyPI", "Go")
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which the program runs from this checkout."""
-    return os.environ | {"PYTHONPATH": str(ROOT)}
+    """Return the environment in which the program runs from this checkout, with its compiled modules kept."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return plain | {"PYTHONPATH": str(ROOT)}
 
 
 def stella(*words: str | Path) -> list[str | Path]:
@@ -115,7 +117,8 @@ def make(wanted: set[str]) -> None:
     PLACE.mkdir(parents=True, exist_ok=True)
     with (PLACE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        _forget_other("generated", _digest([ROOT / "bench" / "generate_feed.py"], RECORDS), ["*.ndjson", "*.json"])
+        generator = _digest([ROOT / "bench" / "generate_feed.py"], RECORDS)
+        _forget_other("generated", generator, ["*.ndjson", "*.json", "naive.tar.zst"])
         _forget_other("sources", _digest(_sources(), RECORDS), ["feeds", "records", "kits", "sites"])
         if not feed_file("small").is_file():
             _make_feeds()
@@ -125,6 +128,7 @@ def make(wanted: set[str]) -> None:
             _make_snapshot(name)
         _make_kit("large", sbom_file(1_000), [FEED], PLACE / "tools.bin")
         _make_kit("small", sbom_file(1_000), [FEED], None)
+        _make_naive(PLACE / "naive.tar.zst")
         if "real" in wanted and has_real_data():
             _make_real()
         if "frozen" in wanted:
@@ -196,6 +200,19 @@ def _make_tool(target: Path) -> None:
             out.write(b"".join([rng.randbytes(16), *rng.choices(phrases, k=2)]))
 
 
+def _make_naive(target: Path) -> None:
+    """Pack the small feed the straightforward way, each advisory in the form that the snapshot gave it."""
+    if target.is_file():
+        return
+    place = snapshot("small")
+    with _whole(PLACE / "small.sorted.ndjson") as lines:
+        script = 'zstd -dc -D "$1" "$2" > "$3"'
+        _call(["sh", "-c", script, "sh", place / "dict", place / "advisories.ndjson.zst", lines])
+    with _whole(target) as archive:
+        words = [sys.executable, Path(__file__).with_name("naive.py"), "make", PLACE / "small.sorted.ndjson"]
+        _call([*words, sbom_file(1_000), archive])
+
+
 def _make_keys() -> None:
     if not (PLACE / "rootpack").is_dir():
         shutil.rmtree(PLACE / "keys", ignore_errors=True)
@@ -234,7 +251,7 @@ def _make_kit(name: str, sbom: Path, feeds: list[str], tool: Path | None) -> Non
 
 def _make_real() -> None:
     for feed in REAL_FEEDS:
-        newest = sorted((DATA / "osv" / feed).iterdir())[-1]
+        newest = max((DATA / "osv" / feed).iterdir())
         _make_snapshot("real", feed.lower(), newest / "all.zip")
     _make_kit("real", DATA / REAL_SBOM, [feed.lower() for feed in REAL_FEEDS], None)
 

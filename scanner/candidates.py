@@ -212,7 +212,7 @@ def _judge_record(
             if outcome.evidence:
                 matched.append(outcome.evidence)
             elif outcome.doubt:
-                undecided = (position, outcome.doubt)
+                undecided = undecided or (position, outcome.doubt)
             elif outcome.state is State.NOT_EVALUATED:
                 state = State.NOT_EVALUATED
         if matched:

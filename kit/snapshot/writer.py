@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Self, TypeAlias, cast
 
 from kit.bundle import Member
 from kit.bytes import digest
@@ -128,24 +128,27 @@ def _write(
     if trained is not None:
         members.append(_put(target, DICTIONARY, trained))
     order = _Ordering(spill, ledger)
-    pages = _PageFile(target / ADVISORIES, FrameCodec(level, trained))
-    content, directory = Tree(), bytearray()
-    page_tree = Tree()
-    for lines in cut(order, PAGE_SIZE):
-        leaves = [leaf for _, leaf in lines]
-        entry = pages.write([line for line, _ in lines], root(leaves)).pack()
-        page_tree.append(leaf_hash(entry))
-        directory += entry
-        for leaf in leaves:
-            content.append(leaf)
-    members += [pages.close(ADVISORIES), _put(target, PAGES, bytes(directory))]
-    index = _PageFile(target / INDEX, FrameCodec(level))
+    content, page_tree, directory = Tree(), Tree(), bytearray()
+    with _PageFile(target, ADVISORIES, FrameCodec(level, trained)) as pages:
+        for lines in cut(order, PAGE_SIZE):
+            leaves = [leaf for _, leaf in lines]
+            entry = pages.write([line for line, _ in lines], root(leaves)).pack()
+            page_tree.append(leaf_hash(entry))
+            directory += entry
+            for leaf in leaves:
+                content.append(leaf)
     entries = index_lines(order.index)
-    index_pages = [
-        (index.write([line for line, _ in lines], b""), lines[0][0].rpartition(b"\t")[0])
-        for lines in cut(((line, None) for line in entries), INDEX_PAGE_SIZE)
+    with _PageFile(target, INDEX, FrameCodec(level)) as index:
+        index_pages = [
+            (index.write([line for line, _ in lines], b""), lines[0][0].rpartition(b"\t")[0])
+            for lines in cut(((line, None) for line in entries), INDEX_PAGE_SIZE)
+        ]
+    members += [
+        pages.member(),
+        index.member(),
+        _put(target, PAGES, bytes(directory)),
+        _put(target, INDEX_PAGES, pack_index(index_pages)),
     ]
-    members += [index.close(INDEX), _put(target, INDEX_PAGES, pack_index(index_pages))]
     refused = tuple(sorted(ledger.refused, key=_by_text))
     odd = tuple(sorted((*ledger.odd, *_same_id(ledger)), key=_by_text))
     listed = len(refused) + len(odd) <= MAX_LISTED
@@ -222,9 +225,10 @@ class _Ordering:
 class _PageFile:
     """A file of frames, one a page."""
 
-    def __init__(self, path: Path, codec: FrameCodec) -> None:
+    def __init__(self, target: Path, path: str, codec: FrameCodec) -> None:
         self.content = 0
-        self._file = path.open("xb")
+        self._path = path
+        self._file = (target / path).open("xb")
         self._codec = codec
         self._hasher = hashlib.sha256()
         self._leaves = 0
@@ -244,10 +248,15 @@ class _PageFile:
         self.content += len(data)
         return page
 
-    def close(self, path: str) -> Member:
-        """Close the file and return its record."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
-        return Member(path=path, size=self._offset, digest=digest.of_raw(self._hasher.digest()))
+
+    def member(self) -> Member:
+        """Return the record of the file."""
+        return Member(path=self._path, size=self._offset, digest=digest.of_raw(self._hasher.digest()))
 
 
 def _put(target: Path, path: str, data: bytes) -> Member:

@@ -8,7 +8,6 @@ network guard closes every other descriptor. ``conftest.py`` speaks to it.
 
 import builtins
 import errno
-import importlib
 import io
 import json
 import os
@@ -16,10 +15,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import stella
+from verifier import guard
 
 KILL, FULL, INTERRUPT, TERMINATE = "kill", "full", "interrupt", "terminate"
 SIGNALS = {KILL: signal.SIGKILL, INTERRUPT: signal.SIGINT, TERMINATE: signal.SIGTERM}
@@ -113,7 +113,7 @@ def child(words: list[str], fault: str | None, at: int) -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        report = {"moments": moments.names, "flushed": moments.flushed, "modules": sorted(sys.modules)}
+        report = {"moments": moments.names, "flushed": moments.flushed}
         with io.FileIO(0, "w") as target:
             target.write(json.dumps(report).encode())
         sys.stdout.flush()
@@ -133,12 +133,18 @@ def run(words: list[str], fault: str | None, at: int) -> dict[str, object]:
     report, out, err = (os.pread(file, os.fstat(file).st_size, 0).decode() for file in files)
     for file in files:
         os.close(file)
-    found = json.loads(report or "{}")
-    for name in found.pop("modules", []):  # so that later children begin with everything imported
-        if name not in sys.modules:
-            with suppress(ImportError):
-                importlib.import_module(name)
-    return {"code": code, "out": out, "err": err, **found}
+    return {"code": code, "out": out, "err": err, **json.loads(report or "{}")}
+
+
+def warm(words: list[str]) -> dict[str, object]:
+    """Run the program in this process, without its guard, so that children begin with everything loaded."""
+    enforce, guard.enforce = guard.enforce, lambda _: guard.GuardReport(layers=(), probe="")
+    try:
+        with redirect_stdout(io.TextIOWrapper(io.BytesIO())) as out, redirect_stderr(out):
+            code = stella.main(words)
+            return {"code": code, "out": out.buffer.getvalue().decode(), "err": ""}
+    finally:
+        guard.enforce = enforce
 
 
 def main() -> None:
@@ -148,6 +154,8 @@ def main() -> None:
         if "shell" in request:
             done = subprocess.run(request["shell"], capture_output=True, text=True, check=False)
             answer: dict[str, object] = {"code": done.returncode, "out": done.stdout, "err": done.stderr}
+        elif "warm" in request:
+            answer = warm(request["warm"])
         else:
             answer = run(request["run"], request.get("fault"), request.get("at", 0))
         sys.stdout.write(json.dumps(answer) + "\n")

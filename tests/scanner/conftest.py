@@ -57,7 +57,8 @@ def memory_feed() -> type[MemoryFeed]:
 def make_sbom() -> Callable[..., bytes]:
     def make(*purls: str, versions: dict[str, str] | None = None) -> bytes:
         components = [
-            {"type": "library", "bom-ref": f"ref-{place}", "name": purl, "purl": purl} for place, purl in enumerate(purls)
+            {"type": "library", "bom-ref": f"ref-{place}", "name": purl, "purl": purl}
+            for place, purl in enumerate(purls)
         ]
         for component in components:
             if versions and component["purl"] in versions:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-import os
 import random
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from kit.bytes import digest, merkle
 from kit.bytes.frames import FrameCodec
 from kit.snapshot import SnapshotInfo, SnapshotReader, records
 from kit.snapshot.layout import Page, pack_index
-from kit.snapshot.records import ADVISORIES, INDEX, INDEX_PAGES, PAGES, RECORD
+from kit.snapshot.records import ADVISORIES, INDEX, INDEX_PAGES, PAGES, RECORD, EcosystemCount
 from kit.snapshot.writer import About, write_snapshot
 
 ABOUT = About(name="demo", source="demo feed", snapshot_time="2026-01-02T03:04:05Z")
@@ -66,19 +66,34 @@ Build = Callable[..., tuple[Path, SnapshotInfo]]
 def build(tmp_path: Path) -> Build:
     """Return a function that writes a snapshot of (file name, bytes) records into a fresh directory."""
 
-    def make(
-        source: Sequence[Any], *, about: About = ABOUT, normalise: Any = plain, **options: Any
-    ) -> tuple[Path, SnapshotInfo]:
-        place = tmp_path / f"snapshot-{len(list(tmp_path.iterdir()))}"
-        scratch = place / "scratch"
-        scratch.mkdir(parents=True)
-        info = write_snapshot(place, source, about, normalise=normalise, scratch=scratch, **options)
-        for left in scratch.iterdir():
-            left.unlink()
-        scratch.rmdir()
-        return place, info
+    def make(source: Sequence[Any], **options: Any) -> tuple[Path, SnapshotInfo]:
+        return _build(tmp_path / f"snapshot-{len(list(tmp_path.iterdir()))}", source, **options)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory, sources: list[Any]) -> tuple[Path, SnapshotInfo]:
+    """Return a snapshot of the sources that no test changes."""
+    return _build(tmp_path_factory.mktemp("sound") / "snapshot", sources)
+
+
+@pytest.fixture(scope="session")
+def large_sources() -> list[tuple[str | None, bytes]]:
+    """Return 9 MiB of records, enough for a dictionary."""
+    rng = random.Random(11)
+    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(900)]
+    found: list[tuple[str | None, bytes]] = []
+    for number in range(4_600):
+        text = " ".join(rng.choices(words, k=rng.randint(20, 500)))
+        found.append((None, record(f"T-{number:05}", ("npm", rng.choice(words)), details=text)))
+    return found
+
+
+@pytest.fixture(scope="session")
+def large(tmp_path_factory: pytest.TempPathFactory, large_sources: list[Any]) -> tuple[Path, SnapshotInfo]:
+    """Return a snapshot with a dictionary that no test changes."""
+    return _build(tmp_path_factory.mktemp("large") / "snapshot", large_sources)
 
 
 @pytest.fixture
@@ -104,7 +119,7 @@ def reseal() -> Callable[..., None]:
         for path, data in (members or {}).items():
             (place / path).write_bytes(data)
         info = records.decode((place / RECORD).read_bytes())
-        listed = tuple(_listed(place, path) for path in sorted(os.listdir(place)) if path != RECORD)
+        listed = tuple(_listed(place, path) for path in _names(place))
         changed = msgspec.structs.replace(info, **({"members": listed} | fields))
         (place / RECORD).write_bytes(msgspec.json.encode(changed, order="sorted"))
 
@@ -141,7 +156,8 @@ def forge(build: Build) -> Callable[..., Path]:
                     "index_size": sum(len(line) + 1 for line in keys),
                     "index_root": _root(keys),
                     "index_pages": len(index),
-                    "members": tuple(_listed(place, path) for path in sorted(os.listdir(place)) if path != RECORD),
+                    "ecosystems": _ecosystems(keys, len(lines)),
+                    "members": tuple(_listed(place, path) for path in _names(place)),
                 }
                 | fields
             ),
@@ -150,6 +166,28 @@ def forge(build: Build) -> Callable[..., Path]:
         return place
 
     return make
+
+
+def _build(
+    place: Path, source: Sequence[Any], *, about: About = ABOUT, normalise: Any = plain, **options: Any
+) -> tuple[Path, SnapshotInfo]:
+    scratch = place / "scratch"
+    scratch.mkdir(parents=True)
+    info = write_snapshot(place, source, about, normalise=normalise, scratch=scratch, **options)
+    for left in scratch.iterdir():
+        left.unlink()
+    scratch.rmdir()
+    return place, info
+
+
+def _names(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir() if path.name != RECORD)
+
+
+def _ecosystems(keys: Sequence[bytes], advisories: int) -> tuple[EcosystemCount, ...]:
+    """Return counts as if every advisory named every ecosystem."""
+    found = Counter(key.partition(b"\t")[0].decode() for key in keys)
+    return tuple(EcosystemCount(ecosystem=name, advisories=advisories, packages=found[name]) for name in sorted(found))
 
 
 def _listed(place: Path, path: str) -> Member:

@@ -1,5 +1,6 @@
 """Where pages are cut, and the two page directories, sound and hostile."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def test_pages_hold_all_lines_in_order_and_end_with_the_line_that_fills_them(lin
 def test_only_the_one_cut_is_called_right(lines: list[bytes], data: st.DataObject) -> None:
     places = data.draw(st.sets(st.integers(1, len(lines) - 1))) if len(lines) > 1 else set()
     bounds = [0, *sorted(places), len(lines)]
-    drawn = [lines[start:end] for start, end in zip(bounds, bounds[1:], strict=False)] if lines else []
+    drawn = [lines[start:end] for start, end in itertools.pairwise(bounds)] if lines else []
     found = heads(drawn)
     right = all(
         is_cut_rightly(page, len(drawn[number][-1]), (found[number + 1 :] or [None])[0], SIZE)

@@ -58,7 +58,7 @@ def entries(proof: PackageProof, *changed: Any) -> PackageProof:
 @pytest.mark.parametrize(
     ("package", "spoil"),
     [
-        ("c", lambda proof: entries(proof)),
+        ("c", entries),
         ("c", lambda proof: entries(proof, proof.entries[0])),
         ("c", lambda proof: entries(proof, proof.entries[1])),
         ("c", lambda proof: entries(proof, *proof.entries[::-1])),
@@ -107,9 +107,9 @@ def test_absence_needs_no_entry_only_where_the_index_is_empty(build: Build, reop
 
 
 def test_every_advisory_is_proven_by_its_page_and_the_directory(
-    build: Build, reopen: Reopen, sources: list[Any]
+    reopen: Reopen, sound: tuple[Path, SnapshotInfo]
 ) -> None:
-    place, info = build(sources)
+    place, info = sound
     reader = reopen(place)
     for ordinal in range(0, info.advisories, 7):
         number = reader.pages.number_of(ordinal)

@@ -41,9 +41,9 @@ def names_in(line: bytes) -> set[tuple[str, str]]:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_records_are_those_that_name_a_package_once_each_and_ascending(
-    build: Build, reopen: Reopen, sources: list[Any], data: st.DataObject
+    reopen: Reopen, sound: tuple[Path, SnapshotInfo], data: st.DataObject
 ) -> None:
-    reader = reopen(build(sources)[0])
+    reader = reopen(sound[0])
     lines = [line for number in range(len(reader.pages)) for line in reader.page_lines(number)]
     known = sorted({name for line in lines for name in names_in(line)})
     wanted = data.draw(st.lists(st.sampled_from([*known, ("npm", "absent"), ("", ""), ("Go", "a\tb")]), max_size=30))

@@ -12,7 +12,7 @@ import pytest
 from kit.bytes import digest
 from kit.errors import LimitExceeded, MalformedDocument, MalformedFrame
 from kit.snapshot import SnapshotInfo, SnapshotReader
-from kit.snapshot.records import DICTIONARY, IRREGULAR, MAX_LISTED, MAX_PAGE, RECORD, Refused
+from kit.snapshot.records import ADVISORIES, DICTIONARY, INDEX, IRREGULAR, MAX_LISTED, MAX_PAGE, RECORD, Refused
 from kit.snapshot.writer import About
 
 Build = Callable[..., tuple[Path, SnapshotInfo]]
@@ -134,16 +134,18 @@ def test_empty_snapshot_is_sound(build: Build, reopen: Reopen, normalise: Any) -
 
 
 def test_record_of_the_largest_size_has_a_page_of_its_own(build: Build, reopen: Reopen, make_record: Any) -> None:
-    overhead = len(make_record("T-2", ("Go", "a")).replace(b": ", b":").replace(b", ", b","))
-    large = make_record("T-2", ("Go", "a"), size=MAX_PAGE - overhead - 1)
-    source = [(None, make_record("T-1", ("Go", "a"))), (None, large), (None, make_record("T-3", ("Go", "a")))]
+    def compact(identity: str, size: int) -> bytes:
+        return bytes(make_record(identity, ("Go", "a"), size=size).replace(b": ", b":").replace(b", ", b","))
+
+    largest = MAX_PAGE - 1 - len(compact("T-2", 0))
+    source = [(None, compact("T-1", 0)), (None, compact("T-2", largest)), (None, compact("T-3", 0))]
     place, info = build(source)
     assert info.advisories == 3
     reader = reopen(place)
     assert [reader.pages[number].count for number in range(info.pages)] == [1, 1, 1]
     assert reader.pages[1].content == MAX_PAGE
     assert reader.verify_deep(lambda _, name: name).pages == 3
-    assert build([(None, large[:-2] + b'x"}')])[1].refused_count == 1
+    assert build([(None, compact("T-2", largest + 1))])[1].refused_count == 1
 
 
 def test_index_entry_beyond_a_page_is_refused(build: Build, make_record: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,59 +168,52 @@ def test_bad_name_or_time_is_refused(build: Build, about: About) -> None:
         build([], about=about)
 
 
-@pytest.fixture(scope="session")
-def large(make_record: Any) -> list[tuple[str | None, bytes]]:
-    """Return 9 MiB of records, enough for a dictionary."""
-    rng = random.Random(11)
-    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(900)]
-    found: list[tuple[str | None, bytes]] = []
-    for number in range(4_600):
-        text = " ".join(rng.choices(words, k=rng.randint(20, 500)))
-        found.append((None, make_record(f"T-{number:05}", ("npm", rng.choice(words)), details=text)))
-    return found
-
-
-def test_large_content_has_a_dictionary_that_pays(build: Build, reopen: Reopen, normalise: Any, large: Any) -> None:
-    place, info = build(large)
+def test_large_content_has_a_dictionary_that_pays(
+    build: Build, reopen: Reopen, normalise: Any, large: tuple[Path, SnapshotInfo], large_sources: list[Any]
+) -> None:
+    place, info = large
     dictionary = info.member(DICTIONARY)
     assert dictionary is not None
     assert dictionary.size == 112 << 10
     reader = reopen(place)
     reader.verify_quick()
-    assert reader.verify_deep(normalise).advisories == len(large)
-    assert contents(build(random.Random(1).sample(large, len(large)))[0]) == contents(place)
-    again, reused = build(large[:-1], given_dictionary=(place / DICTIONARY).read_bytes())
-    assert reused.member(DICTIONARY) == dictionary
-    assert reopen(again).verify_deep(None).index_not_derived is not None
+    assert reader.verify_deep(normalise).advisories == len(large_sources)
+    shuffled = random.Random(1).sample(large_sources, len(large_sources))
+    assert contents(build(shuffled)[0]) == contents(place)
+
+
+def test_given_dictionary_is_used_where_the_content_is_large(
+    build: Build, large: tuple[Path, SnapshotInfo], large_sources: list[Any], sources: list[Any]
+) -> None:
+    dictionary = (large[0] / DICTIONARY).read_bytes()
+    assert build(large_sources[1:], given_dictionary=dictionary)[1].member(DICTIONARY) == large[1].member(DICTIONARY)
+    assert build(sources, given_dictionary=dictionary)[1].member(DICTIONARY) is None
 
 
 @needs_zstd
-def test_auditor_reads_pages_with_the_zstd_program_and_the_dictionary(build: Build, reopen: Reopen, large: Any) -> None:
-    place, _ = build(large)
-    command = ["zstd", "-dc", "-D", str(place / DICTIONARY), str(place / "advisories.ndjson.zst")]
+def test_auditor_reads_pages_with_the_zstd_program_and_the_dictionary(
+    reopen: Reopen, large: tuple[Path, SnapshotInfo]
+) -> None:
+    place, _ = large
+    command = ["zstd", "-dc", "-D", str(place / DICTIONARY), str(place / ADVISORIES)]
     assert subprocess.run(command, capture_output=True, check=True).stdout == b"".join(
         line + b"\n" for line in lines(reopen(place))
     )
-    without = subprocess.run(["zstd", "-dc", str(place / "advisories.ndjson.zst")], capture_output=True, check=False)
+    without = subprocess.run(["zstd", "-dc", str(place / ADVISORIES)], capture_output=True, check=False)
     assert without.returncode != 0
 
 
 @needs_zstd
 def test_auditor_reads_small_snapshots_and_every_index_without_one(
-    build: Build, reopen: Reopen, sources: list[Any]
+    reopen: Reopen, sound: tuple[Path, SnapshotInfo]
 ) -> None:
-    place, _ = build(sources)
+    place, _ = sound
     for path, expected in (
-        ("advisories.ndjson.zst", lines(reopen(place))),
-        ("index.tsv.zst", list(reopen(place).index_lines())),
+        (ADVISORIES, lines(reopen(place))),
+        (INDEX, list(reopen(place).index_lines())),
     ):
         shown = subprocess.run(["zstd", "-dc", str(place / path)], capture_output=True, check=True).stdout
         assert shown == b"".join(line + b"\n" for line in expected)
-
-
-def test_small_content_takes_no_dictionary(build: Build, sources: list[Any], large: Any) -> None:
-    dictionary = (build(large)[0] / DICTIONARY).read_bytes()
-    assert build(sources, given_dictionary=dictionary)[1].member(DICTIONARY) is None
 
 
 @pytest.mark.parametrize(

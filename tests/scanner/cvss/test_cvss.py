@@ -41,7 +41,16 @@ def test_a_vector_has_its_base_score(vector, score, level):
 
 @pytest.mark.parametrize(
     ("score", "level"),
-    [(0, "none"), (1, "low"), (39, "low"), (40, "medium"), (69, "medium"), (70, "high"), (89, "high"), (90, "critical")],
+    [
+        (0, "none"),
+        (1, "low"),
+        (39, "low"),
+        (40, "medium"),
+        (69, "medium"),
+        (70, "high"),
+        (89, "high"),
+        (90, "critical"),
+    ],
 )
 def test_ratings_begin_where_the_specification_says(score, level):
     assert cvss.level(score) == level

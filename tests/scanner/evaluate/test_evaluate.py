@@ -15,7 +15,10 @@ HEAD = b'schemaVersion = "1.0"\nname = "p"\n'
 
 
 def advisory(identifier: str, name: str = "lantern", **members: object) -> dict:
-    entry = {"package": {"ecosystem": "PyPI", "name": name}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]}
+    entry = {
+        "package": {"ecosystem": "PyPI", "name": name},
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}],
+    }
     return {"id": identifier, "modified": "2024-01-01T00:00:00Z", "affected": [entry], **members}
 
 
@@ -74,7 +77,9 @@ def test_only_packages_of_covered_ecosystems_are_asked_for(crafted):
 
 
 def test_a_component_whose_ecosystem_no_feed_covers_says_so(memory_feed, make_sbom, make_input):
-    given = make_input(make_sbom("pkg:golang/example.org/a@v1.0.0", "pkg:pypi/lantern@1"), memory_feed("pypi", [advisory("A")]))
+    given = make_input(
+        make_sbom("pkg:golang/example.org/a@v1.0.0", "pkg:pypi/lantern@1"), memory_feed("pypi", [advisory("A")])
+    )
     found = json.loads(evaluate(given)[outputs.FINDINGS])
     assert [(one["ref"], one["reason"], one["detail"]) for one in found["notEvaluated"]] == [("ref-0", "no-feed", "Go")]
 
@@ -109,9 +114,16 @@ def test_the_verdict_is_the_gravest_of_its_grounds(verdict_of, policy, verdict, 
         ([], ("pkg:pypi/lantern",), "notEvaluated"),
         ([], ("pkg:nowhere/lantern@1",), "notEvaluated"),
         ([], ("pkg:pypi/lantern@odd-version",), "notEvaluated"),
-        ([advisory("A") | {"affected": [{"package": {"ecosystem": "PyPI", "name": "lantern"}, "ranges": 1}]}], None, "unreadable"),
         (
-            [advisory("A") | {"affected": [{"package": {"ecosystem": "PyPI", "name": "lantern"}, "ranges": [{"type": "GIT"}]}]}],
+            [advisory("A") | {"affected": [{"package": {"ecosystem": "PyPI", "name": "lantern"}, "ranges": 1}]}],
+            None,
+            "unreadable",
+        ),
+        (
+            [
+                advisory("A")
+                | {"affected": [{"package": {"ecosystem": "PyPI", "name": "lantern"}, "ranges": [{"type": "GIT"}]}]}
+            ],
             None,
             "undecidable",
         ),
@@ -119,15 +131,25 @@ def test_the_verdict_is_the_gravest_of_its_grounds(verdict_of, policy, verdict, 
 )
 def test_gaps_in_the_evaluation_are_the_policys_to_judge(verdict_of, action, verdict, records, purls, gap):
     others = [advisory("B", "other")]
-    found = verdict_of(f'unevaluated = "{action}"'.encode(), *records, *others, purls=purls or ("pkg:pypi/lantern@1.0",))
+    found = verdict_of(
+        f'unevaluated = "{action}"'.encode(), *records, *others, purls=purls or ("pkg:pypi/lantern@1.0",)
+    )
     assert found["verdict"] == verdict
     assert found["counts"][gap] == 1
 
 
 def test_what_is_no_package_is_no_gap(make_input, memory_feed):
-    components = [{"type": "file", "name": "f", "bom-ref": "f"}, {"type": "operating-system", "name": "os", "bom-ref": "o"}]
+    components = [
+        {"type": "file", "name": "f", "bom-ref": "f"},
+        {"type": "operating-system", "name": "os", "bom-ref": "o"},
+    ]
     subject = {"type": "container", "name": "image", "bom-ref": "s"}
-    sbom = {"bomFormat": "CycloneDX", "specVersion": "1.5", "metadata": {"component": subject}, "components": components}
+    sbom = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "metadata": {"component": subject},
+        "components": components,
+    }
     found = json.loads(evaluate(make_input(json.dumps(sbom).encode(), memory_feed("pypi", [])))[outputs.VERDICT])
     assert (found["verdict"], found["notEvaluated"]) == ("pass", {"not-a-package": 3})
 
@@ -152,8 +174,34 @@ def test_severity_vectors_of_the_matched_entry_replace_those_of_the_record(memor
     low, high = "CVSS:3.1/AV:L/AC:H/PR:H/UI:R/S:U/C:L/I:N/A:N", "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
     record = advisory("A", severity=[{"type": "CVSS_V3", "score": high}])
     record["affected"][0]["severity"] = [{"type": "CVSS_V3", "score": low}]
-    found = json.loads(evaluate(make_input(make_sbom("pkg:pypi/lantern@1"), memory_feed("f", [record])))[outputs.FINDINGS])
+    found = json.loads(
+        evaluate(make_input(make_sbom("pkg:pypi/lantern@1"), memory_feed("f", [record])))[outputs.FINDINGS]
+    )
     assert found["findings"][0]["severity"]["vector"] == low
+
+
+def test_the_highest_of_several_vectors_counts(memory_feed, make_sbom, make_input):
+    vectors = [f"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:{one}/I:N/A:N" for one in "LHN"]
+    record = advisory("A", severity=[{"type": "CVSS_V3", "score": vector} for vector in vectors])
+    found = json.loads(
+        evaluate(make_input(make_sbom("pkg:pypi/lantern@1"), memory_feed("f", [record])))[outputs.FINDINGS]
+    )
+    assert found["findings"][0]["severity"]["vector"] == vectors[1]
+
+
+def test_the_first_doubt_of_a_record_is_reported_with_its_entry(memory_feed, make_sbom, make_input):
+    record = advisory("A")
+    fine = {"package": {"ecosystem": "PyPI", "name": "lantern"}, "versions": ["7"]}
+    doubtful = [
+        fine | {"ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": text}]}]}
+        for text in ("x y", "z")
+    ]
+    record["affected"] = [fine, *doubtful]
+    found = json.loads(
+        evaluate(make_input(make_sbom("pkg:pypi/lantern@1"), memory_feed("f", [record])))[outputs.FINDINGS]
+    )
+    (one,) = found["undecidable"]
+    assert (one["affected"], one["range"], one["value"]) == (1, 0, "x y")
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,9 @@ def test_the_verdict_tree_covers_every_other_member(made):
     assert [leaf["path"] for leaf in tree["leaves"]] == [path for path in made if path != outputs.VERDICT_TREE]
     for leaf in tree["leaves"]:
         assert (leaf["size"], leaf["digest"]) == (len(made[leaf["path"]]), digest.of_bytes(made[leaf["path"]]))
-    assert tree["root"] == digest.of_raw(merkle.root([merkle.leaf_hash(canonical.encode(leaf)) for leaf in tree["leaves"]]))
+    assert tree["root"] == digest.of_raw(
+        merkle.root([merkle.leaf_hash(canonical.encode(leaf)) for leaf in tree["leaves"]])
+    )
 
 
 def test_findings_name_nothing_of_a_feed_as_a_whole(made, crafted):

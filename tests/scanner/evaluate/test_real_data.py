@@ -81,7 +81,11 @@ def affects(ecosystem: str, entry: dict, text: str) -> bool:
     for item in entry.get("ranges") or ():
         events = [(kind, at) for event in item["events"] for kind, at in event.items()]
         keys = [None if at == "0" else parse(ecosystem, at) for _, at in events]
-        if item["type"] == "GIT" or version is None or any(key is None and at != "0" for key, (_, at) in zip(keys, events, strict=True)):
+        if (
+            item["type"] == "GIT"
+            or version is None
+            or any(key is None and at != "0" for key, (_, at) in zip(keys, events, strict=True))
+        ):
             continue
         vulnerable = False
         zero = [event for event, key in zip(events, keys, strict=True) if key is None]
@@ -134,7 +138,10 @@ def raw_hits(found: dict) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("side", ["old", "new"])
 @pytest.mark.parametrize("name", ANCHORS)
 def test_an_independent_matcher_finds_the_same(name, side, evaluated, test_data, real_records):
-    dates = {"old": (("Go", "2026-01-28"), ("PyPI", "2024-01-30")), "new": (("Go", "2026-08-21"), ("PyPI", "2024-10-10"))}
+    dates = {
+        "old": (("Go", "2026-01-28"), ("PyPI", "2024-01-30")),
+        "new": (("Go", "2026-08-21"), ("PyPI", "2024-10-10")),
+    }
     records = [record for key in dates[side] for record in real_records(*key)]
     hits, withdrawn = naive(json.loads((test_data / "sboms" / name).read_bytes()), records)
     found = evaluated(name, side)

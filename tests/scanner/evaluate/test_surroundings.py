@@ -33,8 +33,19 @@ print(json.dumps({path: hashlib.sha256(item).hexdigest() for path, item in [*out
 """
 SURROUNDINGS = {
     "utf-8 locale, eastern": {"LC_ALL": "C.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONHASHSEED": "1"},
-    "turkish, western": {"LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": "America/St_Johns", "PYTHONHASHSEED": "4294967295"},
-    "optimised": {"LC_ALL": "C", "TZ": "Pacific/Apia", "PYTHONHASHSEED": "77", "PYTHONOPTIMIZE": "2", "PYTHONUTF8": "0"},
+    "turkish, western": {
+        "LC_ALL": "tr_TR.UTF-8",
+        "LANG": "tr_TR.UTF-8",
+        "TZ": "America/St_Johns",
+        "PYTHONHASHSEED": "4294967295",
+    },
+    "optimised": {
+        "LC_ALL": "C",
+        "TZ": "Pacific/Apia",
+        "PYTHONHASHSEED": "77",
+        "PYTHONOPTIMIZE": "2",
+        "PYTHONUTF8": "0",
+    },
 }
 
 

@@ -21,7 +21,9 @@ HEAD = b'schemaVersion = "1.0"\nname = "p"\n'
 GRAVE = b'[[rules]]\nid = "grave"\naction = "fail"\nreason = "r"\nmatch = {severityAtLeast = "high"}\n'
 
 
-def advisory(identifier: str, name: str = "lantern", ecosystem: str = "PyPI", end: str | None = None, **members: object) -> dict:
+def advisory(
+    identifier: str, name: str = "lantern", ecosystem: str = "PyPI", end: str | None = None, **members: object
+) -> dict:
     events = [{"introduced": "0"}] + ([{"fixed": end}] if end else [])
     entry = {"package": {"ecosystem": ecosystem, "name": name}, "ranges": [{"type": "ECOSYSTEM", "events": events}]}
     return {"id": identifier, "modified": "2024-01-01T00:00:00Z", "affected": [entry], **members}
@@ -70,7 +72,9 @@ def entries(tree: Difference, path: str = outputs.FINDINGS) -> list[tuple[str, s
 
 def resolve(pointer: str, document: object) -> object:
     for part in pointer.split("/")[1:]:
-        document = document[int(part)] if isinstance(document, list) else document[part.replace("~1", "/").replace("~0", "~")]
+        document = (
+            document[int(part)] if isinstance(document, list) else document[part.replace("~1", "/").replace("~0", "~")]
+        )
     return document
 
 
@@ -80,9 +84,7 @@ def check_pointers(tree: Difference, recorded: dict[str, bytes], replayed: dict[
             if one.pointer.startswith("line "):
                 lines = (recorded if one.kind == "vanished" else replayed)[member.path].splitlines()
                 assert 1 <= int(one.pointer.removeprefix("line ")) <= len(lines)
-            elif one.kind == "vanished":
-                resolve(one.pointer, json.loads(recorded[member.path]))
-            elif one.kind == "metadata" and one.after is None:
+            elif one.kind == "vanished" or (one.kind == "metadata" and one.after is None):
                 resolve(one.pointer, json.loads(recorded[member.path]))
             else:
                 resolve(one.pointer, json.loads(replayed[member.path]))
@@ -194,6 +196,15 @@ def test_two_records_of_one_id_are_told_apart(inputs):
     assert {one[:3] for one in entries(tree)} == {("changed", "TWIN", "feed-record-changed")}
 
 
+def test_a_record_that_stayed_is_not_blamed_for_another_of_its_id(inputs):
+    twin, other = advisory("TWIN", aliases=["CVE-1"]), advisory("TWIN", end="0.1")
+    before = inputs([*BASE, twin, other])
+    after = inputs([*changed("PYSEC-1", details="more"), twin, other | {"details": "more"}])
+    assert entries(compare(before, after)) == [
+        ("changed", "PYSEC-1", "feed-record-changed", "PYSEC-1 changed in feed pypi: details")
+    ]
+
+
 def test_an_unreadable_record_is_a_difference_of_its_feed(inputs):
     broken = advisory("BROKEN") | {"affected": [{"package": {"ecosystem": "PyPI", "name": "lantern"}, "ranges": 7}]}
     tree = compare(inputs(), inputs([*BASE, broken]))
@@ -247,11 +258,13 @@ def test_a_threshold_changes_the_verdict(inputs):
 
 
 def test_a_rule_that_ends_between_two_times_is_the_cause(inputs):
-    rule = b'[[rules]]\nid = "once"\naction = "ignore"\nreason = "r"\nexpires = 2026-06-01T00:00:00Z\nmatch = {ids = ["CVE-3"]}\n'
-    before = inputs(policy=HEAD + rule)
+    rule = b'[[rules]]\nid = "once"\naction = "ignore"\nreason = "r"\nexpires = 2026-06-01T00:00:00Z\n'
+    before = inputs(policy=HEAD + rule + b'match = {ids = ["CVE-3"]}\n')
     tree = compare(before, replace(before, time="2026-07-01T00:00:00Z"))
     assert entries(tree) == [("changed", "PYSEC-3", "policy-rule", "rule once -> default")]
-    causes = {one.pointer: one.cause for member in tree.members for one in member.entries if member.path == outputs.VERDICT}
+    causes = {
+        one.pointer: one.cause for member in tree.members for one in member.entries if member.path == outputs.VERDICT
+    }
     assert (causes["/scan/time"], causes["/expiredRules/0"]) == ("input-identity", "policy-rule")
 
 
@@ -297,7 +310,9 @@ def test_what_equal_inputs_cannot_explain_is_the_engines_or_unexplained(inputs, 
     check_pointers(tree, recorded, made)
 
 
-@pytest.mark.parametrize("path", [outputs.LOG, outputs.TRACE, outputs.VERDICT, outputs.FINDING_TREE, outputs.VERDICT_TREE])
+@pytest.mark.parametrize(
+    "path", [outputs.LOG, outputs.TRACE, outputs.VERDICT, outputs.FINDING_TREE, outputs.VERDICT_TREE]
+)
 def test_a_member_that_differs_alone_is_unexplained(inputs, path):
     given = inputs()
     made = evaluate(given)

@@ -43,7 +43,9 @@ def test_a_chain_of_shared_aliases_is_one_group_in_every_order():
 
 
 def test_an_alias_need_be_named_on_one_side_only():
-    assert as_sets(groups.group([Record("GHSA-1"), Record("PYSEC-1", ("GHSA-1",))])) == {frozenset(("GHSA-1", "PYSEC-1"))}
+    assert as_sets(groups.group([Record("GHSA-1"), Record("PYSEC-1", ("GHSA-1",))])) == {
+        frozenset(("GHSA-1", "PYSEC-1"))
+    }
 
 
 def test_records_of_one_id_are_one_group():

@@ -57,7 +57,13 @@ def test_a_member_of_another_type_is_refused(fault):
 
 @pytest.mark.parametrize(
     "fault",
-    [{"ranges": 1}, {"ranges": [{}]}, {"ranges": [{"type": "GIT", "events": [1]}]}, {"versions": [1]}, {"versions": {}}],
+    [
+        {"ranges": 1},
+        {"ranges": [{}]},
+        {"ranges": [{"type": "GIT", "events": [1]}]},
+        {"versions": [1]},
+        {"versions": {}},
+    ],
     ids=json.dumps,
 )
 def test_a_malformed_extent_is_refused_when_it_is_asked_for(fault):
@@ -81,7 +87,10 @@ def test_a_severity_word_is_a_text_or_nothing(given_value, word):
     assert decode(RECORD | {"database_specific": given_value}).severity_word == word
 
 
-@given(st.binary(max_size=60) | st.dictionaries(st.sampled_from(MEMBERS), json_values).map(lambda d: json.dumps(d).encode()))
+@given(
+    st.binary(max_size=60)
+    | st.dictionaries(st.sampled_from(MEMBERS), json_values).map(lambda d: json.dumps(d).encode())
+)
 def test_any_line_is_a_record_or_refused(line):
     try:
         found = advisory.decode(line)

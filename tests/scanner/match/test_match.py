@@ -40,7 +40,10 @@ def test_an_entry_is_judged_by_the_contract(case):
 def test_the_fixed_versions_of_a_hit_are_the_next_ones_above():
     affected = {
         "ranges": [
-            {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2"}, {"introduced": "3"}, {"fixed": "3.5"}]},
+            {
+                "type": "ECOSYSTEM",
+                "events": [{"introduced": "0"}, {"fixed": "2"}, {"introduced": "3"}, {"fixed": "3.5"}],
+            },
             {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.2"}]},
             {"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "4.0.0"}]},
             {"type": "GIT", "events": [{"introduced": "0"}, {"fixed": "abc"}]},
@@ -75,9 +78,7 @@ def included(version: Version, found: list[dict]) -> bool:
     for after_lowest, at, _, _, kind in sorted(walk):
         if kind == "introduced" and (not after_lowest or version >= at):
             vulnerable = True
-        elif kind == "fixed" and version >= at:
-            vulnerable = False
-        elif kind == "last_affected" and version > at:
+        elif (kind == "fixed" and version >= at) or (kind == "last_affected" and version > at):
             vulnerable = False
     return vulnerable
 

@@ -1,5 +1,6 @@
 """The policy: strict reading, compiled form, first match, ends at the frozen time."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -111,7 +112,7 @@ def test_the_compiled_form_is_canonical_and_complete():
 
 
 def test_comments_and_layout_do_not_change_the_compiled_form():
-    rewritten = FULL.replace(b"# Every member", b"# Each member").replace(b' = ', b"=").replace(b"\n\n", b"\n")
+    rewritten = FULL.replace(b"# Every member", b"# Each member").replace(b" = ", b"=").replace(b"\n\n", b"\n")
     assert rewritten != FULL
     assert policy.load(rewritten, time=NOW).digest == policy.load(FULL, time=NOW).digest
 
@@ -183,10 +184,8 @@ def test_what_is_no_policy_is_refused(data, error):
 @given(st.binary(max_size=200) | st.text(alphabet='abc=[]{}"\n.#1:-TZ', max_size=80).map(str.encode))
 def test_any_bytes_are_a_policy_or_refused(data):
     for document in (data, HEAD + data):
-        try:
+        with contextlib.suppress(StellaError):
             policy.load(document, time=NOW)
-        except StellaError:
-            pass
 
 
 ids = st.lists(st.sampled_from(["CVE-1", "CVE-2", "GHSA-1"]), max_size=2, unique=True)
@@ -213,7 +212,8 @@ def holds(wanted: dict, found: Facts) -> bool:
     return all(
         (
             not wanted.get("ids") or bool(set(wanted["ids"]) & set(found.names)),
-            not wanted.get("packages") or (found.package.ecosystem == "PyPI" and found.package.name in wanted["packages"]),
+            not wanted.get("packages")
+            or (found.package.ecosystem == "PyPI" and found.package.name in wanted["packages"]),
             not wanted.get("ecosystems") or found.package.ecosystem in wanted["ecosystems"],
             "severityAtLeast" not in wanted or (place is not None and place >= scale.index(wanted["severityAtLeast"])),
             "severityAtMost" not in wanted or (place is not None and place <= scale.index(wanted["severityAtMost"])),
@@ -224,7 +224,9 @@ def holds(wanted: dict, found: Facts) -> bool:
 
 
 def written(wanted: dict) -> str:
-    members = {name: [f"pkg:pypi/{one}" for one in value] if name == "packages" else value for name, value in wanted.items()}
+    members = {
+        name: [f"pkg:pypi/{one}" for one in value] if name == "packages" else value for name, value in wanted.items()
+    }
     return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in members.items()) + "}"
 
 
