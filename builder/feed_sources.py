@@ -108,13 +108,14 @@ def _from_directory(root: Path) -> Iterator[SourceRecord]:
 def _from_lines(path: Path) -> Iterator[SourceRecord]:
     with path.open("rb", buffering=_BUFFER) as file:
         while line := file.readline(MAX_RECORD + 2):
-            size = len(line)
-            if size > MAX_RECORD + 1:
+            record = line.rstrip(b"\r\n")
+            if len(record) > MAX_RECORD:
+                size = len(record)
                 while not line.endswith(b"\n") and (line := file.readline(_BUFFER)):
                     size += len(line)
                 yield _too_large(path.name, size)
-            elif line.strip():
-                yield None, line.rstrip(b"\r\n")
+            elif record:
+                yield None, record
 
 
 def _too_large(name: str, size: int) -> Refused:

@@ -47,6 +47,11 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
+def moment(at: str | None, now: datetime) -> datetime:
+    """Return the moment that expiry is judged at: the operator's, else now."""
+    return now if at is None else check_time(at, "--at")
+
+
 def reference_time(at: str | None, now: datetime) -> ReferenceTime:
     """Return the time to judge expiry by: the operator's, else the site clock's."""
     if at is None:

@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
+from verifier.cli.options import DEFAULT_SITE, At, Json, SiteDirectory
 
 
 def command(
     media: Annotated[Path, typer.Argument(help="The kit's directory.", metavar="MEDIA")],
     site: SiteDirectory = DEFAULT_SITE,
+    at: At = None,
     json: Json = False,
 ) -> Verdict:
     """Show what a kit says it is and what the pinned root bears out; unpacks nothing, changes nothing."""
@@ -25,5 +26,5 @@ def command(
         pinned = load(site)
     except TrustRootNotPinned:
         pinned = None
-    console.document(inspect.look(media, pinned, session.clock()))
+    console.document(inspect.look(media, pinned, session.moment(at, session.clock())))
     return console.verdict("LOOKED", 0, "stella replay MEDIA/replay/<scan-id>/manifest.json --strict --offline")

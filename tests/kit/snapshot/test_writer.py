@@ -54,8 +54,15 @@ def test_lines_are_sorted_by_first_package_then_id(build: Build, reopen: Reopen,
     identities = [line.partition(b'"id":"')[2].partition(b'"')[0].decode() for line in lines(reader)]
     assert identities == ["T-5", "T-4", "T-3", "T-7", "T-2", "T-10", "T-9", "T-6", "T-1"]
     assert [line.decode() for line in reader.index_lines()] == [
-        "Debian\tc\t1", "Debian:12\tb\t2", "Go\ta\t3", "Go\tb\t4", "Go\tz\t8", "npm\ta\t5,6", "npm\ta-a\t7", "npm\tb\t8",
-    ]  # fmt: skip
+        "Debian\tc\t1",
+        "Debian:12\tb\t2",
+        "Go\ta\t3",
+        "Go\tb\t4",
+        "Go\tz\t8",
+        "npm\ta\t5,6",
+        "npm\ta-a\t7",
+        "npm\tb\t8",
+    ]
 
 
 def test_counts_are_those_of_the_records(build: Build, make_record: Any) -> None:

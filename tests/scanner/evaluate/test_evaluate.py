@@ -1,10 +1,14 @@
 """The evaluation as a function: what does not count, what decides the verdict, what is refused."""
 
+import copy
 import json
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kit.bytes import canonical
 from kit.errors import LimitExceeded, MalformedDocument, NameCollision, UnsupportedVersion
 from scanner import outputs
 from scanner.candidates import Hit
@@ -25,8 +29,8 @@ def advisory(identifier: str, name: str = "lantern", **members: object) -> dict:
 @pytest.fixture
 def verdict_of(memory_feed, make_sbom, make_input):
     def run(policy: bytes, *records: dict, purls: tuple[str, ...] = ("pkg:pypi/lantern@1.0",)) -> dict:
-        given = make_input(make_sbom(*purls), memory_feed("pypi", records), policy=HEAD + policy)
-        return json.loads(evaluate(given)[outputs.VERDICT])
+        scan = make_input(make_sbom(*purls), memory_feed("pypi", records), policy=HEAD + policy)
+        return json.loads(evaluate(scan)[outputs.VERDICT])
 
     return run
 
@@ -250,3 +254,25 @@ def hit(identifier: str, *aliases: str, upstream: tuple[str, ...] = ()) -> Hit:
 )
 def test_each_vulnerability_of_a_group_has_its_own_names(group, expected):
     assert vulnerabilities(group) == expected
+
+
+@given(data=st.data())
+def test_any_record_is_judged_or_listed(data, crafted, crafted_records, memory_feed):
+    records = copy.deepcopy(crafted_records["pypi"])
+    place: object = data.draw(st.sampled_from(records))
+    while isinstance(place, dict | list) and place:
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        key = data.draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or data.draw(st.booleans()):
+            place[key] = data.draw(
+                st.sampled_from([1, 1.5, "", "x", "0", "*", "1.0", [], {}, ["a"], {"a": 1}, True, None])
+            )
+            break
+        place = place[key]
+    given_input = crafted()
+    line = canonical.encode_foreign
+    feed = memory_feed("pypi", [])
+    feed.ecosystems = {"PyPI"}
+    feed.records = lambda packages: ((ordinal, line(record)) for ordinal, record in enumerate(records))
+    found = json.loads(evaluate(replace(given_input, feeds=[given_input.feeds[0], feed]))[outputs.FINDINGS])
+    assert len(found["unreadable"]) in {0, 1, 2}

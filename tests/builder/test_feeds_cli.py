@@ -1,0 +1,85 @@
+"""stella feed: data on stdout, talk on stderr, one verdict line, exit codes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import stella
+
+TIME = "2026-02-03T04:05:06Z"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "feed.ndjson"
+    record = {"id": "T-1", "modified": TIME, "affected": [{"package": {"ecosystem": "PyPI", "name": "A_b"}}]}
+    path.write_text(json.dumps(record) + "\n" + json.dumps({"id": "T-2", "modified": TIME}) + "\n[]\n")
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*words: str) -> tuple[int, str, str]:
+        code = stella.main(["feed", *words, "--feeds", str(tmp_path / "feeds")])
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def test_add_list_and_show(run: Any, source: Path) -> None:
+    code, out, err = run("add", "demo", str(source), "--time", TIME)
+    assert code == 0
+    assert "advisories   2 in 1 pages, 0 withdrawn" in out
+    assert "refused      1 not-an-object" in out
+    assert "odd          1 no-package" in out
+    assert err.splitlines()[-1].startswith("VERDICT  ADDED (0)")
+    assert run("add", "demo", str(source), "--time", TIME)[2].splitlines()[-1].startswith("VERDICT  UNCHANGED (0)")
+    code, out, _ = run("list")
+    assert (code, out.splitlines()[1].split()[:4]) == (0, ["demo", TIME, "2", "1"])
+    code, out, _ = run("show", "demo", "--deep")
+    assert code == 0
+    assert "deep         2 advisories, 1 pages, 1 index entries derived anew" in out
+
+
+def test_json_is_one_object_with_counts_and_roots(run: Any, source: Path) -> None:
+    added = json.loads(run("add", "demo", str(source), "--time", TIME, "--json")[1])
+    shown = json.loads(run("show", "demo", "--json")[1])
+    assert shown == added
+    assert shown["info"]["advisories"] == 2
+    assert shown["info"]["contentRoot"].startswith("sha256:")
+    assert shown["refusedByReason"] == {"not-an-object": 1}
+    assert shown["oddByReason"] == {"no-package": 1}
+    listed = json.loads(run("list", "--json")[1])
+    assert [feed["snapshot"] for feed in listed["feeds"]] == [shown["snapshot"]]
+
+
+def test_spoiled_snapshot_is_reported_with_its_reason(run: Any, source: Path, tmp_path: Path) -> None:
+    run("add", "demo", str(source), "--time", TIME)
+    pages = next((tmp_path / "feeds" / "demo").glob("*/pages.bin"))
+    pages.write_bytes(pages.read_bytes()[:-1] + b"\x00")
+    code, out, err = run("show", "demo", "--json")
+    assert code == 30
+    assert json.loads(out)["reason"] == "DigestMismatch"
+    assert "VERDICT  DigestMismatch (30)" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("show", "absent"), 2),
+        (("add", "demo", "/nonexistent/all.zip"), 32),
+        (("add", "No Name", "SOURCE"), 2),
+        (("add", "demo", "SOURCE", "--time", "now"), 2),
+        (("add", "demo", "SOURCE", "--level", "20"), 2),
+    ],
+)
+def test_misuse_leaves_with_its_code(run: Any, source: Path, words: tuple[str, ...], code: int) -> None:
+    assert run(*(str(source) if word == "SOURCE" else word for word in words))[0] == code
+
+
+def test_empty_store_lists_nothing(run: Any) -> None:
+    code, out, _ = run("list", "--json")
+    assert (code, json.loads(out)) == (0, {"feeds": []})
