@@ -20,6 +20,7 @@ _TYPE_SIGNS: Final = _LETTERS | frozenset("0123456789.-+")
 _KEY_SIGNS: Final = _LETTERS | frozenset("0123456789.-_")
 _GO_STANDARD_LIBRARY: Final = frozenset({"go", "std", "stdlib"})
 _PEP503: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ_.", "abcdefghijklmnopqrstuvwxyz--")
+_LOWER: Final = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 class BadPurl(Exception):
@@ -90,10 +91,13 @@ def parse_purl(text: str) -> Purl:
 def normalise(ecosystem: str, name: str) -> str:
     """Return the one spelling under which a package is indexed and looked up; total, for any two texts.
 
-    PyPI: PEP 503 over ASCII. Go: module paths are case-sensitive and stay as they are, as in the advisory data. Any
-    other ecosystem: the name as it is.
+    PyPI: PEP 503 over ASCII. Go: lower case over ASCII, since the Package URL specification wants golang names so while
+    the advisory data keep their capitals. Any other ecosystem: the name as it is.
     """
-    if ecosystem.partition(":")[0] != "PyPI":
+    family = ecosystem.partition(":")[0]
+    if family == "Go":
+        return name.translate(_LOWER)
+    if family != "PyPI":
         return name
     name = name.translate(_PEP503)
     while "--" in name:

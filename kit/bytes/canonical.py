@@ -63,13 +63,24 @@ def encode_record(record: msgspec.Struct) -> bytes:
     try:
         check = record_check(type(record))
     except TypeTooWide:
-        return encode(msgspec.to_builtins(record))
+        return encode(_plain_value(record))
     if check is not None:
         check(record)
     try:
         return _ENCODER.encode(record)
     except UnicodeEncodeError:
         raise NotCanonical(detail="lone surrogate") from None
+    except RecursionError:
+        raise LimitExceeded(detail="nesting") from None
+
+
+def _plain_value(record: msgspec.Struct) -> object:
+    try:
+        return msgspec.to_builtins(record)
+    except RecursionError:
+        raise LimitExceeded(detail="nesting") from None
+    except TypeError as error:
+        raise NotCanonical(record=type(record).__name__, detail=str(error)) from None
 
 
 def decode(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, canonical: bool = True) -> JsonValue:

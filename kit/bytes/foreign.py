@@ -4,6 +4,7 @@ Floats, null and any member name are allowed here; duplicates, byte order marks,
 as in our own documents.
 """
 
+import math
 import re
 
 import msgspec
@@ -40,7 +41,7 @@ def recode_foreign(data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = 
     plain = _recode_plain(data, max_depth)
     if plain is not None and _is_sorted(plain[1]):
         return plain
-    value = strict_json.parse(data, max_depth=max_depth, floats=True, refusal=MalformedDocument)
+    value = plain[0] if plain else strict_json.parse(data, max_depth=max_depth, floats=True, refusal=MalformedDocument)
     return value, encode_foreign(value)
 
 
@@ -130,7 +131,7 @@ def _number(number: float) -> bytes:
 
 def ecmascript_number(number: float) -> str:
     """Return a finite double as ECMAScript's Number::toString writes it (RFC 8785 section 3.2.2.3)."""
-    if number != number or number in {float("inf"), float("-inf")}:
+    if not math.isfinite(number):
         raise NotCanonical(detail="number that is not finite")
     if number == 0:
         return "0"

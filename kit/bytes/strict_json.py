@@ -5,6 +5,7 @@ read again here, slowly, by rules that name the fault.
 """
 
 import json
+import math
 import re
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -119,7 +120,7 @@ def _decoder(*, floats: bool, refusal: type[StellaError]) -> json.JSONDecoder:
         if not floats:
             raise refusal(detail="floating-point number", found=text[:40])
         number = float(text)
-        if number in {float("inf"), float("-inf")}:
+        if math.isinf(number):
             raise refusal(detail="number beyond a double", found=text[:40])
         return number
 

@@ -198,6 +198,8 @@ def test_value_that_contains_itself_is_refused():
     value.append(value)
     with pytest.raises(LimitExceeded):
         canonical.encode(value)
+    with pytest.raises(LimitExceeded):
+        canonical.encode_record(Loose(value=value))
 
 
 def test_deeply_nested_value_is_encoded_and_read_as_far_as_allowed():
@@ -396,6 +398,8 @@ def test_records_of_every_allowed_shape_are_encoded_like_their_plain_values():
     [
         Tree(number=1, below=(Tree(number=2, below=(Tree(number=MAX + 1),)),)),
         Loose(value=1.5),
+        Loose(value=object()),
+        Loose(value={"a": {1, 2.5}}),
         Loose(value={"a": None}),
         Loose(value={"\u00e9": 1}),
         Loose(value=["\ud800"]),
