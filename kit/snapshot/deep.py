@@ -55,10 +55,11 @@ def check_pages(reader: "SnapshotReader", start: int, stop: int, normalise: Norm
     """Check pages start to stop - 1: digest, decoding, cut, sub-root; to derive the index, also each line's form."""
     derivation = None if normalise is None else _Derivation(normalise)
     leaves = bytearray()
+    sha256 = hashlib.sha256
     for number in range(start, stop):
         page = reader.pages[number]
         lines = reader.page_lines(number)
-        hashes = [hashlib.sha256(b"\x00" + line).digest() for line in lines]
+        hashes = [sha256(b"\x00" + line).digest() for line in lines]
         if merkle.root(hashes) != page.root:
             raise MerkleRootMismatch(path=PAGES, pointer=f"/{number}", expected=page.root.hex())
         following = reader.pages[number + 1] if number + 1 < len(reader.pages) else None

@@ -7,8 +7,9 @@ import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from kit.errors import MalformedDocument
 from kit.snapshot.records import ADVISORIES, INDEX, INDEX_PAGES, MAX_PAGE, PAGES, SnapshotInfo
@@ -23,8 +24,7 @@ _PAGE_HEAD = struct.Struct(">IIQII64x")
 _INDEX_HEAD = struct.Struct(">IIQIIII32x")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, gc=False):
     """One page: ``first`` leaf number, ``count`` of leaves, place and sizes, SHA-256 of the stored frame.
 
     ``root`` is the RFC 6962 root over the page's leaves; a page of the index has none.

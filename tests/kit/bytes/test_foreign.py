@@ -2,7 +2,10 @@
 
 import json
 import math
+import os
 import struct
+import zipfile
+from pathlib import Path
 
 import pytest
 import rfc8785
@@ -179,3 +182,19 @@ def test_member_order_is_by_utf_16_units():
     value = {"\U0001f600": 1, "\ufb33": 2, "z": 3}
     assert foreign.recode_foreign(json.dumps(value, ensure_ascii=False).encode())[1] == canonical.encode_foreign(value)
     assert canonical.encode_foreign(value) == '{"z":3,"\U0001f600":1,"\ufb33":2}'.encode()
+
+
+def test_real_advisories_and_sboms_are_read_and_written_as_by_others():
+    given = os.environ.get("STELLA_TEST_DATA")
+    data = Path(given) if given else Path(__file__).parents[4] / "shared" / "data"
+    if not data.is_dir():
+        pytest.skip("no test data here: set STELLA_TEST_DATA")
+    documents = [path.read_bytes() for path in sorted(data.glob("sboms/*.json"))]
+    for archive in sorted(data.glob("osv/*/*/all.zip")):
+        with zipfile.ZipFile(archive) as records:
+            documents += [records.read(name) for name in sorted(records.namelist())[::29]]
+    assert documents
+    for document in documents:
+        value, encoded = foreign.recode_foreign(document)
+        assert value == json.loads(document)
+        assert encoded == rfc8785.dumps(value)

@@ -75,7 +75,7 @@ def test_only_packages_of_covered_ecosystems_are_asked_for(crafted):
     given = crafted()
     evaluate(given)
     go, pypi = given.feeds
-    assert go.asked == [("Go", "example.org/Winch"), ("Go", "stdlib")]
+    assert go.asked == [("Go", "example.org/winch"), ("Go", "stdlib")]
     assert pypi.asked == sorted(pypi.asked)
     assert {ecosystem for ecosystem, _ in pypi.asked} == {"PyPI"}
 
