@@ -3,6 +3,7 @@
     large   a synthetic feed of 300,000 records
     small   a tenth of it, with the same hits: every record that names a package of the 1,000-component SBOM, and an
             even choice of the others
+    tenth   every tenth record of it
 
 The generated files depend on the generator alone. Snapshots, records and kits are made anew when the sources change: a
 record names the engine that made it. Run as a program it makes everything that is missing.
@@ -19,8 +20,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from measure import Command
+
+if TYPE_CHECKING:
+    from generate_feed import Family, Feed
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout that this file stands in, whatever is installed
@@ -30,6 +35,7 @@ RECORDS = int(os.environ.get("STELLA_BENCH_RECORDS", "300000"))
 SEED = 1
 COMPONENTS = (1_000, 10_000)
 TOOL_BYTES = 200_000_000
+FEEDS = ("large", "small", "tenth")
 FEED = "synthetic"
 SCAN_ID = "5e11a000-0000-4000-8000-0000000000be"
 MADE_AT, SCAN_AT, KIT_AT, JUDGED_AT = (f"2026-06-{day:02}T00:00:00Z" for day in (1, 2, 3, 4))
@@ -74,7 +80,7 @@ def snapshot(name: str) -> Path:
 
 
 def kit(name: str) -> Path:
-    """Return a kit: large (with tools), small or real."""
+    """Return a kit: large (with tools), small, tenth or real."""
     return PLACE / "kits" / name
 
 
@@ -120,14 +126,15 @@ def make(wanted: set[str]) -> None:
         generator = _digest([ROOT / "bench" / "generate_feed.py"], RECORDS)
         _forget_other("generated", generator, ["*.ndjson", "*.json", "naive.tar.zst"])
         _forget_other("sources", _digest(_sources(), RECORDS), ["feeds", "records", "kits", "sites"])
-        if not feed_file("small").is_file():
+        if not (feed_file("small").is_file() and feed_file("tenth").is_file()):
             _make_feeds()
         _make_tool(PLACE / "tools.bin")
         _make_keys()
-        for name in ("large", "small"):
+        for name in FEEDS:
             _make_snapshot(name)
         _make_kit("large", sbom_file(1_000), [FEED], PLACE / "tools.bin")
-        _make_kit("small", sbom_file(1_000), [FEED], None)
+        for name in ("small", "tenth"):
+            _make_kit(name, sbom_file(1_000), [FEED], None)
         _make_naive(PLACE / "naive.tar.zst")
         if "real" in wanted and has_real_data():
             _make_real()
@@ -161,26 +168,48 @@ def _sources() -> list[Path]:
 
 
 def _make_feeds() -> None:
-    """Write both feeds and the SBOMs."""
+    """Write the feeds and the SBOMs."""
     import generate_feed
 
-    _say(f"generating {RECORDS} records: minutes")
     feed = generate_feed.Feed(SEED)
-    drawn = [one for one in feed.components(COMPONENTS[-1] * 5) if one[0].purl in LOOKED_UP][: COMPONENTS[-1]]
+    drawn = _components(feed, COMPONENTS[-1])
     for count in COMPONENTS:
         generate_feed.write_sbom(sbom_file(count), drawn[:count])
+    large = feed_file("large")
+    if not large.is_file():
+        _say(f"generating {RECORDS} records: minutes")
+        with _whole(large) as place:
+            generate_feed.write_ndjson(place, feed.records(RECORDS))
     wanted = {(family.label, name) for family, name, _ in drawn[: COMPONENTS[0]]}
-    with _whole(feed_file("large")) as place:
-        generate_feed.write_ndjson(place, feed.records(RECORDS))
-    with _whole(feed_file("small")) as place, feed_file("large").open("rb") as lines, place.open("wb") as out:
+    with large.open("rb") as lines:
         hits = [_names(json.loads(line), wanted) for line in lines]
-        step = (RECORDS - sum(hits)) / (RECORDS // 10 - sum(hits))
-        lines.seek(0)
-        passed = 0
-        for line, hit in zip(lines, hits, strict=True):
-            passed += not hit
-            if hit or passed % step < 1:
-                out.write(line)
+    step = (RECORDS - sum(hits)) / (RECORDS // 10 - sum(hits))
+    passed = 0
+    with large.open("rb") as lines, feed_file("small").open("wb") as small, feed_file("tenth").open("wb") as tenth:
+        for number, line in enumerate(lines):
+            passed += not hits[number]
+            if hits[number] or passed % step < 1:
+                small.write(line)
+            if number % 10 == 0:
+                tenth.write(line)
+
+
+def _components(feed: "Feed", count: int) -> list[tuple["Family", str, str]]:
+    """Draw components that an evaluation looks up, three tenths of them from the feed's packages, popular or not.
+
+    So 1,000 components have about 5,000 candidate advisories in the large feed; a usual SBOM has fewer.
+    """
+    from generate_feed import FAMILIES
+
+    rng = random.Random(SEED)
+    families = [family for family in FAMILIES if family.purl in LOOKED_UP]
+    found = []
+    for number in range(count):
+        family = families[number % len(families)]
+        known = rng.choice(feed.names[family.label])
+        name = known if rng.random() < 0.3 else family.name.format(a="absent", b=f"component{number}")
+        found.append((family, name, f"{rng.randrange(9)}.{rng.randrange(30)}.{rng.randrange(20)}"))
+    return found
 
 
 def _names(record: dict[str, object], wanted: set[tuple[str, str]]) -> bool:
@@ -201,15 +230,15 @@ def _make_tool(target: Path) -> None:
 
 
 def _make_naive(target: Path) -> None:
-    """Pack the small feed the straightforward way, each advisory in the form that the snapshot gave it."""
+    """Pack the tenth of the feed the straightforward way, each advisory in the form that the snapshot gave it."""
     if target.is_file():
         return
-    place = snapshot("small")
-    with _whole(PLACE / "small.sorted.ndjson") as lines:
+    place = snapshot("tenth")
+    with _whole(PLACE / "tenth.sorted.ndjson") as lines:
         script = 'zstd -dc -D "$1" "$2" > "$3"'
         _call(["sh", "-c", script, "sh", place / "dict", place / "advisories.ndjson.zst", lines])
     with _whole(target) as archive:
-        words = [sys.executable, Path(__file__).with_name("naive.py"), "make", PLACE / "small.sorted.ndjson"]
+        words = [sys.executable, Path(__file__).with_name("naive.py"), "make", PLACE / "tenth.sorted.ndjson"]
         _call([*words, sbom_file(1_000), archive])
 
 

@@ -14,6 +14,8 @@ from kit.bytes import digest
 from kit.errors import MalformedDocument, StellaError
 
 JOURNAL_FILE = "journal.ndjson"
+LAST_LINE = 4096
+"""More than the last line of a finished journal can be long, in bytes."""
 Clock = Callable[[], datetime]
 
 
@@ -85,11 +87,24 @@ class RunDirectory:
 
 
 def unfinished(scan_directory: Path) -> list[str]:
-    """Return the names of earlier runs of a scan whose journal shows that they were cut off."""
+    """Return the names of earlier runs of a scan whose journal shows that they were cut off.
+
+    Only the end of each journal is read, so that the cost does not grow with what the runs did.
+    """
     if not scan_directory.is_dir():
         return []
     runs = [path for path in sorted(scan_directory.iterdir()) if (path / JOURNAL_FILE).is_file()]
-    return [path.name for path in runs if not is_finished(path)]
+    return [path.name for path in runs if not _ends_finished(path / JOURNAL_FILE)]
+
+
+def _ends_finished(path: Path) -> bool:
+    """Tell whether a journal's last line is whole and is ``run-finished``."""
+    with path.open("rb") as source:
+        size = source.seek(0, os.SEEK_END)
+        source.seek(max(0, size - LAST_LINE))
+        tail = source.read(LAST_LINE)
+    lines = tail.split(b"\n")
+    return len(lines) > 1 and lines[-1] == b"" and f'"event":"{journal.FINISHED}"'.encode() in lines[-2]
 
 
 def is_finished(run_directory: Path) -> bool:

@@ -29,16 +29,27 @@ class TypeTooWide(Exception):
     """A field type says too little about its values: no error, the caller looks at every value instead."""
 
 
-@cache
 def record_check(cls: type[msgspec.Struct]) -> Check | None:
     """Return the check that records of the class need beside encoding, None when they need none.
 
     NotCanonical when the class may hold a float, null or the like. TypeTooWide when its types do not tell.
     """
+    tells, check = _inspected(cls)
+    if not tells:
+        raise TypeTooWide
+    return check
+
+
+@cache
+def _inspected(cls: type[msgspec.Struct]) -> tuple[bool, Check | None]:
+    """Return whether the class's types tell enough, and the check; the answer "no" is remembered as well."""
     info = inspect.type_info(cls)
     if not isinstance(info, inspect.StructType):
         raise NotCanonical(record=cls.__name__, detail="not a record class")
-    return _struct(info, frozenset())
+    try:
+        return True, _struct(info, frozenset())
+    except TypeTooWide:
+        return False, None
 
 
 def _struct(kind: inspect.StructType, outer: Classes) -> Check | None:

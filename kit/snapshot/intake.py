@@ -107,7 +107,7 @@ def _read(raw: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _accept(file: str | None, value: dict[str, Any], line: bytes, key_of: KeyOf) -> Advisory:
     version = value.get("schema_version")
-    if version is not None and not (isinstance(version, str) and _SCHEMA.fullmatch(version)):
+    if version is not None and not (isinstance(version, str) and _is_known_schema(version)):
         raise _Rejected("schema-version", ascii(version)[:40])
     identity = value.get("id")
     if not isinstance(identity, str) or not identity:
@@ -126,6 +126,11 @@ def _accept(file: str | None, value: dict[str, Any], line: bytes, key_of: KeyOf)
     elif not keys:
         odd.append("no-package")
     return Advisory(identity, line, leaf_hash(line), keys, value.get("withdrawn") is not None, tuple(odd))
+
+
+@lru_cache(maxsize=256)
+def _is_known_schema(version: str) -> bool:
+    return _SCHEMA.fullmatch(version) is not None
 
 
 def _keys(affected: object, key_of: KeyOf) -> tuple[tuple[bytes, ...], bool]:
