@@ -1,7 +1,7 @@
 """The whole main job on the project's own example input: record, carry across the gap, replay, bring the proof home.
 
-Run by ``make demo``. Everything happens below ``demo/``: ``connected/`` is the site that scans, ``airgap/`` the
-one that replays.
+Run by ``make demo``. Everything happens below ``demo/`` (or the directory given as argument): ``connected/`` is the
+site that scans, ``airgap/`` the one that replays.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 INPUTS = HERE / "inputs"
-DEMO = ROOT / "demo"
+DEMO = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / "demo"
 CONNECTED = DEMO / "connected"
 AIRGAP = DEMO / "airgap"
 SCAN_ID = "5e11a000-0000-4000-8000-000000000001"
@@ -73,7 +73,7 @@ def main() -> None:
         ("the kit", kit / "README.txt"),
         ("all runs", AIRGAP / "ops/offline/replay" / SCAN_ID),
     ):
-        print(f"  {label:<24} {path.relative_to(ROOT)}")
+        print(f"  {label:<24} {os.path.relpath(path)}")
 
 
 def connected_half(demo: Demo) -> Path:
@@ -113,9 +113,9 @@ def connected_half(demo: Demo) -> Path:
     demo.step(
         "ingest the record", [*stella, "locker", "ingest", str(record), "--locker", locker, "--rootpack", rootpack]
     )
-    demo.step("freeze the verifier", [sys.executable, "-m", "builder.freeze", "--out", str(ROOT / "dist")])
+    demo.step("freeze the verifier", [sys.executable, "-m", "builder.freeze", "--out", str(DEMO / "dist")])
     kit = DEMO / "medium/offline"
-    program = next(path for path in sorted((ROOT / "dist").iterdir()) if path.is_dir())
+    program = next(path for path in sorted((DEMO / "dist").iterdir()) if path.is_dir())
     demo.step(
         "build the kit",
         [

@@ -287,7 +287,7 @@ class Examination:
                 raise EvidenceMissing(path=layout.INPUT_BUNDLE)
             for feed in parsed.inputs.feeds:
                 reader = SnapshotReader(self._facts.input, feed.path, feed.snapshot_hash)
-                reader.verify_quick()
+                _check_snapshot_members(reader, feed.path, parsed.bundles.input)
                 for name, expected, found in (
                     ("merkleRoot", feed.merkle_root, reader.info.content_root),
                     ("indexRoot", feed.index_root, reader.info.index_root),
@@ -335,3 +335,18 @@ class Examination:
         if self._facts.manifest is None:
             raise EvidenceMissing(path=layout.MANIFEST_FILE)
         return self._facts.manifest
+
+
+def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:
+    """Hold a snapshot's own list against the bundle's, whose members were hashed in step 10, and read its directories."""
+    listed = {member.path: member for member in bundle.members}
+    for member in reader.info.members:
+        path = prefix + member.path
+        found = listed.get(path)
+        if found is None:
+            raise FileMissing(path=path)
+        if found.size != member.size:
+            raise SizeMismatch(path=path, expected=member.size, found=found.size)
+        if found.digest != member.digest:
+            raise DigestMismatch(path=path, expected=member.digest, found=found.digest)
+    _ = reader.pages, reader.index_pages

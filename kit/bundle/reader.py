@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from kit.bundle.record import BundleRecord, Member, check_record
-from kit.bytes import digest, frames, tar
+from kit.bytes import digest, frames, names, tar
 from kit.bytes.files import open_regular
 from kit.errors import (
     DigestMismatch,
@@ -105,7 +105,7 @@ class BundleReader:
             raise InternalError(detail="bundle read before it was verified")
         index = self._members.get(path)
         if index is None:
-            raise FileMissing(path=path)
+            raise FileMissing(path=names.shown(path))
         member = self.record.members[index]
         return BundleMember(self, member, self._frames.starts[index])
 

@@ -34,6 +34,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 MAX_DEPTH = 32
 
 _SMALL = 1 << 20
+_MOST_SHOWN = 200
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _PROFILE_TYPES: frozenset[type] = frozenset({dict, list, tuple, str, int, bool})
 
@@ -50,7 +51,7 @@ def encode(value: object) -> bytes:
         data = b""
     if not data or not _in_profile(value, data):
         pointer, fault = _fault(value)
-        raise NotCanonical(pointer=pointer, detail=fault)
+        raise NotCanonical(pointer=_shown(pointer), detail=fault)
     return data
 
 
@@ -114,7 +115,7 @@ def _decode_slowly(data: bytes, max_depth: int, *, canonical: bool) -> JsonValue
     encoded = _ENCODER.encode(value)
     if not _in_profile(value, encoded):
         pointer, fault = _fault(value)
-        raise refusal(pointer=pointer, detail=fault)
+        raise refusal(pointer=_shown(pointer), detail=fault)
     if canonical and encoded != data:
         raise NotCanonical(detail="order, white space, or spelling of a number or text")
     return value
@@ -144,7 +145,7 @@ def convert(value: object, cls: type[T]) -> T:
         return msgspec.convert(value, cls)
     except msgspec.ValidationError as error:
         detail, _, place = str(error).partition(" - at ")
-        raise MalformedDocument(pointer=_pointer(place), detail=detail) from None
+        raise MalformedDocument(pointer=_pointer(place), detail=_shown(detail)) from None
 
 
 @cache
@@ -181,6 +182,11 @@ def _fault(value: object) -> tuple[str, str]:
 
 def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
+
+
+def _shown(text: str) -> str:
+    """Return text in which a document may have a say as ASCII of a bounded length, fit for an error's details."""
+    return ascii(text)[1:-1][:_MOST_SHOWN]
 
 
 _PLACE = re.compile(r"\.([^.\[\]`]+)|\[(\d+)\]|\[\.\.\.\]")

@@ -263,3 +263,19 @@ def test_record_that_contains_itself_or_is_over_its_size_is_refused():
         canonical.encode_record(Loose(value=value))
     with pytest.raises(LimitExceeded):
         canonical.decode_record(b"\xff" * 6, Outer, max_bytes=5)
+
+
+def test_errors_show_what_a_document_says_in_bounded_ascii():
+    hostile = "\u202e\u0007" + "x" * 100_000
+    for call in (
+        lambda: canonical.decode_record(canonical.encode_foreign({hostile: 1}), Inner, canonical=False),
+        lambda: canonical.decode_record(canonical.encode_foreign({"\u0007" + "x" * 100_000: 1}), Inner),
+        lambda: canonical.encode({"\u0007" + "x" * 100_000: None}),
+        lambda: canonical.encode({hostile: None}),
+        lambda: canonical.decode(canonical.encode_foreign({"\u001b[2J" + "x" * 100_000: [1.5]})),
+    ):
+        with pytest.raises(StellaError) as caught:
+            call()
+        assert len(str(caught.value)) < 400
+        assert str(caught.value).isascii()
+        assert str(caught.value).isprintable()
