@@ -26,6 +26,9 @@ def start() -> None:
     for what, words, limit in rows:
         ours, peer = measure.paired(Command(words, world.environment()), bare, 15)
         measure.ratio("T14", what, ours.cpu * 1e3, peer.cpu * 1e3, limit, "ms")
+    for verb in ("verify", "replay"):
+        cost = measure.alone(world.check(verb, "example"), 9).cpu * 1e3
+        measure.told("", f"stella {verb} of the example kit", f"{cost:.0f} ms")
     for what, folder in (("frozen folder", True), ("frozen single file", False)):
         for words in (["--version"], ["verify", "--help"]):
             cost = measure.alone(Command(world.frozen(*words, folder=folder)), 9).cpu * 1e3

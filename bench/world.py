@@ -42,6 +42,10 @@ MADE_AT, SCAN_AT, KIT_AT, JUDGED_AT = (f"2026-06-{day:02}T00:00:00Z" for day in 
 LOOKED_UP = {"pypi", "golang"}
 """Package URL types that the evaluation looks up; the SBOMs have no others, so that every component counts."""
 
+MAKE_SNAPSHOTS = ("kit/snapshot/*.py", "kit/bytes/*.py", "scanner/identity.py")
+MAKE_KITS = ("kit/**/*.py", "scanner/**/*.py", "builder/*.py")
+"""Sources that snapshots, and records and kits, are made by."""
+
 REAL_SBOM = "sboms/go-constellation.syft.spdx22.json"
 REAL_FEEDS = ("PyPI", "Go")
 
@@ -80,7 +84,7 @@ def snapshot(name: str) -> Path:
 
 
 def kit(name: str) -> Path:
-    """Return a kit: large (with tools), small, tenth or real."""
+    """Return a kit: large (with tools), small, tenth, example or real."""
     return PLACE / "kits" / name
 
 
@@ -125,7 +129,8 @@ def make(wanted: set[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         generator = _digest([ROOT / "bench" / "generate_feed.py"], RECORDS)
         _forget_other("generated", generator, ["*.ndjson", "*.json", "naive.tar.zst"])
-        _forget_other("sources", _digest(_sources(), RECORDS), ["feeds", "records", "kits", "sites"])
+        _forget_other("snapshots", _digest(_sources(*MAKE_SNAPSHOTS), generator), ["feeds"])
+        _forget_other("kits", _digest(_sources(*MAKE_KITS), generator), ["records", "kits", "sites"])
         if not (feed_file("small").is_file() and feed_file("tenth").is_file()):
             _make_feeds()
         _make_tool(PLACE / "tools.bin")
@@ -136,6 +141,9 @@ def make(wanted: set[str]) -> None:
         for name in ("small", "tenth"):
             _make_kit(name, sbom_file(1_000), [FEED], None)
         _make_naive(PLACE / "naive.tar.zst")
+        inputs = ROOT / "examples" / "inputs"
+        _make_snapshot("example", FEED, inputs / "advisories")
+        _make_kit("example", inputs / "sbom.cdx.json", [FEED], None)
         if "real" in wanted and has_real_data():
             _make_real()
         if "frozen" in wanted:
@@ -162,9 +170,8 @@ def _digest(files: list[Path], *more: object) -> str:
     return hasher.hexdigest()
 
 
-def _sources() -> list[Path]:
-    rooms = ("kit", "scanner", "verifier", "builder")
-    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+def _sources(*places: str) -> list[Path]:
+    return sorted(path for place in places for path in ROOT.glob(place))
 
 
 def _make_feeds() -> None:
@@ -197,7 +204,7 @@ def _make_feeds() -> None:
 def _components(feed: "Feed", count: int) -> list[tuple["Family", str, str]]:
     """Draw components that an evaluation looks up, three tenths of them from the feed's packages, popular or not.
 
-    So 1,000 components have about 5,000 candidate advisories in the large feed; a usual SBOM has fewer.
+    So 1,000 components have about 3,600 candidate advisories in the large feed; a usual SBOM has fewer.
     """
     from generate_feed import FAMILIES
 

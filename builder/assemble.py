@@ -11,7 +11,7 @@ from pathlib import Path
 
 import kit as product
 from builder import trust_view
-from builder.files import sync_tree, write_atomic
+from builder.files import whole_directory, write_atomic
 from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import canonical, digest
@@ -63,19 +63,8 @@ def assemble(request: KitRequest, signers: Sequence[Signer], out: Path) -> kitfi
         raise UsageError(detail="a kit needs at least one recorded scan")
     if out.exists():
         raise AlreadyAccepted(path=out.name, detail="the kit's directory exists; nothing was changed")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    working = out.parent / f".{out.name}.{os.getpid()}.part"
-    shutil.rmtree(working, ignore_errors=True)
-    working.mkdir()
-    try:
-        kit = _write(request, signers, working)
-        sync_tree(working)
-        working.rename(out)
-        sync_tree(out.parent, recurse=False)
-    except BaseException:
-        shutil.rmtree(working, ignore_errors=True)
-        raise
-    return kit
+    with whole_directory(out) as working:
+        return _write(request, signers, working)
 
 
 def _write(request: KitRequest, signers: Sequence[Signer], root: Path) -> kitfile.Kit:

@@ -23,6 +23,7 @@ from kit.snapshot import DeepCheck, SnapshotInfo, SnapshotReader
 from kit.snapshot.records import DICTIONARY, RECORD, Odd, Refused
 from kit.snapshot.writer import DEFAULT_LEVEL, About, write_snapshot
 from scanner.identity import normalise
+from scanner.match import MATCH_CONTRACT
 
 CURRENT = "current"
 
@@ -88,6 +89,7 @@ def add(
             source=origin or found.name,
             snapshot_time=snapshot_time or feed_sources.last_change(source),
             source_digest=found.digest,
+            match_contract=MATCH_CONTRACT,
         )
         check_time(about.snapshot_time, "time")
     except MalformedDocument as fault:

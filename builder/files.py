@@ -3,12 +3,13 @@
 import errno
 import fcntl
 import os
-import tempfile
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kit.errors import NoSpace, NotWritable, UsageError
+from verifier import run_dir
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -17,27 +18,49 @@ def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
     Raises :class:`NoSpace` or :class:`NotWritable`; nothing half-written stays behind.
     """
     with _typed_errors(path):
-        staged = _stage(path, data, mode)
-        try:
+        with _staged(path, data, mode) as staged:
             staged.replace(path)
-        except OSError:
-            staged.unlink()
-            raise
         _flush(path.parent)
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Put bytes in a file that must not exist yet; :class:`UsageError` if it does."""
     with _typed_errors(path):
-        staged = _stage(path, data, mode)
-        try:
-            # A link, unlike a rename, never replaces what is there.
-            os.link(staged, path)
-        except FileExistsError as fault:
-            raise UsageError(path=path.name, detail="is already there and is not overwritten") from fault
-        finally:
-            staged.unlink()
+        with _staged(path, data, mode) as staged:
+            try:
+                # A link, unlike a rename, never replaces what is there.
+                os.link(staged, path)
+            except FileExistsError as fault:
+                raise UsageError(path=path.name, detail="is already there and is not overwritten") from fault
         _flush(path.parent)
+
+
+@contextmanager
+def whole_directory(path: Path, *, stem: str | None = None) -> Iterator[Path]:
+    """Yield an empty directory that becomes ``path`` when the block ends; after an error it is gone.
+
+    Until then it has a hidden name beside ``path`` with the stem, which is the last part of ``path`` by default. What
+    killed makers left behind there under that stem is removed.
+    """
+    make_directory(path.parent)
+    named = path.with_name(stem or path.name)
+    working = run_dir.part_of(named)
+    with _typed_errors(path), _undisturbed(path.parent):
+        run_dir.remove_leftovers(named)
+        working.mkdir()
+        descriptor = os.open(working, os.O_RDONLY | os.O_DIRECTORY)
+        run_dir.claim(descriptor)
+    try:
+        yield working
+        sync_tree(working)
+        with _typed_errors(path):
+            working.rename(path)
+    except BaseException:
+        shutil.rmtree(working, ignore_errors=True)
+        raise
+    finally:
+        os.close(descriptor)
+    sync_tree(path.parent, recurse=False)
 
 
 def sync_tree(path: Path, *, recurse: bool = True) -> None:
@@ -50,9 +73,9 @@ def sync_tree(path: Path, *, recurse: bool = True) -> None:
 
 
 def make_directory(path: Path, mode: int = 0o755) -> None:
-    """Make a directory and its parents unless they are there."""
+    """Make a directory and its parents, durably, unless they are there."""
     with _typed_errors(path):
-        path.mkdir(mode=mode, parents=True, exist_ok=True)
+        run_dir.make_directory(path, mode=mode)
 
 
 def remove(path: Path) -> None:
@@ -76,19 +99,34 @@ def locked(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _stage(path: Path, data: bytes, mode: int) -> Path:
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    staged = Path(name)
+@contextmanager
+def _undisturbed(directory: Path) -> Iterator[None]:
+    """Let nobody else remove leftovers from a directory meanwhile: what is made there is not claimed at once."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):  # a file system without locks has no claims either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
+    """Yield a flushed file beside ``path`` that is gone after the block, unless the block renamed it."""
+    run_dir.remove_leftovers(path)
+    staged = run_dir.part_of(path)
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
+            run_dir.claim(descriptor)
+            os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        staged.unlink()
-        raise
-    return staged
+            os.fsync(descriptor)
+            yield staged
+    finally:
+        staged.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

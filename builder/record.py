@@ -3,8 +3,6 @@
 The evaluation reads its inputs from the finished input bundle, through the very code that will replay it.
 """
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +10,7 @@ from pathlib import Path
 import zstandard
 
 import kit
-from builder.files import sync_tree, write_atomic
+from builder.files import whole_directory, write_atomic
 from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader, BundleRecord, DirectorySource, write_bundle
@@ -30,6 +28,8 @@ from verifier import replay
 
 PRODUCER = f"stella {kit.__version__}"
 MINIMUM_VERIFIER = "0.1.0"
+STEM = "recording"
+"""Stem of the directories of records that are not whole yet: one for all, so that a record removes what others left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,8 @@ def record(request: ScanRequest, signers: Sequence[Signer], out: Path) -> tuple[
     final = out / request.scan_id
     if final.exists():
         raise AlreadyAccepted(path=request.scan_id, detail="this scan is recorded here already")
-    out.mkdir(parents=True, exist_ok=True)
-    working = out / f".{request.scan_id}.{os.getpid()}.part"
-    shutil.rmtree(working, ignore_errors=True)
-    working.mkdir()
-    try:
+    with whole_directory(final, stem=STEM) as working:
         manifest = _write(request, signers, working)
-        sync_tree(working)
-        working.rename(final)
-        sync_tree(out, recurse=False)
-    except BaseException:
-        shutil.rmtree(working, ignore_errors=True)
-        raise
     return final, manifest
 
 

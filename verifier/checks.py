@@ -30,8 +30,7 @@ from kit.result import ReferenceTime
 from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
-from scanner.engine import EngineIdentity
-from scanner.evaluate import MATCH_CONTRACT
+from scanner.engine import MATCH_CONTRACT, EngineIdentity
 from verifier.medium import Medium, survey
 from verifier.site import Site
 from verifier.steps import Steps
@@ -64,6 +63,7 @@ class Facts:
     signers: list[tuple[str, PublicKey]] = field(default_factory=list)
     input: BundleReader | None = None
     output: BundleReader | None = None
+    feeds: dict[str, SnapshotReader] = field(default_factory=dict)
     novelty: str | None = None
 
     def close(self) -> None:
@@ -295,6 +295,7 @@ class Examination:
                 ):
                     if expected != found:
                         raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)
+                self._facts.feeds[feed.path] = reader
             evidence["feeds"] = len(parsed.inputs.feeds)
 
     def _check_staleness(self) -> None:
@@ -338,7 +339,7 @@ class Examination:
 
 
 def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:
-    """Hold a snapshot's own list against the bundle's, whose members were hashed in step 10, and read its directories."""
+    """Hold a snapshot's list against the bundle's, whose members were hashed in step 10; check its directories."""
     listed = {member.path: member for member in bundle.members}
     for member in reader.info.members:
         path = prefix + member.path

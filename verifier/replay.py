@@ -6,13 +6,16 @@ See docs/format.md section 6.
 import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kit.bundle import MemberSource
 from kit.bytes import digest
 from kit.manifest import Manifest
 from kit.result import OutputEntry
 from kit.snapshot import SnapshotReader
-from scanner.evaluate import EvaluationInput, FeedSource, evaluate
+
+if TYPE_CHECKING:
+    from scanner.evaluate import EvaluationInput, FeedSource
 
 MAX_DOCUMENT = 64 << 20
 
@@ -30,10 +33,17 @@ class Comparison:
         return all(entry.equal for entry in self.entries)
 
 
-def evaluation_input(manifest: Manifest, source: MemberSource) -> EvaluationInput:
-    """Return the evaluation's input as a manifest and the verified members of its input bundle give it."""
-    inputs = manifest.inputs
-    feeds = [SnapshotReader(source, feed.path, feed.snapshot_hash) for feed in inputs.feeds]
+def evaluation_input(
+    manifest: Manifest, source: MemberSource, opened: Mapping[str, SnapshotReader] | None = None
+) -> "EvaluationInput":
+    """Return the evaluation's input as a manifest and the verified members of its input bundle give it.
+
+    ``opened`` are readers, by path of the feed, that the checks have made already.
+    """
+    from scanner.evaluate import EvaluationInput
+
+    inputs, opened = manifest.inputs, opened or {}
+    feeds = [opened.get(feed.path) or SnapshotReader(source, feed.path, feed.snapshot_hash) for feed in inputs.feeds]
     return EvaluationInput(
         scan_id=manifest.scan.id,
         time=manifest.scan.time,
@@ -45,8 +55,10 @@ def evaluation_input(manifest: Manifest, source: MemberSource) -> EvaluationInpu
     )
 
 
-def run(inputs: EvaluationInput) -> dict[str, bytes]:
+def run(inputs: "EvaluationInput") -> dict[str, bytes]:
     """Evaluate, with the cycle collector at rest: the evaluation makes no cycles and is short."""
+    from scanner.evaluate import evaluate
+
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -72,12 +84,12 @@ def compare(manifest: Manifest, outputs: Mapping[str, bytes]) -> Comparison:
     return Comparison(outputs, entries)
 
 
-def with_feeds(inputs: EvaluationInput, feeds: Sequence[FeedSource]) -> EvaluationInput:
+def with_feeds(inputs: "EvaluationInput", feeds: Sequence["FeedSource"]) -> "EvaluationInput":
     """Return the same input with the feeds of the same names replaced, others kept; order stays by name."""
     merged = {feed.name: feed for feed in inputs.feeds} | {feed.name: feed for feed in feeds}
     return replace(inputs, feeds=[merged[name] for name in sorted(merged)])
 
 
-def with_policy(inputs: EvaluationInput, policy: bytes) -> EvaluationInput:
+def with_policy(inputs: "EvaluationInput", policy: bytes) -> "EvaluationInput":
     """Return the same input under another policy."""
     return replace(inputs, policy=policy)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,13 +15,15 @@ from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
 from scanner.difference import Difference
-from scanner.evaluate import EvaluationInput
-from scanner.explain import explain
-from verifier import evidence, replay, whatif
+from verifier import evidence, replay
 from verifier.checks import Examination, Facts, Request
 from verifier.run_dir import Clock, RunDirectory, stamp
 from verifier.site import AcceptedKit, Site
 from verifier.steps import Steps
+
+if TYPE_CHECKING:
+    from scanner.evaluate import EvaluationInput
+    from verifier import whatif
 
 VERIFY = "verify"
 STRICT = "strict"
@@ -61,7 +64,7 @@ class _Findings:
     outputs: tuple[results.OutputEntry, ...] = ()
     difference: Difference | None = None
     replayed: Mapping[str, bytes] = field(default_factory=dict)
-    variation: whatif.Variation | None = None
+    variation: "whatif.Variation | None" = None
     counters: dict[str, int] = field(default_factory=dict)
 
 
@@ -154,7 +157,7 @@ class Run:
         manifest, source = self._facts.manifest, self._facts.input
         if manifest is None or source is None:
             raise EvidenceMissing(detail="the manifest and its input bundle were not verified")
-        recorded = replay.evaluation_input(manifest, source)
+        recorded = replay.evaluation_input(manifest, source, self._facts.feeds)
         varied = recorded
         with self._steps.step("replay") as proof:
             if self._plan.mode == WHAT_IF:
@@ -173,7 +176,7 @@ class Run:
         found: _Findings,
         comparison: replay.Comparison,
         manifest: Manifest,
-        inputs: tuple[EvaluationInput, EvaluationInput],
+        inputs: "tuple[EvaluationInput, EvaluationInput]",
     ) -> None:
         """Give the verdict on the replayed outputs, and the cause of each difference."""
         with self._steps.step("comparison") as proof:
@@ -195,8 +198,10 @@ class Run:
         self,
         comparison: replay.Comparison,
         manifest: Manifest,
-        inputs: tuple[EvaluationInput, EvaluationInput],
+        inputs: "tuple[EvaluationInput, EvaluationInput]",
     ) -> Difference:
+        from scanner.explain import explain
+
         output = self._facts.output
         if output is None:
             raise EvidenceMissing(detail="the output bundle was not verified")
@@ -208,7 +213,9 @@ class Run:
         changed = recorded_engine != self._request.engine.digest
         return explain(recorded, comparison.outputs, inputs[0], inputs[1], engine_changed=changed)
 
-    def _vary(self, recorded: EvaluationInput) -> tuple[EvaluationInput, whatif.Variation]:
+    def _vary(self, recorded: "EvaluationInput") -> "tuple[EvaluationInput, whatif.Variation]":
+        from verifier import whatif
+
         dimension, path = self._plan.dimension or "", self._plan.with_path
         if dimension == whatif.TOOLS:
             return whatif.running_tools(recorded, self._request.engine.digest)
@@ -221,7 +228,7 @@ class Run:
         Examination(request, self._site, steps, self._other).intact()
         if self._other.manifest is None or self._other.input is None:
             raise EvidenceMissing(path=path.name)
-        other = replay.evaluation_input(self._other.manifest, self._other.input)
+        other = replay.evaluation_input(self._other.manifest, self._other.input, self._other.feeds)
         return whatif.from_scan(dimension, recorded, other)
 
     def _finish(self, found: _Findings) -> Result:
@@ -267,7 +274,7 @@ def _as_dict(check: Check) -> dict[str, object]:
     return fields
 
 
-def _counters(facts: Facts, inputs: EvaluationInput) -> dict[str, int]:
+def _counters(facts: Facts, inputs: "EvaluationInput") -> dict[str, int]:
     """Return the counters that tell how much of the kit the replay touched."""
     counters = {"bundleBytesDecoded": facts.input.bytes_decompressed if facts.input else 0}
     readers = [feed for feed in inputs.feeds if isinstance(feed, SnapshotReader)]

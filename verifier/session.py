@@ -19,7 +19,7 @@ from verifier import guard
 from verifier.checks import Request
 from verifier.evidence import UNKNOWN_SCAN
 from verifier.run import Plan, Run
-from verifier.run_dir import Clock, RunDirectory, stamp, unfinished
+from verifier.run_dir import Clock, RunDirectory, make_directory, stamp, unfinished
 from verifier.site import Site, load, read_root, root_fingerprint
 
 
@@ -72,7 +72,7 @@ def carry_out(
     site = _site(setting.site, manifest)
     scan = _scan_of(manifest)
     place = setting.ops / "replay" / scan
-    place.mkdir(parents=True, exist_ok=True)
+    make_directory(place)
     report = guard.enforce([setting.ops, setting.site])
     cut_off = unfinished(place)
     now = setting.clock()

@@ -24,7 +24,7 @@ from kit.kitfile import Kit
 from kit.trust import rootpack
 from kit.trust.keys import SEED_SIZES, PemSigner
 from verifier.medium import read_file
-from verifier.run_dir import sync_directory, write_atomic
+from verifier.run_dir import make_directory, write_atomic
 
 SCHEMA_VERSION = "1.0"
 ROOT_FILE = "pinned.root.json"
@@ -97,13 +97,9 @@ class Site:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the site's lock, so that two runs do not write its state at once; reads the state anew."""
-        descriptor = os.open(self.path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _locked(self.path):
             self.state = _read_state(self.path)
             yield
-        finally:
-            os.close(descriptor)
 
 
 def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], bytes]) -> Site:
@@ -119,19 +115,28 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
     if found != expected:
         raise DigestMismatch(path="root", expected=expected, found=found)
     rootpack.check_root(root)
-    if (path / ROOT_FILE).exists():
-        raise AlreadyAccepted(
-            path=str(path.name), detail="a root is pinned here; a site changes roots by rotation only"
-        )
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    signer = PemSigner.from_seed("ed25519", entropy(SEED_SIZES["ed25519"]))
-    write_atomic(path / KEY_FILE, signer.to_pem(), mode=0o600)
-    write_atomic(path / PUBLIC_FILE, signer.public.to_pem())
-    write_atomic(path / STATE_FILE, canonical.encode_record(SiteState(schema_version=SCHEMA_VERSION)))
-    # The root comes last: a directory without it is no site, so that a crash before this line leaves nothing pinned.
-    write_atomic(path / ROOT_FILE, root)
-    sync_directory(path.parent)
+    make_directory(path, mode=0o700)
+    with _locked(path):
+        if (path / ROOT_FILE).exists():
+            raise AlreadyAccepted(path=path.name, detail="a root is pinned here; a site changes roots by rotation only")
+        signer = PemSigner.from_seed("ed25519", entropy(SEED_SIZES["ed25519"]))
+        write_atomic(path / KEY_FILE, signer.to_pem(), mode=0o600)
+        write_atomic(path / PUBLIC_FILE, signer.public.to_pem())
+        write_atomic(path / STATE_FILE, canonical.encode_record(SiteState(schema_version=SCHEMA_VERSION)))
+        # The root comes last: a directory without it is no site, so that a crash before this leaves nothing pinned.
+        write_atomic(path / ROOT_FILE, root)
     return load(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Be the only one to change a site; a crash frees it."""
+    descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def load(path: Path) -> Site:

@@ -1,6 +1,5 @@
 """Packing a site's results for the way back (docs/format.md section 8)."""
 
-import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from kit.errors import FileMissing, NotWritable, StellaError
 from kit.manifest import check_scan_id
 from kit.syncfile import RunEntry, SiteResults
 from verifier import evidence
-from verifier.run_dir import JOURNAL_FILE, is_finished, sync_directory
+from verifier.run_dir import JOURNAL_FILE, is_finished, writing
 from verifier.site import Site
 
 PACKED = (
@@ -55,7 +54,7 @@ def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResu
         members |= {f"{entry.path}/{name}": directory / name for name in PACKED if (directory / name).is_file()}
     if not entries:
         raise FileMissing(path="replay", detail="no finished run to send")
-    with tempfile.TemporaryFile(dir=out.parent) as bundle:
+    with writing(out) as target, tempfile.TemporaryFile(dir=out.parent) as bundle:
         record = write_bundle(bundle, members.items())
         bundle.seek(0)
         described = SiteResults(
@@ -65,17 +64,7 @@ def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResu
             runs=tuple(sorted(entries, key=lambda entry: entry.path)),
             bundle=record,
         )
-        temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
-        try:
-            with temporary.open("wb") as target:
-                syncfile.write(target, described, bundle, site.signer)
-                target.flush()
-                os.fsync(target.fileno())
-            temporary.rename(out)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    sync_directory(out.parent)
+        syncfile.write(target, described, bundle, site.signer)
     return described, skipped
 
 
@@ -90,7 +79,7 @@ def _runs(ops: Path) -> list[Path]:
 def _entry(directory: Path, site: Site) -> RunEntry:
     """Return the description of one run that is whole and this site's own."""
     if not is_finished(directory):
-        raise FileMissing(path=JOURNAL_FILE, detail="the run was cut off")
+        raise FileMissing(path=JOURNAL_FILE, detail="the run was cut off, or is still at work")
     data = (directory / evidence.RESULT_FILE).read_bytes()
     result = results.parse_result(data)
     evidence.check_signed(directory, evidence.RESULT_FILE, data, site.signer.public)

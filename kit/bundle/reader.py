@@ -132,14 +132,8 @@ class BundleReader:
         size = os.fstat(self._file.fileno()).st_size
         if size != self.record.archive_size:
             raise SizeMismatch(detail="archive", expected=self.record.archive_size, found=size)
-        hasher = hashlib.sha256()
-        buffer = bytearray(digest.READ_SIZE)
-        view = memoryview(buffer)
         self._file.seek(0)
-        while size > 0 and (count := self._file.readinto(buffer)):
-            hasher.update(view[:count])
-            size -= count
-        found = digest.of_raw(hasher.digest())
+        found, _ = digest.of_stream(self._file, most=size)
         if found != self.record.archive_digest:
             raise DigestMismatch(detail="archive", expected=self.record.archive_digest, found=found)
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 from kit.bundle.record import MAX_MEMBERS, BundleRecord, Member, content_root
 from kit.bytes import digest, frames, names, tar
-from kit.bytes.files import open_regular
+from kit.bytes.files import open_regular, page_buffer
 from kit.errors import LimitExceeded, SizeMismatch
 
 
@@ -46,13 +46,12 @@ class _FrameWriter:
         self._target = target
         self._codec = frames.FrameCodec(level)
         self._hasher = hashlib.sha256()
-        self._buffer = bytearray(frames.MAX_CONTENT)
-        self._view = memoryview(self._buffer)
+        self._view = memoryview(page_buffer(frames.MAX_CONTENT))
         self._filled = 0
 
     def space(self) -> memoryview:
         """Return the free rest of the frame, at least one byte, to be filled and then claimed by advance()."""
-        if self._filled == len(self._buffer):
+        if self._filled == len(self._view):
             self.cut()
         return self._view[self._filled :]
 

@@ -5,11 +5,10 @@ import re
 from io import FileIO
 from pathlib import Path
 
-from kit.bytes.files import open_regular
+from kit.bytes.files import open_regular, page_buffer
 from kit.errors import MalformedDocument
 
-READ_SIZE = 1 << 20
-
+_READ_SIZE = 1 << 20
 _PREFIX = "sha256:"
 _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -29,13 +28,15 @@ def of_file(path: Path) -> tuple[str, int]:
         return of_stream(file)
 
 
-def of_stream(stream: FileIO) -> tuple[str, int]:
-    """Return the digest and the number of bytes of the rest of an unbuffered binary stream."""
+def of_stream(stream: FileIO, most: int | None = None) -> tuple[str, int]:
+    """Return the digest and the number of bytes of the rest of an unbuffered binary stream.
+
+    most: how many bytes to read at the least before the rest is left alone, for a file that might grow without end.
+    """
     hasher = hashlib.sha256()
     size = 0
-    buffer = bytearray(READ_SIZE)
-    view = memoryview(buffer)
-    while count := stream.readinto(buffer):
+    view = memoryview(page_buffer(_READ_SIZE))
+    while (most is None or size < most) and (count := stream.readinto(view)):
         hasher.update(view[:count])
         size += count
     return _PREFIX + hasher.hexdigest(), size

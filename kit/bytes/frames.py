@@ -4,11 +4,13 @@ A frame's end is found by walking its block headers before anything is decoded, 
 memory than its declared content nor bytes that are not its own.
 """
 
+import mmap
 from collections.abc import Iterator
 from typing import Protocol
 
 import zstandard
 
+from kit.bytes.files import page_buffer
 from kit.errors import LimitExceeded, MalformedFrame
 
 MAX_CONTENT = 4 << 20
@@ -144,7 +146,9 @@ def frame_length(
     return found
 
 
-def _walk(buffer: Buffer, offset: int, end: int, dictionary_id: int, max_content: int) -> tuple[int, int] | None:
+def _walk(
+    buffer: Buffer | mmap.mmap, offset: int, end: int, dictionary_id: int, max_content: int
+) -> tuple[int, int] | None:
     """Return what frame_length returns, or None when the frame does not end before the given end of the bytes."""
     magic = bytes(buffer[offset : offset + 4])
     if magic != _MAGIC or end < offset + 5:
@@ -173,7 +177,7 @@ def _walk(buffer: Buffer, offset: int, end: int, dictionary_id: int, max_content
     return None if after is None else (after - offset, content)
 
 
-def _walk_blocks(buffer: Buffer, position: int, end: int, limit: int, block_max: int) -> int | None:
+def _walk_blocks(buffer: Buffer | mmap.mmap, position: int, end: int, limit: int, block_max: int) -> int | None:
     """Return where the frame that has its first block at the position ends, None when that is past the end."""
     for _ in range(MAX_BLOCKS):
         if position + 3 > end:
@@ -233,32 +237,30 @@ def read_frames(file: Readable, codec: FrameCodec | None = None) -> Iterator[tup
     its end. MalformedFrame for a frame that breaks a rule, an empty file, or bytes that are no frame.
     """
     codec = codec or FrameCodec()
-    most = bound(codec.max_content)
-    buffer = bytearray(2 * most)
+    buffer = page_buffer(2 * bound(codec.max_content) + mmap.PAGESIZE)
     view = memoryview(buffer)
     start = filled = consumed = 0
-    at_end = False
     while True:
-        if start < filled or not at_end:
-            found = _walk(buffer, start, filled, codec.dictionary_id, codec.max_content)
-            if found is None:
-                if at_end:
-                    raise MalformedFrame(detail="truncated", offset=consumed)
-                view[: filled - start] = view[start:filled]
-                filled -= start
-                start = 0
-                count = _fill(file, view[filled:])
-                at_end = count == 0
-                filled += count
-                continue
+        found = _walk(buffer, start, filled, codec.dictionary_id, codec.max_content)
+        if found is not None:
             compressed, content = found
             yield consumed, view[start : start + compressed], content
             start += compressed
             consumed += compressed
             continue
-        if consumed == 0:
-            raise MalformedFrame(detail="empty")
-        return
+        # The cut frame goes to the front, so that its end, where reading goes on, stays at the beginning of a page.
+        rest = filled - start
+        front = -rest % mmap.PAGESIZE
+        view[front : front + rest] = view[start:filled]
+        start, filled = front, front + rest
+        count = _fill(file, view[filled:])
+        filled += count
+        if count == 0:
+            break
+    if start < filled:
+        raise MalformedFrame(detail="truncated", offset=consumed)
+    if consumed == 0:
+        raise MalformedFrame(detail="empty")
 
 
 def _fill(file: Readable, view: memoryview) -> int:

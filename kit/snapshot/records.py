@@ -119,6 +119,7 @@ class SnapshotInfo(_Document, frozen=True, kw_only=True):
     refused_count: Size
     odd_count: Size
     source_digest: str | None = None
+    match_contract: str | None = None
     refused: tuple[Refused, ...] = ()
     odd: tuple[Odd, ...] = ()
 

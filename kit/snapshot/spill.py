@@ -16,7 +16,7 @@ from kit.snapshot.intake import Advisory
 _BETWEEN = b"\0"
 _END = b"\n"
 _TAB = b"\t"
-_FLUSH = 2000
+_FLUSH = 500
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):

@@ -52,12 +52,16 @@ DEFAULT_LEVEL = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the snapshot says of its origin: names, not paths. ``snapshot_time`` is ``YYYY-MM-DDTHH:MM:SSZ``."""
+    """What the snapshot says of its origin: names, not paths. ``snapshot_time`` is ``YYYY-MM-DDTHH:MM:SSZ``.
+
+    ``match_contract`` names the rules by which package names were normalised for the index.
+    """
 
     name: str
     source: str
     snapshot_time: str
     source_digest: str | None = None
+    match_contract: str | None = None
 
 
 def write_snapshot(
@@ -124,31 +128,11 @@ def _take_in(source: Iterable[SourceRecord], spill: Spill, normalise: Normalise)
 def _write(
     target: Path, spill: Spill, ledger: _Ledger, about: About, level: int, trained: bytes | None
 ) -> SnapshotInfo:
-    members: list[Member] = []
-    if trained is not None:
-        members.append(_put(target, DICTIONARY, trained))
+    members = [] if trained is None else [_put(target, DICTIONARY, trained)]
     order = _Ordering(spill, ledger)
-    content, page_tree, directory = Tree(), Tree(), bytearray()
-    with _PageFile(target, ADVISORIES, FrameCodec(level, trained)) as pages:
-        for lines in cut(order, PAGE_SIZE):
-            leaves = [leaf for _, leaf in lines]
-            entry = pages.write([line for line, _ in lines], root(leaves)).pack()
-            page_tree.append(leaf_hash(entry))
-            directory += entry
-            for leaf in leaves:
-                content.append(leaf)
+    advisories = _write_advisories(target, order, FrameCodec(level, trained))
     entries = index_lines(order.index)
-    with _PageFile(target, INDEX, FrameCodec(level)) as index:
-        index_pages = [
-            (index.write([line for line, _ in lines], b""), lines[0][0].rpartition(b"\t")[0])
-            for lines in cut(((line, None) for line in entries), INDEX_PAGE_SIZE)
-        ]
-    members += [
-        pages.member(),
-        index.member(),
-        _put(target, PAGES, bytes(directory)),
-        _put(target, INDEX_PAGES, pack_index(index_pages)),
-    ]
+    index = _write_index(target, entries, FrameCodec(level))
     refused = tuple(sorted(ledger.refused, key=_by_text))
     odd = tuple(sorted((*ledger.odd, *_same_id(ledger)), key=_by_text))
     listed = len(refused) + len(odd) <= MAX_LISTED
@@ -160,22 +144,23 @@ def _write(
         name=about.name,
         source=about.source,
         source_digest=about.source_digest,
+        match_contract=about.match_contract,
         snapshot_time=about.snapshot_time,
-        advisories=content.size,
+        advisories=advisories.leaves,
         withdrawn=order.withdrawn,
-        packages=len(entries),
+        packages=index.leaves,
         ecosystems=count_ecosystems(order.index),
-        content_size=pages.content,
-        content_root=digest.of_raw(content.root()),
-        index_size=index.content,
-        index_root=digest.of_raw(root(leaf_hash(line) for line in entries)),
+        content_size=advisories.content_size,
+        content_root=advisories.root,
+        index_size=index.content_size,
+        index_root=index.root,
         page_size=PAGE_SIZE,
-        pages=page_tree.size,
-        page_root=digest.of_raw(page_tree.root()),
+        pages=advisories.pages,
+        page_root=advisories.page_root,
         index_page_size=INDEX_PAGE_SIZE,
-        index_pages=len(index_pages),
+        index_pages=index.pages,
         compressor=Compressor(library=library, version=version, level=level),
-        members=tuple(sorted(members, key=lambda member: member.path)),
+        members=tuple(sorted((*members, *advisories.members, *index.members), key=lambda member: member.path)),
         refused_count=len(refused),
         odd_count=len(odd),
         refused=refused if listed else (),
@@ -183,6 +168,53 @@ def _write(
     )
     _put(target, RECORD, records.encode(info))
     return info
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Written:
+    """What snapshot.json says of a file of pages and its directory."""
+
+    members: tuple[Member, Member]
+    leaves: int
+    pages: int
+    content_size: int
+    root: str
+    page_root: str = ""
+
+
+def _write_advisories(target: Path, order: "_Ordering", codec: FrameCodec) -> _Written:
+    content, entries, directory = Tree(), Tree(), bytearray()
+    with _PageFile(target, ADVISORIES, codec) as file:
+        for lines in cut(order, PAGE_SIZE):
+            leaves = [leaf for _, leaf in lines]
+            entry = file.write([line for line, _ in lines], root(leaves)).pack()
+            entries.append(leaf_hash(entry))
+            directory += entry
+            for leaf in leaves:
+                content.append(leaf)
+    return _Written(
+        members=(file.member(), _put(target, PAGES, bytes(directory))),
+        leaves=content.size,
+        pages=entries.size,
+        content_size=file.content_size,
+        root=digest.of_raw(content.root()),
+        page_root=digest.of_raw(entries.root()),
+    )
+
+
+def _write_index(target: Path, entries: list[bytes], codec: FrameCodec) -> _Written:
+    pages: list[tuple[Page, bytes]] = []
+    with _PageFile(target, INDEX, codec) as file:
+        for lines in cut(((entry, None) for entry in entries), INDEX_PAGE_SIZE):
+            page = file.write([line for line, _ in lines], b"")
+            pages.append((page, lines[0][0].rpartition(b"\t")[0]))
+    return _Written(
+        members=(file.member(), _put(target, INDEX_PAGES, pack_index(pages))),
+        leaves=len(entries),
+        pages=len(pages),
+        content_size=file.content_size,
+        root=digest.of_raw(root(leaf_hash(entry) for entry in entries)),
+    )
 
 
 class _Ordering:
@@ -226,7 +258,7 @@ class _PageFile:
     """A file of frames, one a page."""
 
     def __init__(self, target: Path, path: str, codec: FrameCodec) -> None:
-        self.content = 0
+        self.content_size = 0
         self._path = path
         self._file = (target / path).open("xb")
         self._codec = codec
@@ -245,7 +277,7 @@ class _PageFile:
         )
         self._leaves += len(lines)
         self._offset += len(frame)
-        self.content += len(data)
+        self.content_size += len(data)
         return page
 
     def __enter__(self) -> Self:

@@ -1,9 +1,8 @@
-"""What an attacker makes: kits of other people's files, kits of a trusted but hostile signer, keys of his own, slow media."""
+"""What an attacker makes: kits of a trusted but hostile signer, keys of his own, processes under caps."""
 
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,6 @@ from kit.bundle import BundleRecord, write_bundle
 from kit.bytes import canonical, digest
 from kit.trust import dsse, statement
 from kit.trust.keys import PemSigner
-from scanner import engine
 from tests.world import NOW, ROOT, SCAN_ID, World
 from verifier.run_dir import stamp
 
@@ -26,48 +24,45 @@ SCAN = layout.scan_directory(SCAN_ID)
 MEGABYTE = 1 << 20
 
 
+_UNDER_CAPS = """
+import os, resource, sys
+memory, seconds = map(int, sys.argv[1:3])
+resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
 @dataclass(frozen=True)
 class Done:
-    """A finished process of the command line."""
+    """A finished process of the command line; a negative code is the signal that ended it."""
 
     code: int
     out: str
     err: str
-    peak_megabytes: int
 
 
-def stella(
-    *words: str | Path,
-    cwd: Path,
-    env: Mapping[str, str] | None = None,
-    program: Sequence[str | Path] = (),
-    memory: int = 4096,
-    seconds: int = 60,
-) -> Done:
-    """Run the command line in a process of its own under caps of address space (MB) and CPU time (s)."""
-
-    def caps() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory * MEGABYTE, memory * MEGABYTE))
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-
-    command = [*(program or (sys.executable, "-m", "stella")), *words]
+def stella(*words: str | Path, cwd: Path, env: Mapping[str, str] = {}, memory: int = 2048, seconds: int = 30) -> Done:
+    """Run the command line in a process of its own, under caps of address space (MB) and CPU time (s)."""
+    cwd.mkdir(parents=True, exist_ok=True)
+    launcher = [sys.executable, "-S", "-c", _UNDER_CAPS, str(memory * MEGABYTE), str(seconds)]
     surroundings = {key: value for key, value in os.environ.items() if not key.startswith("STELLA_")}
-    surroundings |= {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | dict(env or {})
-    with subprocess.Popen(
-        [str(word) for word in command],
+    done = subprocess.run(
+        [*launcher, sys.executable, "-m", "stella", *map(str, words)],
         cwd=cwd,
-        env=surroundings,
-        preexec_fn=caps,
+        env=surroundings | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"} | dict(env),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
-        try:
-            out, err = process.communicate(timeout=2 * seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            raise
-    return Done(process.returncode, out.decode(), err.decode(), 0)
+        capture_output=True,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def replay_under_caps(world: World, kit: Path, home: Path, *, memory: int = 2048, seconds: int = 30) -> Done:
+    """Replay a kit at a fresh site in a process of its own, under caps."""
+    site = world.new_site(home / "site")
+    places = ("--site", site.path, "--ops", home / "ops", "--at", stamp(NOW))
+    return stella("replay", kit / SCAN / layout.MANIFEST_FILE, *places, cwd=home, memory=memory, seconds=seconds)
 
 
 def digest_of(path: Path) -> str:
@@ -219,7 +214,3 @@ def stranger(place: Path) -> Stranger:
         ceremony=trust.SINGLE_SIGNER,
     )
     return Stranger(pack_at, signer.load(keys / "kit-1.key.pem"))
-
-
-def engine_digest() -> str:
-    return engine.current().digest

@@ -14,6 +14,7 @@ from builder import feeds
 from kit.bytes import digest
 from kit.errors import FileMissing, LockerConflict, UsageError
 from kit.snapshot.records import RECORD
+from scanner.match import MATCH_CONTRACT
 
 ROOT = Path(__file__).parents[2]
 TIME = "2026-02-03T04:05:06Z"
@@ -52,6 +53,7 @@ def test_snapshot_lies_under_its_digest_and_is_the_current_one(store: Path, sour
     assert added.created
     assert (added.info.advisories, added.info.packages, added.info.refused_count) == (3, 2, 1)
     assert (added.info.source, added.info.source_digest) == ("advisories", None)
+    assert added.info.match_contract == MATCH_CONTRACT
     assert feeds.current_snapshot(store, "demo") == added.directory
     assert places(store) == sorted(["current", added.directory.name])
 

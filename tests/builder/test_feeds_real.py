@@ -25,19 +25,18 @@ def records_of(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("source", "advisories", "packages", "withdrawn", "ecosystems", "has_dictionary"),
+    ("source", "advisories", "withdrawn", "ecosystems", "has_dictionary"),
     [
-        ("PyPI/2024-10-10", 2_661, 664, 10, ["PyPI"], False),
-        ("Go/2026-08-21", 4_291, 1_373, 17, ["Go"], False),
-        ("Alpine/2020-06-08", 1_948, 498, 0, ["Alpine:v3.10", "Alpine:v3.11"], False),
-        ("AlmaLinux8/2026-08-21", 2_040, 3_950, 0, ["AlmaLinux:10", "AlmaLinux:8", "AlmaLinux:9"], True),
+        ("PyPI/2024-10-10", 2_661, 10, ["PyPI"], False),
+        ("Go/2026-08-21", 4_291, 17, ["Go"], False),
+        ("Alpine/2020-06-08", 1_948, 0, ["Alpine:v3.10", "Alpine:v3.11"], False),
+        ("AlmaLinux8/2026-08-21", 2_040, 0, ["AlmaLinux:10", "AlmaLinux:8", "AlmaLinux:9"], True),
     ],
 )
 def test_real_feed_becomes_a_sound_snapshot(
     tmp_path: Path,
     source: str,
     advisories: int,
-    packages: int,
     withdrawn: int,
     ecosystems: list[str],
     has_dictionary: bool,
@@ -45,7 +44,7 @@ def test_real_feed_becomes_a_sound_snapshot(
     archive = DATA / source / "all.zip"
     added = feeds.add(tmp_path, "real", archive, snapshot_time=TIME)
     info = added.info
-    assert (info.advisories, info.packages, info.withdrawn) == (advisories, packages, withdrawn)
+    assert (info.advisories, info.withdrawn) == (advisories, withdrawn)
     assert [item.ecosystem for item in info.ecosystems] == ecosystems
     assert (info.refused_count, info.odd_count) == (0, 0)
     assert (info.member("dict") is not None) == has_dictionary
@@ -58,6 +57,7 @@ def test_real_feed_becomes_a_sound_snapshot(
                 package = entry["package"]
                 key = package["ecosystem"], normalise(package["ecosystem"], package["name"])
                 expected.setdefault(key, set()).add(record["id"])
+        assert info.packages == len(expected)
         for key in sorted(expected)[:: max(1, len(expected) // 50)]:
             assert {json.loads(line)["id"] for _, line in reader.records([key])} == expected[key]
 

@@ -226,6 +226,15 @@ def test_file_of_frames_is_walked_whole_whatever_the_sizes():
         offset += len(frame)
 
 
+@pytest.mark.parametrize("limit", [1, 2, 100, 4000, 4096, 5000])
+def test_file_of_small_frames_is_walked_whole(limit):
+    source = random.Random(limit)
+    codec = frames.FrameCodec(max_content=limit)
+    contents = [source.randbytes(source.randint(1, limit)) for _ in range(400)]
+    file = io.BytesIO(b"".join(map(codec.compress, contents)))
+    assert [codec.decode(frame, size) for _, frame, size in frames.read_frames(file, codec)] == contents
+
+
 class Trickle(io.RawIOBase):
     """A file that gives a few bytes at a time."""
 
