@@ -68,6 +68,7 @@ def work(place: Path, *, seed: str) -> None:
             list(map(str, world.stella(*words))),
             env=world.environment() | {"PYTHONHASHSEED": seed},
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             check=True,
         )
 

@@ -111,6 +111,7 @@ class Feed:
     """The state of one generation: vocabulary, package names and how often each was used."""
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.rng = random.Random(seed)
         self.words = make_words(self.rng, 6_000)
         self.names = {family.label: make_names(self.rng, self.words, family) for family in FAMILIES}
@@ -233,14 +234,18 @@ class Feed:
         return record | {"affected": [self.entry(family, name) for name in packages]} | self.tail(packages[0])
 
     def components(self, count: int, share: float = 0.3) -> list[tuple[Family, str, str]]:
-        """Draw components for an SBOM: the given share from the feed's packages, the rest unknown to it."""
+        """Draw components for an SBOM: the given share from the feed's packages, evenly, the rest unknown to it.
+
+        A generator of its own keeps the feed the same whether or not an SBOM is drawn.
+        """
+        rng = random.Random(f"components {self.seed}")
         found: list[tuple[Family, str, str]] = []
         for index in range(count):
             family = FAMILIES[index % len(FAMILIES)]
-            names = self.names[family.label]
-            known = names[int(len(names) * self.rng.random() ** POPULARITY)]
-            name = known if self.rng.random() < share else family.name.format(a="absent", b=f"{self.word()}{index}")
-            found.append((family, name, self.version()))
+            known = rng.choice(self.names[family.label])
+            unknown = family.name.format(a="absent", b=f"{rng.choice(self.words)}{index}")
+            version = f"{rng.randrange(9)}.{rng.randrange(30)}.{rng.randrange(20)}"
+            found.append((family, known if rng.random() < share else unknown, version))
         return found
 
 

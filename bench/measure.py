@@ -4,6 +4,7 @@ Two commands are compared in alternating runs A B A B on the same host with a wa
 of each; what counts is the ratio of the medians. Ratios survive another machine, seconds do not.
 """
 
+import hashlib
 import os
 import statistics
 import subprocess
@@ -97,8 +98,13 @@ def shell(script: str, *arguments: str | Path) -> Command:
 
 
 def heading(title: str) -> None:
-    """Print what follows and how busy the machine is; figures of a busy machine are worth less."""
-    print(f"\n{title} (median of {RUNS}, load {os.getloadavg()[0]:.1f})")
+    """Print what follows, and how busy and how fast the machine is: figures of a busy machine are worth less."""
+    block = bytes(1 << 20)
+    before = time.process_time()
+    for _ in range(100):
+        hashlib.sha256(block)
+    speed = 100 * len(block) / 1e6 / (time.process_time() - before)
+    print(f"\n{title} (load {os.getloadavg()[0]:.1f}; sha256 at {speed:,.0f} MB per CPU second)")
     print(COLUMNS.format("", "", "ours", "peer", "ratio", "target", ""))
 
 

@@ -20,12 +20,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from measure import Command
-
-if TYPE_CHECKING:
-    from generate_feed import Family, Feed
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the checkout that this file stands in, whatever is installed
@@ -179,7 +175,7 @@ def _make_feeds() -> None:
     import generate_feed
 
     feed = generate_feed.Feed(SEED)
-    drawn = _components(feed, COMPONENTS[-1])
+    drawn = [one for one in feed.components(COMPONENTS[-1] * 5) if one[0].purl in LOOKED_UP][: COMPONENTS[-1]]
     for count in COMPONENTS:
         generate_feed.write_sbom(sbom_file(count), drawn[:count])
     large = feed_file("large")
@@ -199,24 +195,6 @@ def _make_feeds() -> None:
                 small.write(line)
             if number % 10 == 0:
                 tenth.write(line)
-
-
-def _components(feed: "Feed", count: int) -> list[tuple["Family", str, str]]:
-    """Draw components that an evaluation looks up, three tenths of them from the feed's packages, popular or not.
-
-    So 1,000 components have about 3,600 candidate advisories in the large feed; a usual SBOM has fewer.
-    """
-    from generate_feed import FAMILIES
-
-    rng = random.Random(SEED)
-    families = [family for family in FAMILIES if family.purl in LOOKED_UP]
-    found = []
-    for number in range(count):
-        family = families[number % len(families)]
-        known = rng.choice(feed.names[family.label])
-        name = known if rng.random() < 0.3 else family.name.format(a="absent", b=f"component{number}")
-        found.append((family, name, f"{rng.randrange(9)}.{rng.randrange(30)}.{rng.randrange(20)}"))
-    return found
 
 
 def _names(record: dict[str, object], wanted: set[tuple[str, str]]) -> bool:

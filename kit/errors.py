@@ -6,6 +6,13 @@ parsing prose.
 
 from typing import ClassVar
 
+MAX_DETAIL = 512
+"""How much of a foreign text an error repeats, in characters."""
+
+
+def _short(value: str | int) -> str | int:
+    return value if isinstance(value, int) or len(value) <= MAX_DETAIL else value[:MAX_DETAIL] + "..."
+
 
 class StellaError(Exception):
     """Base of every error that a user can meet; never raised itself.
@@ -20,7 +27,7 @@ class StellaError(Exception):
 
     def __init__(self, **details: str | int) -> None:
         super().__init__(details)
-        self.details: dict[str, str | int] = details
+        self.details: dict[str, str | int] = {name: _short(value) for name, value in details.items()}
 
     @property
     def reason(self) -> str:
@@ -340,6 +347,14 @@ class KitStale(StellaError):
     exit_code = 52
     sentence = "The kit is older than its staleness window; it is not forged."
     next_step = "Ask for a current kit, or check the site's clock."
+
+
+class KitFromFuture(StellaError):
+    """The kit was made after the reference time, so its age says nothing."""
+
+    exit_code = 52
+    sentence = "The kit was made after the reference time: the site's clock is behind, or the kit is post-dated."
+    next_step = "Check the site's clock; if it is right, ask the sender for a kit with the right time."
 
 
 # 60, 61: environment

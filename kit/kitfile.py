@@ -15,6 +15,8 @@ SCHEMA_VERSION = "1.0"
 PREDICATE_TYPE = "https://stella-ops.org/attestations/offline-kit/1"
 MAX_BYTES = 16 << 20
 MAX_FILES = 65_536
+MAX_WINDOW_HOURS = 24 * 3660
+"""Ten years."""
 
 _CHANNEL = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII)
 
@@ -112,8 +114,12 @@ def parse(data: bytes) -> Kit:
         raise UnsupportedVersion(path=layout.KIT_FILE, expected=SCHEMA_VERSION, found=kit.schema_version)
     if not _CHANNEL.fullmatch(kit.channel):
         raise MalformedDocument(path=layout.KIT_FILE, pointer="/channel", found=kit.channel[:64])
-    if kit.sequence < 1 or kit.staleness_window_hours < 1:
-        raise MalformedDocument(path=layout.KIT_FILE, detail="sequence and staleness window are at least 1")
+    if kit.sequence < 1:
+        raise MalformedDocument(path=layout.KIT_FILE, pointer="/sequence", expected="at least 1", found=kit.sequence)
+    if not 1 <= kit.staleness_window_hours <= MAX_WINDOW_HOURS:
+        raise MalformedDocument(
+            path=layout.KIT_FILE, pointer="/stalenessWindowHours", expected=f"1 to {MAX_WINDOW_HOURS}"
+        )
     check_time(kit.created_at, "/createdAt")
     _check_files(kit.files)
     if kit.kit_id != kit_id(kit.channel, kit.sequence, kit.files):

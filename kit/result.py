@@ -127,6 +127,7 @@ class Result(_Document, frozen=True):
     outputs: tuple[OutputEntry, ...] = ()
     causes: dict[str, int] | None = None
     counters: dict[str, int] | None = None
+    difference_digest: str | None = None
     journal_digest: str | None = None
 
 
@@ -142,6 +143,7 @@ class Receipt(_Document, frozen=True):
     exit_code: int
     finished_at: str
     result_digest: str
+    reference_time: ReferenceTime | None = None
     kit_id: str | None = None
     sequence: int | None = None
     scan_id: str | None = None

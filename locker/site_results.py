@@ -96,6 +96,8 @@ def verify_run(entry: RunEntry, files: dict[str, bytes], site: PublicKey) -> Res
     named = {RESULT_FILE: found}
     if result.manifest_digest:
         named[layout.MANIFEST_FILE] = digest.check(result.manifest_digest)
+    if RECORD_FILE in files:
+        named[RECORD_FILE] = digest.of_bytes(files[RECORD_FILE])
     said = _signed(files, RESULT_ENVELOPE, results.RESULT_TYPE, named, site)
     if dict(said.predicate) != summary(result):
         raise MalformedDocument(path=RESULT_ENVELOPE, pointer="/predicate", detail="is not about this result")

@@ -18,7 +18,9 @@ from kit.errors import (
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
+    KitFromFuture,
     KitStale,
+    LimitExceeded,
     MalformedDocument,
     MerkleRootMismatch,
     SizeMismatch,
@@ -32,11 +34,16 @@ from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
 from verifier.medium import Medium, survey
+from verifier.run_dir import stamp
 from verifier.site import Site
 from verifier.steps import Steps
 
 MAX_ENVELOPE = 1 << 20
 MAX_METADATA = 1 << 20
+MAX_PACK_FILES = 400
+MAX_PACK_BYTES = 32 << 20
+CLOCK_SKEW = timedelta(hours=24)
+"""How far a kit may lie ahead of the reference time: two clocks differ, a post-dated kit differs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +133,11 @@ class Examination:
         """2. The RootPack extends the pinned root, is signed, current, and no older than what this site has seen."""
         with self._steps.step("rootpack") as evidence:
             base = self._path(layout.ROOTPACK_DIRECTORY) if self._request.scan_only else layout.ROOTPACK_DIRECTORY
-            files = {name: medium.read(path, limit=MAX_METADATA) for name, path in medium.below(f"{base}/").items()}
+            declared = medium.below(f"{base}/")
+            size = sum(medium.sizes[path] for path in declared.values())
+            if len(declared) > MAX_PACK_FILES or size > MAX_PACK_BYTES:
+                raise LimitExceeded(path=base, expected=f"{MAX_PACK_FILES} files, {MAX_PACK_BYTES} bytes")
+            files = {name: medium.read(path, limit=MAX_METADATA) for name, path in declared.items()}
             if not files:
                 raise EvidenceMissing(path=base)
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
@@ -310,6 +321,8 @@ class Examination:
             evidence["createdAt"] = kit.created_at
             evidence["windowHours"] = kit.staleness_window_hours
             evidence["ageHours"] = int((moment - created).total_seconds() // 3600)
+            if created - moment > CLOCK_SKEW:
+                raise KitFromFuture(path=layout.KIT_FILE, expected=f"not after {stamp(moment)}", found=kit.created_at)
             if moment - created > timedelta(hours=kit.staleness_window_hours):
                 raise KitStale(
                     path=layout.KIT_FILE,

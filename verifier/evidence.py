@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from kit import layout
+from kit import journal, layout
 from kit import result as results
 from kit.bytes import canonical, digest
-from kit.errors import DigestMismatch, MalformedDocument
+from kit.errors import DigestMismatch, FileUndeclared, MalformedDocument
 from kit.result import Receipt, Result
 from kit.trust import dsse, statement
 from kit.trust.keys import PublicKey
@@ -86,9 +86,11 @@ def leave(
     subjects = {RESULT_FILE: digest.of_bytes(encoded)}
     if result.manifest_digest:
         subjects[layout.MANIFEST_FILE] = result.manifest_digest
-    directory.write(RESULT_ENVELOPE, _signed(site, subjects, results.RESULT_TYPE, summary(result)))
     if facts.manifest is not None:
-        directory.write(RECORD_FILE, canonical.encode(replay_record(result, facts)) + b"\n")
+        record = canonical.encode(replay_record(result, facts)) + b"\n"
+        directory.write(RECORD_FILE, record)
+        subjects[RECORD_FILE] = digest.of_bytes(record)
+    directory.write(RESULT_ENVELOPE, _signed(site, subjects, results.RESULT_TYPE, summary(result)))
     with site.locked():
         receipt = make_receipt(result, digest.of_bytes(encoded), site)
         slip = canonical.encode_record(receipt)
@@ -129,6 +131,7 @@ def make_receipt(result: Result, result_digest: str, site: Site) -> Receipt:
         exit_code=result.exit_code,
         finished_at=result.finished_at,
         result_digest=result_digest,
+        reference_time=result.reference_time,
         kit_id=result.kit.id if result.kit else None,
         sequence=result.kit.sequence if result.kit else None,
         scan_id=result.scan.id if result.scan else None,
@@ -202,23 +205,57 @@ def read_receipt(directory: Path, key: PublicKey | None) -> bytes:
 
 
 def page(directory: Path, result: bytes) -> bytes:
-    """Return the page of a run, made from the documents in its directory."""
-    difference, outputs = directory / DIFFERENCE_FILE, directory / OUTPUTS
-    kept = {
-        path.relative_to(outputs).as_posix(): read_file(path, limit=results.MAX_BYTES)
-        for path in (sorted(outputs.rglob("*")) if outputs.is_dir() else [])
-        if path.is_file()
-    }
+    """Return the page of a run, made from the documents in its directory that its result names by digest.
+
+    Raises :class:`DigestMismatch` for a document that is not the named one, :class:`FileUndeclared` for one it does not
+    name.
+    """
+    parsed = results.parse_result(result)
     receipt = directory / RECEIPT_FILE
+    difference = _named(directory / DIFFERENCE_FILE, parsed.difference_digest)
     return report.render(
         report.view(
             result,
-            as_json(read_file(difference, limit=results.MAX_BYTES)) if difference.is_file() else None,
-            outputs=kept,
-            journal=(directory / JOURNAL_FILE).read_bytes().splitlines(),
+            as_json(difference) if difference is not None else None,
+            outputs=_kept_outputs(directory / OUTPUTS, parsed),
+            journal=check_journal(directory, parsed),
             receipt=read_file(receipt, limit=results.MAX_BYTES) if receipt.is_file() else None,
         )
     )
+
+
+def check_journal(directory: Path, result: Result) -> list[bytes]:
+    """Return a run's journal, whose chain holds and leads to the line that the result names; then ``run-finished``."""
+    lines = read_file(directory / JOURNAL_FILE, limit=results.MAX_BYTES).splitlines()
+    entries = journal.read(lines)
+    if len(lines) < 2 or digest.of_bytes(lines[-2]) != result.journal_digest or entries[-1].event != journal.FINISHED:
+        raise DigestMismatch(path=JOURNAL_FILE, expected=result.journal_digest or "none", found="another last line")
+    return lines
+
+
+def _kept_outputs(directory: Path, result: Result) -> dict[str, bytes]:
+    digests = {entry.path: entry.replayed for entry in result.outputs}
+    kept: dict[str, bytes] = {}
+    for path in sorted(directory.rglob("*")) if directory.is_dir() else []:
+        if not path.is_dir():
+            name = path.relative_to(directory).as_posix()
+            data = _named(path, digests.get(name))
+            if data is not None:
+                kept[name] = data
+    return kept
+
+
+def _named(path: Path, expected: str | None) -> bytes | None:
+    """Return the bytes of a file of a run that its result names by digest; None where there is neither."""
+    if not path.exists() and not path.is_symlink():
+        return None
+    if expected is None or path.is_symlink():
+        raise FileUndeclared(path=path.name, detail="the result does not name it")
+    data = read_file(path, limit=results.MAX_BYTES)
+    found = digest.of_bytes(data)
+    if found != expected:
+        raise DigestMismatch(path=path.name, expected=expected, found=found)
+    return data
 
 
 def as_json(data: bytes) -> dict[str, object]:
@@ -233,8 +270,11 @@ SIGNED = {RESULT_FILE: (RESULT_ENVELOPE, results.RESULT_TYPE), RECEIPT_FILE: (RE
 """The signed files of a run: envelope and predicate type of each."""
 
 
-def check_signed(directory: Path, name: str, data: bytes, key: PublicKey) -> None:
-    """Check that a key signed one of a run's files; raises the errors of :func:`kit.trust.dsse.verify`."""
+def check_signed(directory: Path, name: str, data: bytes, key: PublicKey) -> Mapping[str, str]:
+    """Return everything that a key signed together with one of a run's files, by name and digest.
+
+    Raises the errors of :func:`kit.trust.dsse.verify`, and :class:`DigestMismatch` when other bytes were signed.
+    """
     envelope_name, predicate_type = SIGNED[name]
     envelope = read_file(directory / envelope_name, limit=dsse.MAX_BYTES)
     verified = dsse.verify(envelope, [key], threshold=1, payload_types=(dsse.IN_TOTO,), name=envelope_name)
@@ -242,6 +282,7 @@ def check_signed(directory: Path, name: str, data: bytes, key: PublicKey) -> Non
     found = digest.of_bytes(data)
     if signed.predicate_type != predicate_type or signed.subjects.get(name) != found:
         raise DigestMismatch(path=name, expected=signed.subjects.get(name, "not named"), found=found)
+    return signed.subjects
 
 
 def _signed(site: Site, subjects: dict[str, str], predicate_type: str, predicate: object) -> bytes:

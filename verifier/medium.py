@@ -1,8 +1,9 @@
 """Reading a kit's directory from a medium that nobody vouches for: regular files, bounded, never through a link."""
 
+import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
 from pathlib import Path
 
@@ -10,17 +11,25 @@ from kit.bytes import digest, names
 from kit.errors import FileMissing, FileUndeclared, LimitExceeded, SizeMismatch
 
 MAX_ENTRIES = 100_000
+_ANOTHER_KIND = (errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EISDIR)
 
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """The files below a directory, by relative path, with their sizes as they were found."""
+    """The files below a directory, by relative path, with their sizes as they were found.
+
+    A document is read once: whoever asks again gets the same bytes, and their digest, so that a medium that changes
+    meanwhile cannot show one file to one check and another to the next.
+    """
 
     root: Path
     sizes: dict[str, int]
+    _held: dict[str, bytes] = field(default_factory=dict)
 
     def read(self, path: str, *, limit: int) -> bytes:
         """Return a small file's bytes; raises :class:`FileMissing` or :class:`LimitExceeded`."""
+        if path in self._held:
+            return self._held[path]
         if path not in self.sizes:
             raise FileMissing(path=path)
         if self.sizes[path] > limit:
@@ -29,10 +38,13 @@ class Medium:
             data = source.read(limit + 1)
         if len(data) != self.sizes[path]:
             raise SizeMismatch(path=path, expected=self.sizes[path], found=len(data))
+        self._held[path] = data
         return data
 
     def digest(self, path: str) -> tuple[str, int]:
-        """Return a file's digest and size."""
+        """Return a file's digest and size: those of the bytes that were used, if it was read."""
+        if path in self._held:
+            return digest.of_bytes(self._held[path]), len(self._held[path])
         with self._open(path) as source:
             return digest.of_stream(source)
 
@@ -41,11 +53,26 @@ class Medium:
         return {path.removeprefix(prefix): path for path in self.sizes if path.startswith(prefix)}
 
     def _open(self, path: str) -> FileIO:
+        """Open a file that is still what the survey saw: regular, and of that size.
+
+        Never waits, never follows a link.
+        """
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            descriptor = os.open(self.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = os.open(self.root / path, flags)
         except FileNotFoundError:
             raise FileMissing(path=path) from None
-        return FileIO(descriptor, "rb")
+        except OSError as error:
+            if error.errno in _ANOTHER_KIND:
+                raise FileUndeclared(path=path, detail="is no longer a regular file") from None
+            raise
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode) and status.st_size == self.sizes[path]:
+            return FileIO(descriptor, "rb")
+        os.close(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileUndeclared(path=path, detail="is no longer a regular file")
+        raise SizeMismatch(path=path, expected=self.sizes[path], found=status.st_size)
 
 
 def survey(root: Path) -> Medium:
@@ -59,7 +86,7 @@ def survey(root: Path) -> Medium:
                 path = prefix + entry.name
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
-                    pending.append(path + "/")
+                    pending.append(names.check_name(path) + "/")
                 elif stat.S_ISREG(status.st_mode):
                     sizes[names.check_name(path)] = status.st_size
                 else:

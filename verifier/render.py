@@ -81,9 +81,11 @@ def diff_text(difference: JsonObject) -> str:
 def receipt_text(receipt: Receipt) -> str:
     """Return the slip of a receipt, 64 columns wide: to be printed, copied by hand, or read over the telephone."""
     sequence = str(receipt.sequence) if receipt.sequence is not None else None
+    judged = receipt.reference_time
     facts = [
         ("mode", receipt.mode),
         ("finished", receipt.finished_at),
+        ("judged at", f"{judged.time}, {judged.source}" if judged else "not recorded"),
         ("kit", receipt.kit_id or "not established"),
         ("sequence", sequence or "not established"),
         ("scan", receipt.scan_id or "not established"),
@@ -147,6 +149,8 @@ def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
     yield "media", _counted(checks, ("media", "files"))
     version = text_of(pack, "rootVersion")
     yield "trust", joined(f"RootPack {version}" if version else None, "expires", text_of(pack, "expires"))
+    pinned = text_of(pack, "pinned")
+    yield "root", f"pinned {texts.grouped(pinned, 16)}" if pinned else None
     yield "kit", joined(text_of(kit, "id"), "sequence", text_of(kit, "sequence"))
     manifest = text_of(result, "manifestDigest")
     owners = sorted({text_of(row, "owner") or "unnamed" for row in rows_of(result, "signers")})

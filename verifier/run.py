@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kit import result as results
-from kit.bytes import canonical
+from kit.bytes import canonical, digest
 from kit.errors import EvidenceMissing, InternalError, ReplayDiffers, StellaError
 from kit.journal import FINISHED
 from kit.manifest import Manifest
@@ -34,6 +34,7 @@ SENTENCES = {
     results.INTACT: "Every signature and byte holds; the scan was not replayed.",
     results.WHAT_IF: "The what-if replay was made; these outputs belong to no recorded scan.",
 }
+ALONE = " The scan's kit was not looked at (--scan-only)."
 NEXT_STEPS = {
     results.VERIFIED: "stella receipt RUN_DIR, then stella sync export --out FILE",
     results.INTACT: "stella replay manifest.json --strict --offline",
@@ -124,6 +125,9 @@ class Run:
         self._directory.log("check", _as_dict(check))
         self._on_check(check)
 
+    def _sentence(self, verdict: str) -> str:
+        return SENTENCES[verdict] + (ALONE if self._request.scan_only else "")
+
     def _checked_variation(self, check: Check) -> None:
         self._directory.log("check-of-variation", _as_dict(check))
 
@@ -135,7 +139,7 @@ class Run:
                 self._site.check_order(facts.kit, facts.kit_digest)
             changes: dict[str, object] = {}
             if facts.pack is not None and facts.novelty != "known":
-                changes["floors"] = facts.pack.versions
+                changes["floors"] = facts.pack.versions.raised(self._site.state.floors)
             if facts.kit is not None and facts.kit_digest is not None and facts.novelty == "new":
                 entry = AcceptedKit(
                     kit_id=facts.kit.kit_id,
@@ -236,8 +240,10 @@ class Run:
         error = found.error
         verdict = found.verdict if error is None or found.verdict == results.DIFFERS else results.REFUSED
         checks = self._steps.finished()
+        difference = None
         if found.difference is not None:
-            self._directory.write("diff.json", canonical.encode_record(found.difference))
+            difference = canonical.encode_record(found.difference)
+            self._directory.write(evidence.DIFFERENCE_FILE, difference)
         if not all(entry.equal for entry in found.outputs):
             for path, data in sorted(found.replayed.items()):
                 self._directory.write(f"{evidence.OUTPUTS}/{path}", data)
@@ -249,7 +255,7 @@ class Run:
             verdict=verdict,
             reason=error.reason if error else "Ok",
             exit_code=error.exit_code if error else 0,
-            sentence=str(error) if error else SENTENCES[verdict],
+            sentence=str(error) if error else self._sentence(verdict),
             next_step=error.next_step if error else NEXT_STEPS[verdict],
             started_at=self._started,
             finished_at=stamp(self._clock()),
@@ -261,6 +267,7 @@ class Run:
             outputs=found.outputs,
             causes=dict(found.difference.causes) if found.difference else None,
             counters=found.counters or None,
+            difference_digest=digest.of_bytes(difference) if difference else None,
             journal_digest=journal_digest,
         )
         result = msgspec.structs.replace(result, **evidence.known(self._facts, self._site))

@@ -11,7 +11,7 @@ import msgspec
 
 import kit
 from kit import layout
-from kit.errors import MalformedDocument, TrustRootNotPinned
+from kit.errors import MalformedDocument, TrustRootNotPinned, UsageError
 from kit.manifest import check_scan_id, check_time
 from kit.result import Check, ReferenceTime, Result
 from scanner import engine
@@ -70,6 +70,7 @@ def carry_out(
     guard.
     """
     site = _site(setting.site, manifest)
+    _check_apart(setting, manifest)
     scan = _scan_of(manifest)
     place = setting.ops / "replay" / scan
     make_directory(place)
@@ -77,7 +78,7 @@ def carry_out(
     cut_off = unfinished(place)
     now = setting.clock()
     request = Request(
-        manifest=manifest.absolute(),
+        manifest=manifest.parent.resolve() / manifest.name,
         reference_time=reference_time(setting.at, now),
         engine=engine.current(),
         verifier_version=kit.__version__,
@@ -96,10 +97,20 @@ def _site(place: Path, manifest: Path) -> Site:
         return load(place)
     except TrustRootNotPinned as error:
         guard.enforce([])
-        root = manifest.absolute().parents[2] / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
+        above = manifest.absolute().parents
+        root = above[min(2, len(above) - 1)] / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
         if root.is_file():
             error.details["rootInTheKit"] = root_fingerprint(read_root(root))
         raise
+
+
+def _check_apart(setting: Setting, manifest: Path) -> None:
+    """Refuse a site or a place for results inside the kit: what comes with a kit says nothing about it."""
+    above = manifest.resolve().parents
+    kit_root = above[min(2, len(above) - 1)]
+    for option, place in (("--site", setting.site), ("--ops", setting.ops)):
+        if kit_root in (place.resolve(), *place.resolve().parents) and len(above) > 3:
+            raise UsageError(detail=f"{option} lies inside the kit; give a place of the site's own")
 
 
 @contextmanager
@@ -117,6 +128,6 @@ def _scan_of(manifest: Path) -> str:
     No path is made of foreign text.
     """
     try:
-        return check_scan_id(manifest.absolute().parent.name)
+        return check_scan_id(manifest.parent.resolve().name)
     except MalformedDocument:
         return UNKNOWN_SCAN

@@ -8,10 +8,11 @@ from kit import result as results
 from kit import syncfile
 from kit.bundle import write_bundle
 from kit.bytes import digest
-from kit.errors import FileMissing, NotWritable, StellaError
+from kit.errors import FileMissing, FileUndeclared, NotWritable, StellaError
 from kit.manifest import check_scan_id
 from kit.syncfile import RunEntry, SiteResults
 from verifier import evidence
+from verifier.medium import read_file
 from verifier.run_dir import JOURNAL_FILE, is_finished, writing
 from verifier.site import Site
 
@@ -46,12 +47,13 @@ def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResu
     skipped: list[Skipped] = []
     for directory in _runs(ops):
         try:
-            entry = _entry(directory, site)
+            entry, documents, left_out = _entry(directory, site)
         except StellaError as error:
             skipped.append(Skipped(f"{directory.parent.name}/{directory.name}", f"{error.reason}: {error}"))
             continue
         entries.append(entry)
-        members |= {f"{entry.path}/{name}": directory / name for name in PACKED if (directory / name).is_file()}
+        members |= {f"{entry.path}/{name}": data for name, data in documents.items()}
+        skipped += [Skipped(f"{entry.path}/{name}", "is not the document that the result names") for name in left_out]
     if not entries:
         raise FileMissing(path="replay", detail="no finished run to send")
     with writing(out) as target, tempfile.TemporaryFile(dir=out.parent) as bundle:
@@ -76,15 +78,31 @@ def _runs(ops: Path) -> list[Path]:
     return sorted(run for scan in base.iterdir() if scan.is_dir() for run in scan.iterdir() if run.is_dir())
 
 
-def _entry(directory: Path, site: Site) -> RunEntry:
-    """Return the description of one run that is whole and this site's own."""
+def _entry(directory: Path, site: Site) -> tuple[RunEntry, dict[str, bytes], list[str]]:
+    """Return the description of one run that is whole, this site's own and in its place, and its documents.
+
+    The bytes that are checked here are the bytes that travel; last come the names of documents that are not the named
+    ones.
+    """
     if not is_finished(directory):
         raise FileMissing(path=JOURNAL_FILE, detail="the run was cut off, or is still at work")
-    data = (directory / evidence.RESULT_FILE).read_bytes()
+    documents = {name: data for name in PACKED if (data := _read(directory / name)) is not None}
+    key = site.signer.public
+    data = documents.get(evidence.RESULT_FILE, b"")
     result = results.parse_result(data)
-    evidence.check_signed(directory, evidence.RESULT_FILE, data, site.signer.public)
+    signed = evidence.check_signed(directory, evidence.RESULT_FILE, data, key)
+    slip = documents.get(evidence.RECEIPT_FILE, b"")
+    evidence.check_signed(directory, evidence.RECEIPT_FILE, slip, key)
+    evidence.check_journal(directory, result)
+    named = {evidence.RECORD_FILE: signed.get(evidence.RECORD_FILE), evidence.DIFFERENCE_FILE: result.difference_digest}
+    left_out = [name for name in named if name in documents and digest.of_bytes(documents[name]) != named[name]]
+    for name in left_out:
+        del documents[name]
     scan = directory.parent.name
-    return RunEntry(
+    placed = result.scan is None or scan in (result.scan.id, evidence.UNKNOWN_SCAN)
+    if result.run_id != directory.name or not placed:
+        raise FileUndeclared(path=directory.name, detail="the run's own result names another place")
+    entry = RunEntry(
         path=f"runs/{check_scan_id(scan) if scan != evidence.UNKNOWN_SCAN else scan}/{directory.name}",
         scan_id=result.scan.id if result.scan else "",
         run_id=result.run_id,
@@ -94,3 +112,11 @@ def _entry(directory: Path, site: Site) -> RunEntry:
         manifest_digest=result.manifest_digest or "",
         result_digest=digest.of_bytes(data),
     )
+    return entry, documents, left_out
+
+
+def _read(path: Path) -> bytes | None:
+    """Return a document's bytes; None where there is no regular file, for a link could lead anywhere on this host."""
+    if path.is_symlink() or not path.is_file():
+        return None
+    return read_file(path, limit=results.MAX_BYTES)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kit.bytes import digest, merkle
 from kit.errors import MalformedDocument, MerkleRootMismatch
 from kit.snapshot.index import count_ecosystems, index_lines
-from kit.snapshot.intake import Advisory, Normalise, judge, key_maker
+from kit.snapshot.intake import Advisory, KeyTable, Normalise, judge
 from kit.snapshot.layout import Page, is_cut_rightly
 from kit.snapshot.records import ADVISORIES, INDEX, INDEX_PAGE_SIZE, PAGE_SIZE, PAGES, RECORD
 
@@ -100,11 +100,11 @@ class _Derivation:
         self.withdrawn = 0
         self.first: tuple[bytes, bytes, bytes] | None = None
         self.last: tuple[bytes, bytes, bytes] | None = None
-        self._key_of = key_maker(normalise)
+        self._table = KeyTable(normalise)
 
     def add(self, first: int, lines: Iterable[bytes]) -> None:
         for ordinal, line in enumerate(lines, first):
-            advisory = judge(None, line, self._key_of)
+            advisory = judge(None, line, self._table)
             if not isinstance(advisory, Advisory):
                 raise MalformedDocument(path=ADVISORIES, pointer=f"/{ordinal}", detail=advisory.reason)
             if advisory.line != line:

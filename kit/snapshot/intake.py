@@ -19,13 +19,12 @@ from kit.snapshot.records import MAX_PAGE, OddReason, Refused, RefusedReason
 Normalise = Callable[[str, str], str]
 """(ecosystem, package name) -> the one spelling under which the package is indexed; must be a pure function."""
 
-KeyOf = Callable[[str, str], bytes | None]
-
 MAX_RECORD = MAX_PAGE
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}", re.ASCII)
 _SCHEMA = re.compile(r"1\.[0-9]+(\.[0-9]+)?([-+][0-9A-Za-z.+-]*)?", re.ASCII)
 _SHOWN = 200
+_KEPT_KEYS = 1 << 18
 
 
 class Advisory(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +43,23 @@ class Advisory(msgspec.Struct, frozen=True, gc=False):
         return self.keys[0] if self.keys else b"", self.id.encode(), self.leaf
 
 
+class KeyTable(dict[tuple[str, str], bytes | None]):
+    """Index keys by (ecosystem, package) as records spell them; None where there can be none. Fills itself."""
+
+    def __init__(self, normalise: Normalise) -> None:
+        super().__init__()
+        self._normalise = normalise
+
+    def __missing__(self, pair: tuple[str, str]) -> bytes | None:
+        ecosystem, package = pair
+        if not isinstance(ecosystem, str) or not isinstance(package, str):
+            raise _Rejected("malformed", "/affected/package")
+        if len(self) >= _KEPT_KEYS:
+            self.clear()
+        key = self[pair] = index_key(ecosystem, self._normalise(ecosystem, package))
+        return key
+
+
 class _Rejected(Exception):
     """Carries the reason and a detail."""
 
@@ -53,7 +69,7 @@ class _Rejected(Exception):
         self.detail = detail
 
 
-def judge(file: str | None, raw: bytes, key_of: KeyOf) -> Advisory | Refused:
+def judge(file: str | None, raw: bytes, table: KeyTable) -> Advisory | Refused:
     """Read one record of a source; return it in the form of the snapshot, or why it cannot be in it.
 
     ``file`` is the record's file name in the source, where it has one of its own.
@@ -62,22 +78,12 @@ def judge(file: str | None, raw: bytes, key_of: KeyOf) -> Advisory | Refused:
     try:
         value, line = _read(raw)
         identity = value.get("id")
-        return _accept(file, value, line, key_of)
+        return _accept(file, value, line, table)
     except _Rejected as fault:
         known = identity if isinstance(identity, str) and _ID.fullmatch(identity) else None
         return Refused(
             reason=fault.reason, file=shown(file), id=known, digest=digest.of_bytes(raw), detail=fault.detail
         )
-
-
-def key_maker(normalise: Normalise) -> KeyOf:
-    """Return the function that makes the index key of a package as a record spells it; None where there can be none."""
-
-    @lru_cache(maxsize=1 << 18)
-    def key_of(ecosystem: str, package: str) -> bytes | None:
-        return index_key(ecosystem, normalise(ecosystem, package))
-
-    return key_of
 
 
 def shown(text: str | None) -> str | None:
@@ -105,7 +111,7 @@ def _read(raw: bytes) -> tuple[dict[str, Any], bytes]:
     return value, line
 
 
-def _accept(file: str | None, value: dict[str, Any], line: bytes, key_of: KeyOf) -> Advisory:
+def _accept(file: str | None, value: dict[str, Any], line: bytes, table: KeyTable) -> Advisory:
     version = value.get("schema_version")
     if version is not None and not (isinstance(version, str) and _is_known_schema(version)):
         raise _Rejected("schema-version", ascii(version)[:40])
@@ -117,7 +123,7 @@ def _accept(file: str | None, value: dict[str, Any], line: bytes, key_of: KeyOf)
     modified = value.get("modified")
     if not isinstance(modified, str) or not modified:
         raise _Rejected("no-modified")
-    keys, unkeyed = _keys(value.get("affected"), key_of)
+    keys, unkeyed = _keys(value.get("affected"), table)
     odd: list[OddReason] = []
     if file is not None and not _fits(file, identity):
         odd.append("file-name")
@@ -133,25 +139,24 @@ def _is_known_schema(version: str) -> bool:
     return _SCHEMA.fullmatch(version) is not None
 
 
-def _keys(affected: object, key_of: KeyOf) -> tuple[tuple[bytes, ...], bool]:
+def _keys(affected: object, table: KeyTable) -> tuple[tuple[bytes, ...], bool]:
     """Return the distinct index keys of the affected packages, and whether a package has none."""
     if affected is None:
         return (), False
     if not isinstance(affected, list):
         raise _Rejected("malformed", "/affected")
-    found: dict[bytes | None, None] = {}
-    for entry in affected:
-        try:
-            package = entry.get("package")
-            if package is None:
-                continue
-            ecosystem, name = package["ecosystem"], package["name"]
-        except (AttributeError, KeyError, TypeError) as fault:
-            raise _Rejected("malformed", "/affected/package") from fault
-        if not isinstance(ecosystem, str) or not isinstance(name, str):
-            raise _Rejected("malformed", "/affected/package")
-        found[key_of(ecosystem, name)] = None
-    return tuple(key for key in found if key is not None), None in found
+    try:
+        pairs = dict.fromkeys(
+            [
+                (package["ecosystem"], package["name"])
+                for entry in affected
+                if (package := entry.get("package")) is not None
+            ]
+        )
+    except (AttributeError, KeyError, TypeError) as fault:
+        raise _Rejected("malformed", "/affected/package") from fault
+    found = dict.fromkeys([table[pair] for pair in pairs])
+    return tuple([key for key in found if key is not None]), None in found
 
 
 def _fits(file: str, identity: str) -> bool:

@@ -67,6 +67,17 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     snapshot: int
     targets: int
 
+    def raised(self, floors: "Versions | None") -> "Versions":
+        """Return the higher of both, one by one: a floor never falls."""
+        if floors is None:
+            return self
+        return Versions(
+            root=max(self.root, floors.root),
+            timestamp=max(self.timestamp, floors.timestamp),
+            snapshot=max(self.snapshot, floors.snapshot),
+            targets=max(self.targets, floors.targets),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class TrustedPack:
@@ -187,12 +198,18 @@ def check_root(data: bytes, path: str = "root") -> SignedFile[Root]:
 
     Raises :class:`TrustRootRefused`. That it is the *right* root only its fingerprint can tell.
     """
+    root = _well_formed(data, path)
+    metadata.check_signed(root, metadata.role_keys(root, Root.type))
+    return root
+
+
+def _well_formed(data: bytes, path: str) -> SignedFile[Root]:
+    """Read a root and hold it against its own rules; its signatures are not judged yet."""
     root = metadata.read(Root, data, path)
     for role in (Timestamp.type, Snapshot.type, Targets.type):
         metadata.role_keys(root, role)
     if root.signed.consistent_snapshot is not True:
         raise TrustRootRefused(path=path, detail="consistent_snapshot must be true")
-    metadata.check_signed(root, metadata.role_keys(root, Root.type))
     return root
 
 
@@ -243,13 +260,16 @@ def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[SignedFile[Root], s
     root: SignedFile[Root] | None = None
     for version in range(oldest, newest + 1):
         path = root_path(version)
-        following = pinned if version == pin else check_root(_file(files, path), path)
+        following = pinned if version == pin else _well_formed(_file(files, path), path)
         if following.signed.version != version:
             raise TrustRootRefused(
                 path=path, detail="another version", expected=version, found=following.signed.version
             )
+        # The known root's keys are asked first: a stranger's root must not cost the work of its own many keys.
         if root is not None:
             metadata.check_signed(following, metadata.role_keys(root, Root.type))
+        if version != pin:
+            metadata.check_signed(following, metadata.role_keys(following, Root.type))
         root = following
     return root or pinned, {root_path(version) for version in present}
 

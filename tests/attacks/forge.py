@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -199,6 +200,16 @@ class Stranger:
 
     rootpack: Path
     signer: PemSigner
+
+    def make_kit(self, world: World, place: Path) -> Path:
+        """Make a kit of the world's scan that is sound in itself, under this stranger's keys alone."""
+        world.copy_kit(place)
+        for directory in (place / layout.ROOTPACK_DIRECTORY, place / SCAN / layout.ROOTPACK_DIRECTORY):
+            shutil.rmtree(directory)
+            shutil.copytree(self.rootpack, directory)
+        sign_manifest(place / SCAN, json.loads((place / SCAN / layout.MANIFEST_FILE).read_bytes()), [self.signer])
+        seal(place, [self.signer])
+        return place
 
 
 def stranger(place: Path) -> Stranger:

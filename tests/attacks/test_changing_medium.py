@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -138,29 +139,24 @@ def test_pipe_in_place_of_a_listed_file_is_refused(world: World, replay: Replay,
     kit = world.copy_kit(tmp_path / "kit")
     readme = kit / layout.README_FILE
     data = readme.read_bytes()
-    held: list[int] = []
+    timers: list[threading.Timer] = []
 
     def swap() -> None:
         readme.unlink()
         os.mkfifo(readme)
-        reading = os.open(readme, os.O_RDONLY | os.O_NONBLOCK)
-        writing = os.open(readme, os.O_WRONLY)
-        os.write(writing, data)
-        if os.fork() == 0:  # the last writer goes when the file has been read
-            os.close(reading)
-            os.execvp("sleep", ["sleep", "2"])
-        os.close(writing)
-        held.append(reading)
+        both = os.open(readme, os.O_RDWR)
+        os.write(both, data)
+        timers.append(threading.Timer(0.5, os.close, [both]))
+        timers[0].start()
 
     result, _ = replay(kit, heard=after("manifest-content", swap))
-    os.close(held[0])
-    os.wait()
+    timers[0].join()
     assert result.verdict == REFUSED
 
 
 @pytest.mark.parametrize(
     ("check", "path"),
-    [("media", "rootpack/metadata/timestamp.json"), ("rootpack", "KIT.json"), ("manifest-content", "README.txt")],
+    [("media", "rootpack/metadata/timestamp.json"), ("order", MANIFEST), ("manifest-content", "README.txt")],
 )
 @pytest.mark.parametrize("kind", ["link", "directory"])
 def test_file_that_became_something_else_ends_in_a_refusal_on_record(

@@ -12,9 +12,9 @@ from verifier import sync
 from verifier.run_dir import stamp
 
 
-def run_at(world: World, replay: Replay, tmp_path: Path, number: int, site, kit: Path | None = None) -> Path:
+def run_at(world: World, replay: Replay, tmp_path: Path, site, kit: Path | None = None) -> Path:
     _, run = replay(kit or world.kit, site=site)
-    place = tmp_path / "ops" / "replay" / SCAN_ID / f"run-{number}"
+    place = tmp_path / "ops" / "replay" / SCAN_ID / run.name
     place.parent.mkdir(parents=True, exist_ok=True)
     return run.rename(place)
 
@@ -33,20 +33,20 @@ def test_every_finished_run_travels(world: World, replay: Replay, tmp_path: Path
     site = world.new_site(tmp_path / "site")
     broken = world.copy_kit(tmp_path / "kit")
     (broken / "README.txt").write_bytes(b"")
-    run_at(world, replay, tmp_path, 1, site)
-    run_at(world, replay, tmp_path, 2, site, broken)
+    run_at(world, replay, tmp_path, site)
+    run_at(world, replay, tmp_path, site, broken)
     results, skipped = sync.export(tmp_path / "ops", site, tmp_path / "out", stamp(NOW))
     assert skipped == []
     found, reader = unpacked(tmp_path / "out", tmp_path, site.signer.public)
     assert found == results
     assert [entry.verdict for entry in results.runs] == ["VERIFIED", "REFUSED"]
     with reader:
-        assert f"runs/{SCAN_ID}/run-1/result.dsse.json" in reader.names()
+        assert f"runs/{SCAN_ID}/run-0/result.dsse.json" in reader.names()
 
 
 def test_same_runs_give_the_same_file(world: World, replay: Replay, tmp_path: Path) -> None:
     site = world.new_site(tmp_path / "site")
-    run_at(world, replay, tmp_path, 1, site)
+    run_at(world, replay, tmp_path, site)
     for name in ("one", "two"):
         sync.export(tmp_path / "ops", site, tmp_path / name, stamp(NOW))
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
@@ -54,16 +54,16 @@ def test_same_runs_give_the_same_file(world: World, replay: Replay, tmp_path: Pa
 
 def test_cut_off_run_stays_and_is_named(world: World, replay: Replay, tmp_path: Path) -> None:
     site = world.new_site(tmp_path / "site")
-    run_at(world, replay, tmp_path, 1, site)
-    cut = run_at(world, replay, tmp_path, 2, site) / "journal.ndjson"
+    run_at(world, replay, tmp_path, site)
+    cut = run_at(world, replay, tmp_path, site) / "journal.ndjson"
     cut.write_bytes(b"".join(cut.read_bytes().splitlines(keepends=True)[:-1]))
     results, skipped = sync.export(tmp_path / "ops", site, tmp_path / "out", stamp(NOW))
     assert [entry.run_id for entry in results.runs] != []
-    assert [run.path for run in skipped] == [f"{SCAN_ID}/run-2"]
+    assert [run.path for run in skipped] == [f"{SCAN_ID}/run-1"]
 
 
 def test_result_of_another_site_stays(world: World, replay: Replay, tmp_path: Path) -> None:
-    run_at(world, replay, tmp_path, 1, world.new_site(tmp_path / "other"))
+    run_at(world, replay, tmp_path, world.new_site(tmp_path / "other"))
     with pytest.raises(errors.FileMissing):
         sync.export(tmp_path / "ops", world.new_site(tmp_path / "site"), tmp_path / "out", stamp(NOW))
     assert not (tmp_path / "out").exists()
@@ -71,8 +71,8 @@ def test_result_of_another_site_stays(world: World, replay: Replay, tmp_path: Pa
 
 def test_edited_result_stays(world: World, replay: Replay, tmp_path: Path) -> None:
     site = world.new_site(tmp_path / "site")
-    run_at(world, replay, tmp_path, 1, site)
-    result = run_at(world, replay, tmp_path, 2, site) / "result.json"
+    run_at(world, replay, tmp_path, site)
+    result = run_at(world, replay, tmp_path, site) / "result.json"
     result.write_bytes(result.read_bytes().replace(b'"site clock"', b'"sure clock"').replace(b'"test"', b'"tset"'))
     _, skipped = sync.export(tmp_path / "ops", site, tmp_path / "out", stamp(NOW))
     assert [run.reason.partition(":")[0] for run in skipped] == ["DigestMismatch"]

@@ -18,6 +18,7 @@ _LIBRARY_INTERRUPTED = 130
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+_MISTAKEN = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 _FAULTY_MEDIUM = (errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOMEDIUM)
 
 
@@ -89,6 +90,8 @@ def _from_operating_system(error: OSError) -> StellaError:
     if error.errno in _FORBIDDEN and name:
         unreadable = os.path.exists(error.filename) and not os.access(error.filename, os.R_OK)  # noqa: PTH110
         return NotReadable(**details) if unreadable else NotWritable(**details)
+    if error.errno in _MISTAKEN and name:
+        return UsageError(**details)
     return _bug(error)
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kit.bundle import BundleReader, DirectorySource, write_bundle
 from kit.bytes import digest
 from kit.bytes.frames import FrameCodec
 from kit.errors import (
@@ -89,6 +90,22 @@ def test_cost_follows_the_packages_asked_for_and_not_the_feed(
     assert large.bytes_decompressed <= small.bytes_decompressed * 1.35 + (64 << 10)
 
 
+def test_snapshot_in_a_bundle_reads_as_in_a_directory(
+    reopen: Reopen, sound: tuple[Path, SnapshotInfo], tmp_path: Path
+) -> None:
+    place, _ = sound
+    with (tmp_path / "bundle").open("wb") as target:
+        record = write_bundle(target, [(f"feeds/demo/{path.name}", path) for path in place.iterdir()])
+    wanted = [("npm", "Package-1"), ("PyPI", "package-2"), ("Go", "absent")]
+    with BundleReader(tmp_path / "bundle", record) as source:
+        source.verify()
+        reader = SnapshotReader(source, "feeds/demo/", digest.of_file(place / RECORD)[0])
+        reader.verify_quick()
+        found = list(reader.records(wanted))
+    assert found == list(reopen(place).records(wanted))
+    assert found
+
+
 def flip(data: bytes, place: int) -> bytes:
     place %= len(data)
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
@@ -138,8 +155,6 @@ def test_missing_member_is_named(build: Build, reopen: Reopen, sources: list[Any
 
 
 def test_other_record_than_the_expected_one_is_refused(build: Build, sources: list[Any]) -> None:
-    from kit.bundle import DirectorySource
-
     place, _ = build(sources)
     with DirectorySource(place) as source, pytest.raises(DigestMismatch):
         SnapshotReader(source, "", digest.of_bytes(b"another"))
