@@ -30,17 +30,17 @@ class Command:
 
 COMMANDS = {
     "look": Command(AIR_GAP, "Show who signed a kit, what it holds and how big it is.", ("verifier.cli.look",)),
-    "offline": Command(AIR_GAP, "Pin the trust root, import kits, show the site's state.", ("verifier.cli.offline",)),
+    "offline": Command(AIR_GAP, "Pin the trust root, show the site's state.", ("verifier.cli.offline",)),
     "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
     "verify": Command(AIR_GAP, "Verify a scan's signatures and bytes.", ("verifier.cli.verify",)),
     "diff": Command(AIR_GAP, "Explain the difference of two results.", ("verifier.cli.diff",)),
     "report": Command(AIR_GAP, "Write the report of a run.", ("verifier.cli.report",)),
-    "receipt": Command(AIR_GAP, "Write the receipt of a run: file, text or QR code.", ("verifier.cli.receipt",)),
+    "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
     "sync": Command(AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync")),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed",)),
     "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
-    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit",)),
+    "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
     "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker",)),
 }
 

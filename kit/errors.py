@@ -146,6 +146,14 @@ class TrustRootNotPinned(StellaError):
     )
 
 
+class RootNotExpected(StellaError):
+    """The root file is not the one whose fingerprint the operator gave."""
+
+    exit_code = 30
+    sentence = "This root is not the one whose fingerprint you gave; nothing was pinned."
+    next_step = "Compare each group with your sheet; if the sheet really differs, stop and call the sender."
+
+
 class TrustRootRefused(StellaError):
     """The RootPack does not extend the pinned root: broken chain, wrong threshold, rollback or malformed metadata."""
 
@@ -329,8 +337,8 @@ class AlreadyAccepted(StellaError):
     """The very same thing was accepted before."""
 
     exit_code = 51
-    sentence = "This was accepted before."
-    next_step = "Nothing needs to be done."
+    sentence = "There is something here already; nothing was changed."
+    next_step = "If it is the same thing, nothing needs to be done; otherwise choose another place or name."
 
 
 class TrustExpired(StellaError):

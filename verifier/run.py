@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from kit import layout
 from kit import result as results
 from kit.bytes import canonical, digest
 from kit.errors import EvidenceMissing, InternalError, ReplayDiffers, StellaError
@@ -34,6 +35,8 @@ SENTENCES = {
     results.INTACT: "Every signature and byte holds; the scan was not replayed.",
     results.WHAT_IF: "The what-if replay was made; these outputs belong to no recorded scan.",
 }
+KEPT = (layout.OUTPUT_MEMBERS["findings"], layout.OUTPUT_MEMBERS["verdict"])
+"""Replayed outputs that a run keeps even where they are the recorded ones: people want to read them."""
 ALONE = " The scan's kit was not looked at (--scan-only)."
 NEXT_STEPS = {
     results.VERIFIED: "stella receipt RUN_DIR, then stella sync export --out FILE",
@@ -244,8 +247,9 @@ class Run:
         if found.difference is not None:
             difference = canonical.encode_record(found.difference)
             self._directory.write(evidence.DIFFERENCE_FILE, difference)
-        if not all(entry.equal for entry in found.outputs):
-            for path, data in sorted(found.replayed.items()):
+        equal = all(entry.equal for entry in found.outputs)
+        for path, data in sorted(found.replayed.items()):
+            if not equal or path in KEPT:
                 self._directory.write(f"{evidence.OUTPUTS}/{path}", data)
         journal_digest = self._directory.log("verdict", {"verdict": verdict, "reason": error.reason if error else "Ok"})
         result = Result(

@@ -14,9 +14,9 @@ import msgspec
 from kit.bytes import canonical, digest
 from kit.errors import (
     AlreadyAccepted,
-    DigestMismatch,
     MalformedDocument,
     OlderThanAccepted,
+    RootNotExpected,
     TrustRootNotPinned,
     UnsupportedVersion,
 )
@@ -106,14 +106,14 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
     """Pin a trust root at a new site and make the site's signing key.
 
     ``expect_root`` is the fingerprint that reached the operator by another way: ``SHA256:<hex>``. Raises
-    :class:`DigestMismatch` when the file is another one, :class:`AlreadyAccepted` when this root is pinned here
+    :class:`RootNotExpected` when the file is another one, :class:`AlreadyAccepted` when this root is pinned here
     already, and the errors of :func:`kit.trust.rootpack.check_root` for a file that is no self-signed root.
     """
     found = digest.of_bytes(root)
     expected = "sha256:" + expect_root.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
     digest.check(expected)
     if found != expected:
-        raise DigestMismatch(path="root", expected=expected, found=found)
+        raise RootNotExpected(expected=expected, found=found)
     rootpack.check_root(root)
     make_directory(path, mode=0o700)
     with _locked(path):

@@ -54,6 +54,8 @@ def command(
 
     if not record:
         raise UsageError(detail="a scan is always recorded: give --record")
+    if not feed:
+        raise UsageError(detail="a scan needs at least one --feed: without advisories every package looks clean")
     console = Console(json=json)
     request = ScanRequest(
         scan_id=scan_id or str(uuid4()),

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 
 from kit.errors import (
     AlreadyAccepted,
-    DigestMismatch,
     LockerConflict,
     TrustRootRefused,
     UnsuitableFileSystem,
@@ -46,7 +45,7 @@ def test_an_existing_locker_keeps_its_root(world, present_world, tmp_path: Path)
 
 
 def test_another_root_than_the_expected_one_is_refused(world, tmp_path: Path) -> None:
-    with pytest.raises(DigestMismatch):
+    with pytest.raises(RootNotExpected):
         store.init(tmp_path / "locker", world.root, "SHA256:" + "0" * 64, now=world.now, entropy=entropy)
     with pytest.raises(UsageError):
         open_locker(tmp_path / "locker")

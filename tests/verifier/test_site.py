@@ -28,7 +28,7 @@ def test_root_with_the_expected_fingerprint_is_pinned(world: World, tmp_path: Pa
 
 
 def test_root_with_another_fingerprint_is_refused(world: World, tmp_path: Path) -> None:
-    with pytest.raises(errors.DigestMismatch):
+    with pytest.raises(errors.RootNotExpected):
         sites.init(tmp_path / "site", world.root, "SHA256:" + "0" * 64, entropy=ENTROPY)
     assert not (tmp_path / "site").exists()
 

@@ -1,6 +1,7 @@
 """Packing results for the way back."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ def run_at(world: World, replay: Replay, tmp_path: Path, site, kit: Path | None 
     _, run = replay(kit or world.kit, site=site)
     place = tmp_path / "ops" / "replay" / SCAN_ID / run.name
     place.parent.mkdir(parents=True, exist_ok=True)
-    return run.rename(place)
+    shutil.copytree(run, place)
+    return place
 
 
 def unpacked(file: Path, tmp_path: Path, key) -> tuple[syncfile.SiteResults, BundleReader]:
