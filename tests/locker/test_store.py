@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from kit.errors import (
     AlreadyAccepted,
     LockerConflict,
+    RootNotExpected,
     TrustRootRefused,
     UnsuitableFileSystem,
     UnsupportedVersion,
