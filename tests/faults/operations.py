@@ -238,7 +238,7 @@ class Replay:
     name = "replay"
     code = 0
     verdict = results.VERIFIED
-    files = RUN_FILES
+    files = RUN_FILES | {evidence.OUTPUTS}
 
     def kit(self, stage: Stage) -> Path:
         """Return the kit whose scan is replayed."""
@@ -303,6 +303,7 @@ class RefusedReplay(Replay):
     name = "replay, refused"
     code = 30
     verdict = results.REFUSED
+    files = RUN_FILES
 
     def kit(self, stage: Stage) -> Path:
         return stage.tampered

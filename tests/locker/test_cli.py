@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import stella
+from kit.errors import FileMissing
 
 
 class Program:
@@ -101,14 +102,11 @@ def test_contradicting_results_warn_and_fail_only_if_asked(program, present_worl
     assert program("sync", "import", results, "--fail-on-conflict")[0] == 71
 
 
-def test_a_quarantined_run_sets_the_exit_code(program, present_world, tmp_path) -> None:
+def test_a_run_without_its_signed_receipt_does_not_travel(present_world, tmp_path) -> None:
     directory = present_world.run(tmp_path / "ops", present_world.record(tmp_path), "run-1")
     (directory / "receipt.dsse.json").unlink()
-    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
-    code, out, err = program("sync", "import", results, "--rootpack", present_world.pack)
-    assert code == 22
-    assert out.startswith("quarantined")
-    assert "VERDICT  EvidenceMissing (22)" in err
+    with pytest.raises(FileMissing):
+        present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
 
 
 @pytest.mark.parametrize(
