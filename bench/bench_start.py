@@ -24,7 +24,7 @@ def start() -> None:
         ("imports of the verify path", [sys.executable, "-c", VERIFY_PATH], 6),
     )
     for what, words, limit in rows:
-        ours, peer = measure.paired(Command(words, world.environment()), bare, 15)
+        ours, peer = measure.paired(Command(words, world.environment(), world.ROOT), bare, 15)
         measure.ratio("T14", what, ours.cpu * 1e3, peer.cpu * 1e3, limit, "ms")
     for verb in ("verify", "replay"):
         cost = measure.alone(world.check(verb, "example"), 9).cpu * 1e3

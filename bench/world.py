@@ -101,6 +101,7 @@ def check(verb: str, name: str, *, program: Callable[..., list[str | Path]] = st
     return Command(
         program(*words, "--progress", "none"),
         environment(),
+        ROOT,
         before=lambda: shutil.rmtree(site / "ops" / "replay", ignore_errors=True),
     )
 
@@ -279,9 +280,10 @@ def _whole(target: Path) -> Iterator[Path]:
 
 
 def _call(words: list[str | Path] | list[str]) -> None:
-    done = subprocess.run(list(map(str, words)), env=environment(), capture_output=True, text=True, check=False)
+    command = list(map(str, words))
+    done = subprocess.run(command, env=environment(), cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, words))}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
 
 
 def _say(what: str) -> None:

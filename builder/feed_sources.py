@@ -21,7 +21,7 @@ from kit.snapshot.writer import SourceRecord
 MAX_ENTRIES = 5_000_000
 MAX_TOTAL = 64 << 30
 
-_BUFFER = 1 << 20
+_BUFFER = 1 << 17
 _LINES = (".ndjson", ".jsonl")
 
 

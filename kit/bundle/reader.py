@@ -5,6 +5,7 @@ header, where each frame is cut and where the file ends, and compares.
 """
 
 import hashlib
+import mmap
 import os
 from array import array
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from typing import Self
 
 from kit.bundle.record import BundleRecord, Member, check_record
 from kit.bytes import digest, frames, names, tar
-from kit.bytes.files import open_regular
+from kit.bytes.files import open_regular, page_buffer
 from kit.errors import (
     DigestMismatch,
     FileMissing,
@@ -45,6 +46,7 @@ class BundleReader:
         self._members = {member.path: index for index, member in enumerate(record.members)}
         self._frames: _FrameTable | None = None
         self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._buffer: mmap.mmap | None = None
         self._file = open_regular(path)
 
     def __enter__(self) -> Self:
@@ -59,6 +61,7 @@ class BundleReader:
         """Close the file; nothing can be read afterwards."""
         self._frames = None
         self._kept.clear()
+        self._buffer = None
         self._file.close()
 
     def verify(self) -> None:
@@ -115,18 +118,23 @@ class BundleReader:
             raise InternalError(detail="bundle read before it was verified, or after it was closed")
         data = self._kept.get(number)
         if data is None:
-            offset, length = self._frames.offsets[number], self._frames.lengths[number]
-            frame = os.pread(self._file.fileno(), length, offset)
-            data = self._codec.decompress(frame)
+            if len(self._kept) >= _KEPT_FRAMES:
+                self._kept.popitem(last=False)
+            data = self._codec.decompress(self._read(self._frames.offsets[number], self._frames.lengths[number]))
             if len(data) != content:
                 raise MalformedFrame(detail="frame changed after it was verified", expected=content, found=len(data))
             self.bytes_decompressed += len(data)
-            if len(self._kept) >= _KEPT_FRAMES:
-                self._kept.popitem(last=False)
             self._kept[number] = data
         else:
             self._kept.move_to_end(number)
         return data
+
+    def _read(self, offset: int, length: int) -> memoryview:
+        """Return stored bytes, valid until the next call."""
+        if self._buffer is None:
+            self._buffer = page_buffer(frames.MAX_FRAME)
+        view = memoryview(self._buffer)
+        return view[: os.preadv(self._file.fileno(), [view[:length]], offset)]
 
     def _check_archive(self) -> None:
         size = os.fstat(self._file.fileno()).st_size
@@ -216,6 +224,7 @@ def _check_member(member: Member, walk: _Walk) -> None:
     hasher = hashlib.sha256(memoryview(data)[len(header) : content_end])
     position = len(data)
     while position < total:
+        data = b""  # let go of one frame before the next is decoded
         data = walk.next(min(frames.MAX_CONTENT, total - position))
         hasher.update(memoryview(data)[: content_end - position])
         position += len(data)

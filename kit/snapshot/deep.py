@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from kit.bytes import digest, merkle
 from kit.errors import MalformedDocument, MerkleRootMismatch
 from kit.snapshot.index import count_ecosystems, index_lines
-from kit.snapshot.intake import Advisory, KeyTable, Normalise, judge
+from kit.snapshot.intake import Advisory, Normalise, judge
 from kit.snapshot.layout import Page, is_cut_rightly
 from kit.snapshot.records import ADVISORIES, INDEX, INDEX_PAGE_SIZE, PAGE_SIZE, PAGES, RECORD
 
 if TYPE_CHECKING:
     from kit.snapshot.reader import SnapshotReader
+
+_LEAF = hashlib.sha256(b"\x00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,17 @@ def check_pages(reader: "SnapshotReader", start: int, stop: int, normalise: Norm
     """Check pages start to stop - 1: digest, decoding, cut, sub-root; to derive the index, also each line's form."""
     derivation = None if normalise is None else _Derivation(normalise)
     leaves = bytearray()
-    sha256 = hashlib.sha256
     for number in range(start, stop):
         page = reader.pages[number]
-        lines = reader.page_lines(number)
-        hashes = [sha256(b"\x00" + line).digest() for line in lines]
+        content = reader.page_content(number)
+        hashes, last_line = _hash_lines(content, page)
         if merkle.root(hashes) != page.root:
             raise MerkleRootMismatch(path=PAGES, pointer=f"/{number}", expected=page.root.hex())
         following = reader.pages[number + 1] if number + 1 < len(reader.pages) else None
-        _check_cut(ADVISORIES, number, page, lines, following, PAGE_SIZE)
+        _check_cut(ADVISORIES, number, page, last_line, following, PAGE_SIZE)
         leaves += b"".join(hashes)
         if derivation is not None:
-            derivation.add(page.first, lines)
+            derivation.add(page.first, content.split(b"\n")[:-1])
     part = PagesChecked(start, stop, bytes(leaves), derivation is not None)
     if derivation is not None:
         part.index, part.withdrawn = derivation.index, derivation.withdrawn
@@ -92,6 +93,27 @@ def conclude(reader: "SnapshotReader", parts: Sequence[PagesChecked]) -> DeepChe
     return DeepCheck(info.advisories, info.pages, info.packages, None)
 
 
+def _hash_lines(content: bytes, page: Page) -> tuple[list[bytes], int]:
+    """Return the leaf hashes of a page's lines and the length of the last line; nothing is copied."""
+    hashes: list[bytes] = []
+    view = memoryview(content)
+    start = length = 0
+    for _ in range(page.count):
+        end = content.find(b"\n", start)
+        if end < 0:
+            break
+        hasher = _LEAF.copy()
+        hasher.update(view[start:end])
+        hashes.append(hasher.digest())
+        length = end - start
+        start = end + 1
+    if start != len(content) or len(hashes) != page.count:
+        raise MalformedDocument(
+            path=ADVISORIES, pointer=f"/{page.first}", detail="number of lines", expected=page.count
+        )
+    return hashes, length
+
+
 class _Derivation:
     """Reads lines as the writer read them and collects what the index must hold."""
 
@@ -100,11 +122,11 @@ class _Derivation:
         self.withdrawn = 0
         self.first: tuple[bytes, bytes, bytes] | None = None
         self.last: tuple[bytes, bytes, bytes] | None = None
-        self._table = KeyTable(normalise)
+        self._normalise = normalise
 
     def add(self, first: int, lines: Iterable[bytes]) -> None:
         for ordinal, line in enumerate(lines, first):
-            advisory = judge(None, line, self._table)
+            advisory = judge(None, line, self._normalise)
             if not isinstance(advisory, Advisory):
                 raise MalformedDocument(path=ADVISORIES, pointer=f"/{ordinal}", detail=advisory.reason)
             if advisory.line != line:
@@ -132,7 +154,7 @@ def _check_index(reader: "SnapshotReader") -> list[bytes]:
         page = directory[number]
         content = [next(source) for _ in range(page.count)]
         following = directory[number + 1] if number + 1 < len(directory) else None
-        _check_cut(INDEX, number, page, content, following, INDEX_PAGE_SIZE)
+        _check_cut(INDEX, number, page, len(content[-1]), following, INDEX_PAGE_SIZE)
         if content[0].rpartition(b"\t")[0] != directory.first_key(number):
             raise MalformedDocument(path=INDEX, pointer=f"/{number}", detail="another first key than listed")
         lines += content
@@ -164,10 +186,8 @@ def _compare_derived(reader: "SnapshotReader", parts: Sequence[PagesChecked], st
         raise MalformedDocument(path=RECORD, pointer="/ecosystems", detail="not what the advisories say")
 
 
-def _check_cut(
-    path: str, number: int, page: Page, lines: Sequence[bytes], following: Page | None, page_size: int
-) -> None:
-    if not is_cut_rightly(page, len(lines[-1]), following, page_size):
+def _check_cut(path: str, number: int, page: Page, last_line: int, following: Page | None, page_size: int) -> None:
+    if not is_cut_rightly(page, last_line, following, page_size):
         raise MalformedDocument(path=path, pointer=f"/{number}", detail="page cut at another place")
 
 

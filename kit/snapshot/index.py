@@ -17,10 +17,14 @@ def index_key(ecosystem: str, package: str) -> bytes | None:
 
     None for what has no place in an index: an empty name, a control character or lone surrogate, over 1,024 bytes.
     """
-    if not ecosystem or not package or UNSHOWN.search(ecosystem) or UNSHOWN.search(package):
+    text = f"{ecosystem}\t{package}"
+    # Nearly every name is printable ASCII, which is cheaper to ask for than the rule itself.
+    if not (ecosystem.isprintable() and package.isprintable() and text.isascii()) and (
+        UNSHOWN.search(ecosystem) or UNSHOWN.search(package)
+    ):
         return None
-    key = f"{ecosystem}\t{package}".encode()
-    return key if len(key) <= MAX_KEY else None
+    key = text.encode()
+    return key if ecosystem and package and len(key) <= MAX_KEY else None
 
 
 def index_lines(index: dict[bytes, "array[int]"]) -> list[bytes]:

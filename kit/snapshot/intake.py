@@ -24,7 +24,6 @@ MAX_RECORD = MAX_PAGE
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}", re.ASCII)
 _SCHEMA = re.compile(r"1\.[0-9]+(\.[0-9]+)?([-+][0-9A-Za-z.+-]*)?", re.ASCII)
 _SHOWN = 200
-_KEPT_KEYS = 1 << 18
 
 
 class Advisory(msgspec.Struct, frozen=True, gc=False):
@@ -43,23 +42,6 @@ class Advisory(msgspec.Struct, frozen=True, gc=False):
         return self.keys[0] if self.keys else b"", self.id.encode(), self.leaf
 
 
-class KeyTable(dict[tuple[str, str], bytes | None]):
-    """Index keys by (ecosystem, package) as records spell them; None where there can be none. Fills itself."""
-
-    def __init__(self, normalise: Normalise) -> None:
-        super().__init__()
-        self._normalise = normalise
-
-    def __missing__(self, pair: tuple[str, str]) -> bytes | None:
-        ecosystem, package = pair
-        if not isinstance(ecosystem, str) or not isinstance(package, str):
-            raise _Rejected("malformed", "/affected/package")
-        if len(self) >= _KEPT_KEYS:
-            self.clear()
-        key = self[pair] = index_key(ecosystem, self._normalise(ecosystem, package))
-        return key
-
-
 class _Rejected(Exception):
     """Carries the reason and a detail."""
 
@@ -69,7 +51,7 @@ class _Rejected(Exception):
         self.detail = detail
 
 
-def judge(file: str | None, raw: bytes, table: KeyTable) -> Advisory | Refused:
+def judge(file: str | None, raw: bytes, normalise: Normalise) -> Advisory | Refused:
     """Read one record of a source; return it in the form of the snapshot, or why it cannot be in it.
 
     ``file`` is the record's file name in the source, where it has one of its own.
@@ -78,7 +60,7 @@ def judge(file: str | None, raw: bytes, table: KeyTable) -> Advisory | Refused:
     try:
         value, line = _read(raw)
         identity = value.get("id")
-        return _accept(file, value, line, table)
+        return _accept(file, value, line, normalise)
     except _Rejected as fault:
         known = identity if isinstance(identity, str) and _ID.fullmatch(identity) else None
         return Refused(
@@ -111,7 +93,7 @@ def _read(raw: bytes) -> tuple[dict[str, Any], bytes]:
     return value, line
 
 
-def _accept(file: str | None, value: dict[str, Any], line: bytes, table: KeyTable) -> Advisory:
+def _accept(file: str | None, value: dict[str, Any], line: bytes, normalise: Normalise) -> Advisory:
     version = value.get("schema_version")
     if version is not None and not (isinstance(version, str) and _is_known_schema(version)):
         raise _Rejected("schema-version", ascii(version)[:40])
@@ -123,7 +105,7 @@ def _accept(file: str | None, value: dict[str, Any], line: bytes, table: KeyTabl
     modified = value.get("modified")
     if not isinstance(modified, str) or not modified:
         raise _Rejected("no-modified")
-    keys, unkeyed = _keys(value.get("affected"), table)
+    keys, unkeyed = _keys(value.get("affected"), normalise)
     odd: list[OddReason] = []
     if file is not None and not _fits(file, identity):
         odd.append("file-name")
@@ -139,23 +121,24 @@ def _is_known_schema(version: str) -> bool:
     return _SCHEMA.fullmatch(version) is not None
 
 
-def _keys(affected: object, table: KeyTable) -> tuple[tuple[bytes, ...], bool]:
+def _keys(affected: object, normalise: Normalise) -> tuple[tuple[bytes, ...], bool]:
     """Return the distinct index keys of the affected packages, and whether a package has none."""
     if affected is None:
         return (), False
     if not isinstance(affected, list):
         raise _Rejected("malformed", "/affected")
-    try:
-        pairs = dict.fromkeys(
-            [
-                (package["ecosystem"], package["name"])
-                for entry in affected
-                if (package := entry.get("package")) is not None
-            ]
-        )
-    except (AttributeError, KeyError, TypeError) as fault:
-        raise _Rejected("malformed", "/affected/package") from fault
-    found = dict.fromkeys([table[pair] for pair in pairs])
+    found: dict[bytes | None, None] = {}
+    for entry in affected:
+        try:
+            package = entry.get("package")
+            if package is None:
+                continue
+            ecosystem, name = package["ecosystem"], package["name"]
+        except (AttributeError, KeyError, TypeError) as fault:
+            raise _Rejected("malformed", "/affected/package") from fault
+        if type(ecosystem) is not str or type(name) is not str:
+            raise _Rejected("malformed", "/affected/package")
+        found[index_key(ecosystem, normalise(ecosystem, name))] = None
     return tuple([key for key in found if key is not None]), None in found
 
 

@@ -114,9 +114,12 @@ class SnapshotReader:
 
     def page_lines(self, number: int) -> list[bytes]:
         """Return the advisories of one page, canonical JSON without the line end."""
-        page = self.pages[number]
+        return _lines(ADVISORIES, self.pages[number], self.page_content(number))
+
+    def page_content(self, number: int) -> bytes:
+        """Return the content of one page, each line with its end; their number is not checked."""
         self.counters.pages_touched += 1
-        return _lines(ADVISORIES, page, self._content(ADVISORIES, self._advisories, page, self._codec))
+        return self._content(ADVISORIES, self._advisories, self.pages[number], self._codec)
 
     def index_lines(self) -> Iterator[bytes]:
         """Yield all entries of the index in order, without the line end; reads the index as a whole."""

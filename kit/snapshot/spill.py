@@ -39,7 +39,7 @@ class Spill:
         self.content_size = 0
         self._written = 0
         self._directory = directory
-        self._lines: BinaryIO = (directory / "lines").open("wb", buffering=1 << 20)
+        self._lines: BinaryIO = (directory / "lines").open("wb", buffering=1 << 17)
         self._reading = os.open(directory / "lines", os.O_RDONLY | os.O_CLOEXEC)
         self._rows: dict[bytes, list[bytes]] = {}
         self._paths: dict[bytes, Path] = {}

@@ -20,7 +20,7 @@ from kit.errors import LimitExceeded
 from kit.manifest import check_name, check_time
 from kit.snapshot import dictionary, records
 from kit.snapshot.index import count_ecosystems, index_lines
-from kit.snapshot.intake import KeyTable, Normalise, judge, shown
+from kit.snapshot.intake import Normalise, judge, shown
 from kit.snapshot.layout import Page, cut, pack_index
 from kit.snapshot.records import (
     ADVISORIES,
@@ -108,13 +108,12 @@ class _Ledger:
 def _take_in(source: Iterable[SourceRecord], spill: Spill, normalise: Normalise) -> _Ledger:
     ledger = _Ledger([], {}, [])
     seen: set[str] = set()
-    table = KeyTable(normalise)
     for item in source:
         if isinstance(item, Refused):
             ledger.refused.append(item)
             continue
         file, raw = item
-        found = judge(file, raw, table)
+        found = judge(file, raw, normalise)
         if isinstance(found, Refused):
             ledger.refused.append(found)
             continue

@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 
 from kit.bytes import digest
 from kit.bytes.merkle import leaf_hash
-from kit.snapshot.intake import MAX_RECORD, Advisory, KeyTable, judge, shown
+from kit.snapshot.intake import MAX_RECORD, Advisory, judge, shown
 from kit.snapshot.records import Refused
 
-TABLE = KeyTable(lambda ecosystem, name: name.lower() if ecosystem == "PyPI" else name)
+
+def spelled(ecosystem: str, name: str) -> str:
+    return name.lower() if ecosystem == "PyPI" else name
+
+
 GOOD: dict[str, Any] = {"id": "T-1", "modified": "2026-01-01T00:00:00Z"}
 
 
@@ -63,7 +67,7 @@ def affected(*packages: tuple[str, str]) -> dict[str, Any]:
     ],
 )
 def test_unfit_record_is_refused_with_its_reason(raw: bytes, reason: str) -> None:
-    found = judge("T-1.json", raw, TABLE)
+    found = judge("T-1.json", raw, spelled)
     assert isinstance(found, Refused)
     assert (found.reason, found.file, found.digest) == (reason, "T-1.json", digest.of_bytes(raw))
 
@@ -71,7 +75,7 @@ def test_unfit_record_is_refused_with_its_reason(raw: bytes, reason: str) -> Non
 def test_record_that_grows_beyond_the_limit_in_canonical_form_is_refused() -> None:
     raw = b'{"id":"T-1","modified":"x","n":[' + b",".join([b"1e20"] * 195_000) + b"]}"
     assert len(raw) <= MAX_RECORD
-    found = judge(None, raw, TABLE)
+    found = judge(None, raw, spelled)
     assert isinstance(found, Refused)
     assert found.reason == "too-large"
 
@@ -79,13 +83,13 @@ def test_record_that_grows_beyond_the_limit_in_canonical_form_is_refused() -> No
 @pytest.mark.parametrize("version", ["1.0.0", "1.8.0", "1.99", "1.7.5-rc.1"])
 def test_newer_minor_schema_and_unknown_members_are_accepted(version: str) -> None:
     raw = json.dumps(GOOD | {"schema_version": version, "novelty": {"a": [1.5, None]}}).encode()
-    assert isinstance(judge(None, raw, TABLE), Advisory)
+    assert isinstance(judge(None, raw, spelled), Advisory)
 
 
 @pytest.mark.parametrize("withdrawn", [True, False])
 def test_withdrawn_record_is_kept_and_marked(withdrawn: bool) -> None:
     raw = json.dumps(GOOD | {"withdrawn": "2026-01-01T00:00:00Z" if withdrawn else None}).encode()
-    found = judge(None, raw, TABLE)
+    found = judge(None, raw, spelled)
     assert isinstance(found, Advisory)
     assert found.withdrawn is withdrawn
 
@@ -110,14 +114,14 @@ def test_withdrawn_record_is_kept_and_marked(withdrawn: bool) -> None:
     ],
 )
 def test_unusual_record_is_kept_and_called_odd(file: str | None, more: dict[str, Any], odd: tuple[str, ...]) -> None:
-    found = judge(file, json.dumps(GOOD | more).encode(), TABLE)
+    found = judge(file, json.dumps(GOOD | more).encode(), spelled)
     assert isinstance(found, Advisory)
     assert found.odd == odd
 
 
 def test_keys_are_normalised_distinct_and_in_document_order() -> None:
     more = affected(("npm", "B"), ("PyPI", "Zope"), ("PyPI", "ZOPE"), ("npm", "b"), ("Debian:12", "zope"))
-    found = judge(None, json.dumps(GOOD | more).encode(), TABLE)
+    found = judge(None, json.dumps(GOOD | more).encode(), spelled)
     assert isinstance(found, Advisory)
     assert found.keys == (b"npm\tB", b"PyPI\tzope", b"npm\tb", b"Debian:12\tzope")
     assert found.order == (b"npm\tB", b"T-1", leaf_hash(found.line))
@@ -142,10 +146,10 @@ JSON = st.recursive(
 @given(st.dictionaries(st.text(), JSON, max_size=5), st.booleans())
 def test_line_of_any_record_is_rfc_8785_and_judged_the_same_again(more: dict[str, Any], indent: bool) -> None:
     value = {key: item for key, item in more.items() if key not in {"affected", "withdrawn", "schema_version"}} | GOOD
-    found = judge(None, json.dumps(value, indent=2 if indent else None).encode(), TABLE)
+    found = judge(None, json.dumps(value, indent=2 if indent else None).encode(), spelled)
     assert isinstance(found, Advisory)
     assert found.line == rfc8785.dumps(_as_doubles(value))
-    assert judge(None, found.line, TABLE) == found
+    assert judge(None, found.line, spelled) == found
 
 
 @settings(deadline=None)
@@ -153,7 +157,7 @@ def test_line_of_any_record_is_rfc_8785_and_judged_the_same_again(more: dict[str
     st.binary(max_size=60) | st.text(max_size=60).map(str.encode) | JSON.map(lambda value: json.dumps(value).encode())
 )
 def test_any_bytes_are_accepted_or_refused_and_never_raise(raw: bytes) -> None:
-    assert isinstance(judge(None, raw, TABLE), Advisory | Refused)
+    assert isinstance(judge(None, raw, spelled), Advisory | Refused)
 
 
 def _as_doubles(value: Any) -> Any:

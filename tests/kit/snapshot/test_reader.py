@@ -222,6 +222,8 @@ def test_entry_that_claims_another_number_of_lines_is_refused(
     reseal(place, {PAGES: data})
     with pytest.raises(MalformedDocument):
         reopen(place).page_lines(0)
+    with pytest.raises(MalformedDocument):
+        reopen(place).verify_deep(None)
 
 
 def test_page_without_its_line_end_is_refused(forge: Callable[..., Path], reopen: Reopen, reseal: Reseal) -> None:
