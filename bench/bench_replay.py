@@ -67,7 +67,7 @@ def bundle_cost() -> None:
 
 
 def verify_cost(path: Path, members: int, size: int) -> tuple[float, float]:
-    """Return the CPU seconds of verifying a bundle of so many pieces of the feed, and of the bare work on its frames."""
+    """Return the CPU seconds of verifying a bundle of so many pieces of the feed, of the bare work on frames."""
     target = io.BytesIO()
     with world.feed_file("tenth").open("rb") as records:
         listed = [(f"advisories/{number:06}.json", records.read(size)) for number in range(members)]
