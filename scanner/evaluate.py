@@ -20,7 +20,7 @@ from scanner.policy import Policy
 from scanner.sbom import Sbom, normalised, read_sbom
 from scanner.vex import VexDocument, VexIndex, read_openvex
 
-__all__ = ["MATCH_CONTRACT", "EvaluationInput", "FeedSource", "evaluate"]
+__all__ = ["MATCH_CONTRACT", "EvaluationInput", "FeedSource", "evaluate", "read_documents"]
 
 _SKIPPED_GAPS = frozenset({"malformed", "more", "other-purl"})
 """Parts of an SBOM whose loss can hide a package."""
@@ -65,7 +65,7 @@ def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     """
     check_time(given.time, "/scan/time")
     rules = policy.load(given.policy, time=given.time)
-    documents = _read_vex(given.vex)
+    documents = read_documents(given.vex)
     sbom = read_sbom(given.sbom)
     covered = frozenset(ecosystem for feed in given.feeds for ecosystem in feed.ecosystems)
     targets, unevaluated = survey(sbom, covered)
@@ -74,7 +74,8 @@ def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     return _write(_Evaluation(given, sbom, documents, rules, targets, unevaluated, judged, assembled))
 
 
-def _read_vex(given: Iterable[tuple[str, bytes]]) -> tuple[VexDocument, ...]:
+def read_documents(given: Iterable[tuple[str, bytes]]) -> tuple[VexDocument, ...]:
+    """Return the VEX documents of an input, by name."""
     documents: dict[str, VexDocument] = {}
     for name, data in sorted(given):
         if name in documents:

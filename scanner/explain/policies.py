@@ -1,0 +1,137 @@
+"""Two policies, their differences, and the policies in between (docs/matching.md section 9.3)."""
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from scanner import difference
+from scanner.difference import Change
+from scanner.identity import normalise
+from scanner.policy import PackageName, Policy, PolicyDocument, Rule
+
+TIME = "scan/time"
+ORDER = "policy/order of rules"
+
+_OF_THE_VERDICT = frozenset({"name", "schema_version", "thresholds", "unevaluated"})
+"""Members of a policy that no decision about a finding depends on."""
+_KEPT = 64
+
+
+class PolicyChanges:
+    """What differs between a recorded and a replayed policy as far as findings are concerned.
+
+    ``changes`` are in the order in which they are named: rules as the replayed policy has them, then the rest.
+    """
+
+    def __init__(self, recorded: Policy, replayed: Policy, times: tuple[str, str]) -> None:
+        self._documents = recorded.document, replayed.document
+        self._expired = frozenset(recorded.expired), frozenset(replayed.expired)
+        self._times = times
+        self._old = {rule.id: rule for rule in recorded.document.rules}
+        self._new = {rule.id: rule for rule in replayed.document.rules}
+        self.changes: Mapping[str, Change] = {change.id: change for change in self._found()}
+        self.undone = lru_cache(maxsize=_KEPT)(self._undone)
+
+    def about(self, names: Collection[str], package: tuple[str, str]) -> list[str]:
+        """Return the changes that can concern a finding of these names in a package (ecosystem, name)."""
+        return [
+            name
+            for name in self.changes
+            if not name.startswith("policy/rules/") or self._concerns(name.rpartition("/")[2], names, package)
+        ]
+
+    def _undone(self, undone: frozenset[str]) -> Policy:
+        """Return the replayed policy with some changes undone."""
+        old, new = self._documents
+        fields: dict[str, Any] = {}
+        for name, part, before, after in _members(old, new):
+            if f"policy/{_path(name, part)}" in undone and before != after:
+                held = fields.get(name, getattr(new, name))
+                fields[name] = msgspec.structs.replace(held, **{part: before}) if part else before
+        document = msgspec.structs.replace(new, rules=self._rules(undone), **fields)
+        return Policy(document, self._times[0 if TIME in undone else 1])
+
+    def _rules(self, undone: frozenset[str]) -> tuple[Rule, ...]:
+        first, second = (self._old, self._new) if ORDER in undone else (self._new, self._old)
+        order = list(first)
+        previous = ""
+        for name in second:
+            if name not in first:
+                order.insert(order.index(previous) + 1 if previous else 0, name)
+            previous = name
+        chosen = ((self._old if f"policy/rules/{name}" in undone else self._new).get(name) for name in order)
+        return tuple(rule for rule in chosen if rule is not None)
+
+    def _found(self) -> Iterable[Change]:
+        for name in [*self._new, *(one for one in self._old if one not in self._new)]:
+            detail = _told(self._old.get(name), self._new.get(name))
+            if detail:
+                yield _change(f"policy/rules/{name}", f"rule {name} {detail}")
+        common = [
+            [name for name in one if name in other] for one, other in ((self._old, self._new), (self._new, self._old))
+        ]
+        if common[0] != common[1]:
+            yield _change(ORDER, "the rules stand in another order")
+        for name, part, before, after in _members(*self._documents):
+            if before != after:
+                path = _path(name, part)
+                yield _change(f"policy/{path}", f"{path.replace('/', '.')} is {_word(after)}, was {_word(before)}")
+        ended = [
+            name
+            for name in self._new
+            if self._old.get(name) == self._new[name] and (name in self._expired[0]) != (name in self._expired[1])
+        ]
+        if self._times[0] != self._times[1] and (ended or self._expired[0] != self._expired[1]):
+            said = f": {', '.join(ended)}" if ended else ""
+            yield _change(TIME, f"the end of a rule lies between {self._times[0]} and {self._times[1]}{said}")
+
+    def _concerns(self, name: str, names: Collection[str], package: tuple[str, str]) -> bool:
+        rules = (rule for rule in (self._old.get(name), self._new.get(name)) if rule is not None)
+        return any(_may_hold(rule, names, package) for rule in rules)
+
+
+def _members(old: PolicyDocument, new: PolicyDocument) -> Iterable[tuple[str, str, Any, Any]]:
+    """Yield (member, part of it where it is a record, before, after) of all but the rules."""
+    for one in msgspec.structs.fields(PolicyDocument):
+        if one.name == "rules" or one.name in _OF_THE_VERDICT:
+            continue
+        before, after = getattr(old, one.name), getattr(new, one.name)
+        if isinstance(before, msgspec.Struct):
+            for inner in msgspec.structs.fields(before):
+                yield one.name, inner.name, getattr(before, inner.name), getattr(after, inner.name)
+        else:
+            yield one.name, "", before, after
+
+
+def _path(name: str, part: str) -> str:
+    return f"{name}/{part}" if part else name
+
+
+def _told(old: Rule | None, new: Rule | None) -> str:
+    """Say what became of a rule; nothing where it is the same."""
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    differing = [one.name for one in msgspec.structs.fields(Rule) if getattr(old, one.name) != getattr(new, one.name)]
+    return f"changed: {', '.join(differing)}" if differing else ""
+
+
+def _change(identifier: str, detail: str) -> Change:
+    return Change(id=identifier, cause=difference.POLICY_RULE, detail=detail)
+
+
+def _word(value: object) -> str:
+    plain = msgspec.to_builtins(value)
+    return ", ".join(map(str, plain)) or "none" if isinstance(plain, list) else str(plain)
+
+
+def _may_hold(rule: Rule, names: Collection[str], package: tuple[str, str]) -> bool:
+    """Tell whether a rule could match; what cannot be told from names and package is taken to."""
+    conditions = rule.match
+    if conditions.ids and not set(conditions.ids).intersection(names):
+        return False
+    named = [one for one in conditions.packages if isinstance(one, PackageName)]
+    if named and all((one.ecosystem, normalise(one.ecosystem, one.name)) != package for one in named):
+        return False
+    return not conditions.ecosystems or package[0] in conditions.ecosystems
