@@ -17,13 +17,12 @@ from scanner.explain.pairing import (
     record_keys,
     subject_of,
 )
-from scanner.explain.sides import Side, not_evaluated
+from scanner.explain.coverage import coverage_cause
 from scanner.explain.worlds import Cluster
 from scanner.findings import Assembled
 from scanner.outputs import (
     Finding,
     FindingsDocument,
-    NotEvaluatedEntry,
     UndecidableEntry,
     VexEntry,
     WithdrawnEntry,
@@ -181,7 +180,7 @@ class FindingChanges:
             if one is None or before == after:
                 continue
             sides = self._causes.inputs.sides
-            cause = (sides and _coverage_cause(sides, one, before, after)) or self._otherwise(before, after)
+            cause = (sides and coverage_cause(sides, one.ref, before)) or self._otherwise(before, after)
             place = pointer("notEvaluated", right if right is not None else left or 0)
             yield entry(place, kind_of(before, after), one.purl or one.name, cause, before, after)
 
@@ -239,30 +238,3 @@ def _meaning_of(finding: Finding) -> tuple[str, str | None] | None:
 def _touching(findings: Iterable[Finding], whole: Finding) -> list[Finding]:
     own: set[RecordKey] = set(record_keys(whole))
     return [one for one in findings if not own.isdisjoint(record_keys(one))]
-
-
-def _coverage_cause(
-    sides: tuple[Side, Side], one: NotEvaluatedEntry, before: NotEvaluatedEntry | None, after: NotEvaluatedEntry | None
-) -> Cause | None:
-    """Explain a component that can or cannot be evaluated: another component, feeds of other ecosystems, or both."""
-    old, new = sides
-    component = Change(
-        id=f"sbom/components/{one.ref}",
-        cause=difference.SBOM_COMPONENT,
-        detail=f"component {one.ref} differs" if before and after else f"component {one.ref} added, removed or changed",
-    )
-    ecosystem = next((each.detail for each in (before, after) if each and each.reason == "no-feed"), None)
-    feeds = []
-    for name in sorted(old.covered.get(ecosystem or "", frozenset()) ^ new.covered.get(ecosystem or "", frozenset())):
-        gained = name in new.covered.get(ecosystem or "", ())
-        cause = difference.FEED_RECORD_ADDED if gained else difference.FEED_RECORD_REMOVED
-        said = f"feed {name} covers {ecosystem} {'now' if gained else 'no more'}"
-        feeds.append(Change(id=f"feeds/{name}/covers {ecosystem}", cause=cause, detail=said))
-    wanted = before and (before.reason, before.detail)
-    for chosen in ([component], feeds, [component, *feeds]):
-        side = old if component in chosen else new
-        covered = (old if feeds and feeds[0] in chosen else new).covered
-        found = not_evaluated(side, one.ref, covered)
-        if chosen and (found and (found.reason, found.detail or None)) == wanted:
-            return named(chosen)
-    return None

@@ -74,11 +74,10 @@ class Worlds:
         return self._records[record] if old.digests != new.digests else None
 
     def outcomes(self, package: PackageKey, record: RecordKey, undone: frozenset[str]) -> Outcomes:
-        """Return what a record says about a package with some changes undone; nothing where the package is not there."""
+        """Return what a record says about a package with changes undone; nothing where the package is absent."""
         present = package in self._sides[0 if component_id(package) in undone else 1].targets
-        return (
-            _outcomes(self._old if record_id(record) in undone else self._new, package, record) if present else _NOTHING
-        )
+        judgements = self._old if record_id(record) in undone else self._new
+        return _outcomes(judgements, package, record) if present else _NOTHING
 
     def changes(self, cluster: Cluster) -> Mapping[str, Change]:
         """Return the changes that can concern a cluster, by id, those first that are named first."""
