@@ -38,7 +38,7 @@ COMMANDS = {
     "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
     "sync": Command(AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync")),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
-    "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed",)),
+    "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
     "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
     "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker",)),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from scanner import difference
+from scanner.candidates import Unevaluated
 from scanner.difference import Cause, Change
 from scanner.explain.causes import named
 from scanner.explain.narrow import minimal
@@ -31,7 +32,7 @@ def coverage_cause(sides: tuple[Side, Side], ref: str, recorded: NotEvaluatedEnt
             covering.setdefault(ecosystem, set()).symmetric_difference_update({name})
         covered = {ecosystem for ecosystem, names in covering.items() if names}
         found = not_evaluated(old if component.id in undone else new, ref, covered)
-        return _said(found and (found.reason, found.detail)) == _said(recorded and (recorded.reason, recorded.detail))
+        return _said(found) == _said(recorded)
 
     changes = {component.id: component} | {one: change for one, (_, _, change) in feeds.items()}
     return named(changes[one] for one in minimal(list(changes), gone))
@@ -49,5 +50,5 @@ def _feeds(sides: tuple[Side, Side], ref: str) -> Iterator[tuple[str, str, Chang
             yield name, ecosystem, Change(id=f"feeds/{name}/covers {ecosystem}", cause=cause, detail=said)
 
 
-def _said(entry: tuple[str, str | None] | None) -> tuple[str, str] | None:
-    return entry and (entry[0], entry[1] or "")
+def _said(entry: Unevaluated | NotEvaluatedEntry | None) -> tuple[str, str] | None:
+    return (entry.reason, entry.detail or "") if entry else None

@@ -9,6 +9,7 @@ import msgspec
 from scanner import difference
 from scanner.difference import APPEARED, CHANGED, VANISHED, Cause, Change, Entry, entry, kind_of, pairs, pointer
 from scanner.explain.causes import Causes, Gone, named
+from scanner.explain.coverage import coverage_cause
 from scanner.explain.pairing import (
     PackageKey,
     RecordKey,
@@ -17,7 +18,6 @@ from scanner.explain.pairing import (
     record_keys,
     subject_of,
 )
-from scanner.explain.coverage import coverage_cause
 from scanner.explain.worlds import Cluster
 from scanner.findings import Assembled
 from scanner.outputs import (
