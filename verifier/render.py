@@ -1,4 +1,4 @@
-"""Plain texts for terminal, paper and telephone: status block, difference tree, receipt slip, the kit's README.
+"""Plain texts for terminal, paper and telephone: status block, receipt slip, the kit's README.
 
 All of it is printable ASCII, whatever the documents hold.
 """
@@ -9,7 +9,6 @@ from kit import errors
 from kit.bytes import canonical, digest
 from kit.result import Receipt
 from verifier import texts
-from verifier.report_difference import EntryView, MemberView, difference_view
 from verifier.report_rows import JsonObject, inline, joined, rows_of, section, text_of
 
 WIDTH = 80
@@ -58,23 +57,6 @@ def status_block(result: JsonObject, *, where: str | None = None) -> str:
     for label, key in (("because", "sentence"), ("next", "nextStep")):
         if said := text_of(result, key):
             lines += _row(label, inline(said))
-    return _finished(lines)
-
-
-def diff_text(difference: JsonObject) -> str:
-    """Return a difference as an indented tree: members, then the places in them, each with its cause.
-
-    ``difference`` is the document diff.json as decoded JSON.
-    """
-    tree = difference_view(difference)
-    if tree is None or tree.is_equal:
-        return "no difference: every member is equal\n"
-    lines = [f"members that differ: {len(tree.changed)} of {len(tree.changed) + len(tree.equal)}"]
-    lines += [line for row in tree.causes for line in _wrapped(row.words, f"  {row.count:>4}  ")]
-    for member in tree.changed:
-        lines += ["|", *_branch(member)]
-    if tree.equal:
-        lines += ["|", *_wrapped(f"equal: {', '.join(tree.equal)}", "`-- ", "    ")]
     return _finished(lines)
 
 
@@ -198,33 +180,6 @@ def _row(label: str, text: str, word: str = "") -> list[str]:
     if word:
         lines[0] = f"{lines[0]:<{WIDTH - _WORD}} {word}"
     return lines
-
-
-def _branch(member: MemberView) -> Iterator[str]:
-    """Yield the lines of one member's branch."""
-    yield from _wrapped(f"{member.path}  {member.state}", "|-- ", "|   ")
-    for name, value in (("recorded", member.recorded), ("replayed", member.replayed)):
-        if value and not member.entries:
-            yield f"|   {name}  {value.removeprefix('sha256:')}"
-    for position, row in enumerate(member.entries, start=1):
-        yield from _twig(row, last=position == len(member.entries))
-    left_out = (f"{member.more} more" if member.more else "", f"{member.follows} that follow" if member.follows else "")
-    if any(left_out):
-        yield f"|       ({', '.join(part for part in left_out if part)}; see diff.json)"
-
-
-def _twig(row: EntryView, *, last: bool) -> Iterator[str]:
-    stem = "|       " if last else "|   |   "
-    yield from _wrapped(
-        f"{row.kind:<9} {row.subject}" + (f" in {row.place}" if row.place else ""),
-        "|   `-- " if last else "|   |-- ",
-        stem + " " * 10,
-    )
-    yield from _wrapped(f"cause {row.cause}" + (f": {row.detail}" if row.detail else ""), stem, stem + "  ")
-    yield from _wrapped(f"at    {row.pointer or '/'}", stem, stem + "  ")
-    for label, value in (("was", row.before), ("is", row.after)):
-        if value:
-            yield from _wrapped(f"{label:<5} {value}", stem, stem + "  ")
 
 
 def _wrapped(text: str, first: str, rest: str | None = None, *, width: int = WIDTH) -> list[str]:

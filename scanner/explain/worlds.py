@@ -23,6 +23,8 @@ MAX_WORK = 400_000
 SUBJECT = "sbom/subject"
 _WORLDS_KEPT = 512
 _NOWHERE = StatementRef("", "", 0)
+_REWRITTEN = "~"
+"""Stands for the digest of a document into which a statement was put back; it sorts behind all digests."""
 _NOTHING = Outcomes()
 
 
@@ -42,6 +44,15 @@ class _Revision:
     old: Statement | None
     new: Statement | None
     change: Change | None
+
+    def mixed(self, undone: frozenset[str]) -> Statement | None:
+        """Return the statement with its own change undone or not, in a document that is not the recorded one."""
+        if self.change is None or self.change.id not in undone:
+            return self.new
+        if self.old is None:
+            return None
+        place = self.new.ref if self.new else replace(self.old.ref, digest=_REWRITTEN)
+        return replace(self.old, ref=place)
 
 
 class Worlds:
@@ -197,15 +208,12 @@ class Worlds:
         old, new = self._sides
         for name, revisions in self._revisions[cluster].items():
             whole = f"vex/{name}" in undone
-            chosen = []
-            for one in revisions:
-                back = whole or (one.change is not None and one.change.id in undone)
-                statement = one.old if back else one.new
-                if statement is not None:
-                    chosen.append(statement)
+            chosen = [one.old if whole else one.mixed(undone) for one in revisions]
             base = (old if whole else new).documents.get(name) or old.documents.get(name) or new.documents[name]
             author = old.documents[name].author if f"vex/{name}/author" in undone else base.author
-            signed = (replace(one, author=author) if one.author in self._authors(name) else one for one in chosen)
+            authors = self._authors(name)
+            found = (one for one in chosen if one is not None)
+            signed = (replace(one, author=author) if one.author in authors else one for one in found)
             yield replace(base, author=author, statements=tuple(signed))
 
     def _authors(self, name: str) -> set[str]:

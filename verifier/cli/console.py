@@ -75,6 +75,11 @@ class Console:
         else:
             write(sys.stdout, encoded.decode() + "\n", encoding="utf-8")
 
+    def text(self, encoded: bytes) -> None:
+        """Print finished ASCII lines as they are."""
+        self._clear_status()
+        write(sys.stdout, encoded.decode("ascii"))
+
     def talk(self, text: str) -> None:
         """Say something that is not part of the result."""
         self._clear_status()
@@ -107,7 +112,7 @@ class Console:
 
     def _show_status(self, line: str) -> None:
         self._clear_status()
-        self._status = line[: _columns() - 1]
+        self._status = line[: columns() - 1]
         write(sys.stderr, self._status)
 
     def _clear_status(self) -> None:
@@ -188,7 +193,8 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _columns() -> int:
+def columns() -> int:
+    """Return the width of the terminal, 80 where there is none."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except OSError:
