@@ -13,6 +13,8 @@ from scanner.difference import Difference, Entry, MemberDifference
 from scanner.explain import explain, explain_outputs
 from verifier.sources import Source
 
+NOT_KEPT = "the bytes of this member were not kept"
+
 
 def diff(first: Source, second: Source) -> Difference:
     """Return the difference of two sources' outputs; members whose bytes one side did not keep are told by digest."""
@@ -51,6 +53,6 @@ def _by_digest(path: str, recorded: str | None, replayed: str | None) -> MemberD
     state = "equal" if recorded == replayed else state
     entries: tuple[Entry, ...] = ()
     if state != "equal":
-        cause = difference.Cause(difference.UNEXPLAINED, "the bytes of this member were not kept")
+        cause = difference.Cause(difference.UNEXPLAINED, NOT_KEPT)
         entries = (difference.entry("", difference.METADATA, path, cause),)
     return MemberDifference(path=path, state=state, recorded_digest=recorded, replayed_digest=replayed, entries=entries)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from scanner import difference, outputs
 from scanner.difference import Difference, Entry, MemberDifference
 from verifier import texts
+from verifier.compare import NOT_KEPT
 
 WIDTH = 80
 MOST_UNDER_A_CHANGE = 20
@@ -29,6 +30,8 @@ def difference_text(tree: Difference) -> str:
     following = sum(one.cause in _FOLLOWING for member in tree.members for one in member.entries)
     if following:
         lines.append(f"{following} further differences follow from these or name an input")
+    digests = [member.path for member in tree.members if [one.detail for one in member.entries] == [NOT_KEPT]]
+    lines += _wrapped(f"differ, but their bytes were not kept: {', '.join(digests)}", "", "  ") if digests else []
     equal = [member.path for member in tree.members if member.state == "equal"]
     lines += _wrapped(f"equal: {', '.join(equal)}", "", "  ") if equal else []
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -96,7 +99,7 @@ def _things(entries: Sequence[Entry]) -> list[Entry]:
 
 def _other(member: MemberDifference) -> Iterator[str]:
     """Yield the lines of a member that is not the findings; what only follows is counted, not listed."""
-    own = [one for one in member.entries if one.cause not in _FOLLOWING]
+    own = [one for one in member.entries if one.cause not in _FOLLOWING and one.detail != NOT_KEPT]
     if not own:
         return
     yield from _wrapped(f"{member.path}  {member.state}", "|-- ", "|   ")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import textwrap
 from collections.abc import Iterator, Sequence
 
 from scanner.export.model import Evaluated, decided_by, fixed_versions, plain, score
@@ -30,8 +31,10 @@ _COLUMNS = (
     "standing",
 )
 _FORMULA = ("=", "+", "-", "@")
-_MARKDOWN = frozenset("\\`*_{}[]<>()#|!~&$:@")
-_NARROWEST = 60
+_MARKDOWN = frozenset("\\`*_{}[]<>#|!~&$@")
+_NARROWEST = 66
+_GIVING_WAY = ((6, 7), (4, 8), (3, 8), (2, 8), (1, 8), (0, 8), (5, 6))
+"""Columns by position, and how narrow each may become: why, fixed, version, package, id, severity, action."""
 _GAPS = ("notEvaluated", "sbomPartsLost", "undecidable", "unreadable")
 
 
@@ -63,11 +66,11 @@ def markdown(evaluated: Evaluated) -> bytes:
 
 
 def text_table(evaluated: Evaluated, width: int = 80) -> bytes:
-    """Return lines of at most ``width`` columns, 60 at least; a cell that is cut ends in ``..``."""
+    """Return lines of at most ``width`` columns, 66 at least; a cell that is cut ends in ``..``."""
     rows: list[tuple[str, ...]] = [("SEVERITY", "ID", "PACKAGE", "VERSION", "FIXED IN", "ACTION", "WHY")]
     rows += [tuple(plain(cell) for cell in _row(finding)) for finding in evaluated.gravest_first]
     widths = _widths(rows, max(width, _NARROWEST))
-    lines = [line for text in _head(evaluated) for line in _folded(plain(text), max(width, _NARROWEST))]
+    lines = [line for text in _head(evaluated) for line in textwrap.wrap(plain(text), max(width, _NARROWEST))]
     lines.append("")
     lines += ["  ".join(_cut(cell, size).ljust(size) for cell, size in zip(row, widths, strict=True)) for row in rows]
     return ("\n".join(line.rstrip() for line in lines) + "\n").encode("ascii")
@@ -120,27 +123,21 @@ def _harmless(cell: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join(f"\\{sign}" if sign in _MARKDOWN else sign for sign in plain(text))
+    """Return text that Markdown shows as it is: no markup, no cell border, no link made of a bare address."""
+    escaped = "".join(f"\\{sign}" if sign in _MARKDOWN else sign for sign in plain(text))
+    return escaped.replace("://", ":\\//").replace("www.", "www\\.")
 
 
 def _widths(rows: Sequence[tuple[str, ...]], width: int) -> list[int]:
-    """Return the width of each column: what it needs, and where that is too much, the widest ones give way."""
+    """Return the width of each column: what it needs; where that is too much, columns give way in a fixed order."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    least = [len(head) for head in rows[0]]
-    room = width - 2 * (len(widths) - 1)
-    while sum(widths) > room:
-        place = max(range(len(widths)), key=lambda one: (widths[one] - least[one], one))
-        if widths[place] == least[place]:
-            break
-        others = sum(widths) - widths[place]
-        second = max((size for one, size in enumerate(widths) if one != place), default=0)
-        widths[place] = max(least[place], min(widths[place] - 1, max(second, room - others)))
+    excess = sum(widths) + 2 * (len(widths) - 1) - width
+    for place, least in _GIVING_WAY:
+        cut = max(0, min(excess, widths[place] - least))
+        widths[place] -= cut
+        excess -= cut
     return widths
 
 
 def _cut(cell: str, size: int) -> str:
     return cell if len(cell) <= size else cell[: size - 2] + ".."
-
-
-def _folded(text: str, width: int) -> Iterator[str]:
-    yield from (text[start : start + width] for start in range(0, len(text), width))
