@@ -4,7 +4,8 @@ Whatever is read is held against the digest that a result or manifest has for it
 itself be relied on is told beside the outputs and never more than was checked here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,16 +52,19 @@ class Source:
     engine: str | None = None
 
 
-def open_source(path: Path, key: PublicKey | None) -> Source:
+@contextmanager
+def opened(path: Path, key: PublicKey | None) -> Iterator[Source]:
     """Open a run's directory, a scan's directory, its ``manifest.json`` or its output bundle.
 
     ``key`` is the site's; without it a run's result is anybody's word. Raises the errors of reading and verifying
     each of them.
     """
     if (path / evidence.RESULT_FILE).is_file():
-        return _run(path, key)
+        yield _run(path, key)
+        return
     inside = path.name in {layout.MANIFEST_FILE, layout.OUTPUT_BUNDLE} and not path.is_dir()
-    return _scan(path.parent if inside else path, with_inputs=path.name != layout.OUTPUT_BUNDLE)
+    with ExitStack() as bundles:
+        yield _scan(path.parent if inside else path, bundles, with_inputs=path.name != layout.OUTPUT_BUNDLE)
 
 
 def evaluated(source: Source, version: str) -> Evaluated:
@@ -107,15 +111,15 @@ def _standing(result: results.Result, *, checked: bool) -> Standing:
     return Standing(result.verdict, verified=False, note=_NOTES.get(result.verdict, "not a strict replay"))
 
 
-def _scan(directory: Path, *, with_inputs: bool) -> Source:
+def _scan(directory: Path, bundles: ExitStack, *, with_inputs: bool) -> Source:
     manifest = manifests.parse(read_file(directory / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
-    output = _bundle(directory, layout.OUTPUT_BUNDLE, manifest)
+    output = _bundle(directory, layout.OUTPUT_BUNDLE, manifest, bundles)
     members = {
         member.path: output.read(member.path, limit=replay.MAX_DOCUMENT) for member in manifest.bundles.output.members
     }
     inputs = None
     if with_inputs and (directory / layout.INPUT_BUNDLE).is_file():
-        inputs = replay.evaluation_input(manifest, _bundle(directory, layout.INPUT_BUNDLE, manifest))
+        inputs = replay.evaluation_input(manifest, _bundle(directory, layout.INPUT_BUNDLE, manifest, bundles))
     engine = next(tool for tool in manifest.inputs.tools if tool.name == manifests.ENGINE_TOOL)
     return Source(
         kind="scan",
@@ -130,10 +134,11 @@ def _scan(directory: Path, *, with_inputs: bool) -> Source:
     )
 
 
-def _bundle(directory: Path, name: str, manifest: manifests.Manifest) -> BundleReader:
+def _bundle(directory: Path, name: str, manifest: manifests.Manifest, opened: ExitStack) -> BundleReader:
     if not (directory / name).is_file():
         raise FileMissing(path=name)
     bundles = manifest.bundles
     reader = BundleReader(directory / name, bundles.output if name == layout.OUTPUT_BUNDLE else bundles.input)
+    opened.callback(reader.close)
     reader.verify()
     return reader

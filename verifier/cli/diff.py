@@ -29,8 +29,8 @@ def command(
     is_run = any((path / evidence.RESULT_FILE).is_file() for path in (first, second))
     key = key_of(console, site) if is_run else None
     guard.enforce([])
-    old, new = (sources.open_source(path, key) for path in (first, second))
-    difference = compare.diff(old, new)
+    with sources.opened(first, key) as old, sources.opened(second, key) as new:
+        difference = compare.diff(old, new)
     encoded = canonical.encode_record(difference)
     if json:
         console.raw(encoded)

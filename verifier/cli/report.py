@@ -74,8 +74,8 @@ def _export(console: Console, place: Path, kind: str, out: Path | None, site: Pa
     from verifier.run_dir import write_atomic
 
     is_run = (place / evidence.RESULT_FILE).is_file()
-    source = sources.open_source(place, key_of(console, site) if is_run else None)
-    found = sources.evaluated(source, kit.__version__)
+    with sources.opened(place, key_of(console, site) if is_run else None) as source:
+        found = sources.evaluated(source, kit.__version__)
     data = text_table(found, columns()) if kind == "table" else FORMATS[kind](found)
     if out is not None:
         write_atomic(out, data)
