@@ -30,6 +30,7 @@ class Causes:
 
     def __init__(self, inputs: Inputs, packages: Iterable[PackageKey]) -> None:
         self.inputs = inputs
+        self._unnarrowed: dict[Cluster, Cause | None] = {}
         self.worlds = Worlds(*inputs.sides, packages) if inputs.sides else None
 
     def cluster(self, package: PackageKey, records: Iterable[RecordKey]) -> Cluster | None:
@@ -46,7 +47,9 @@ class Causes:
                 [changes[name] for name in minimal(list(changes), lambda one: gone(worlds.world(cluster, one)))]
             )
         except Exhausted:
-            return _unnarrowed(changes)
+            if cluster not in self._unnarrowed:
+                self._unnarrowed[cluster] = _unnarrowed(changes)
+            return self._unnarrowed[cluster]
 
     def undone(self, cluster: Cluster, cause: Cause) -> Assembled:
         """Return the world in which the changes of a cause are undone; an empty one once all work is spent."""
@@ -82,5 +85,6 @@ def named(changes: Iterable[Change]) -> Cause | None:
 
 
 def _unnarrowed(changes: Mapping[str, Change]) -> Cause | None:
+    """Return what is left to say once all work is spent; the changes themselves would swell every entry."""
     found = named(changes.values())
     return Cause(found.name, f"{len(changes)} changes, not narrowed down") if found else None

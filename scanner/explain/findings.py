@@ -39,7 +39,8 @@ class FindingChanges:
         self._new = new
         self._causes = causes
         self._otherwise = causes.inputs.otherwise
-        self._by_package = _by_package(old.findings), _by_package(new.findings)
+        self._by_record = _by_record(old.findings), _by_record(new.findings)
+        self._recorded_by_cluster: dict[Cluster, list[Finding]] = {}
 
     def entries(self) -> Iterator[Entry]:
         """Yield every difference."""
@@ -87,8 +88,14 @@ class FindingChanges:
         """Return the recorded findings of a cluster."""
         if cluster is None:
             return []
-        mine = self._by_package[0].get(cluster.package, ())
-        return [one for one in mine if not cluster.records.isdisjoint(record_keys(one))]
+        if cluster not in self._recorded_by_cluster:
+            self._recorded_by_cluster[cluster] = self._having(0, cluster.package, sorted(cluster.records))
+        return self._recorded_by_cluster[cluster]
+
+    def _having(self, side: int, package: PackageKey, records: Iterable[RecordKey]) -> list[Finding]:
+        """Return the findings of a side that have one of some records, each once."""
+        found = (one for key in records for one in self._by_record[side].get((package, key), ()))
+        return list({one.id: one for one in found}.values())
 
     def _no_longer_appears(self, finding: Finding, cluster: Cluster | None) -> Gone:
         """Return the test that neither a finding nor what else its records give is new."""
@@ -122,11 +129,11 @@ class FindingChanges:
 
     def _regrouped(self, finding: Finding, kind: str, cause: Cause) -> Cause:
         """Name a finding that did not come or go: its records are part of another finding on the other side."""
-        own = set(record_keys(finding))
-        others = self._by_package[1 if kind == VANISHED else 0].get(package_key(finding.component), ())
-        other = next((one for one in others if not own.isdisjoint(record_keys(one))), None)
-        if other is None:
+        side, package = (1 if kind == VANISHED else 0), package_key(finding.component)
+        others = self._having(side, package, record_keys(finding))
+        if not others:
             return cause
+        other = others[0]
         if kind == VANISHED:
             return Cause(
                 difference.ALIAS_MERGE, f"{finding.id} is part of {other.id} now: {cause.detail}", cause.changes
@@ -135,15 +142,16 @@ class FindingChanges:
 
     def _merged(self, old: Finding, new: Finding, cluster: Cluster, cause: Cause) -> Cause:
         """Name a finding that swallowed or released another one, where that is what the cause undoes."""
-        world = self._causes.undone(cluster, cause).findings
-        for name, whole, sides, said in (
-            (difference.ALIAS_MERGE, new, self._by_package[0], "{} became one"),
-            (difference.ALIAS_SPLIT, old, self._by_package[1], "{} were one"),
+        for name, whole, side, said in (
+            (difference.ALIAS_MERGE, new, 0, "{} became one"),
+            (difference.ALIAS_SPLIT, old, 1, "{} were one"),
         ):
-            parts = _touching(sides.get(cluster.package, ()), whole)
-            undone = _touching(world, whole)
+            parts = self._having(side, cluster.package, record_keys(whole))
+            if len(parts) < 2:
+                continue
+            undone = _touching(self._causes.undone(cluster, cause).findings, whole)
             together = len(undone) > 1 if name == difference.ALIAS_MERGE else len(undone) == 1
-            if len(parts) > 1 and together:
+            if together:
                 words = said.format(" and ".join(one.id for one in parts))
                 return Cause(name, f"{words}: {cause.detail}", cause.changes)
         return cause
@@ -216,10 +224,11 @@ def _everything(document: FindingsDocument) -> dict[PackageKey, list[object]]:
     return found
 
 
-def _by_package(findings: Iterable[Finding]) -> dict[PackageKey, list[Finding]]:
-    found: dict[PackageKey, list[Finding]] = {}
+def _by_record(findings: Iterable[Finding]) -> dict[tuple[PackageKey, RecordKey], list[Finding]]:
+    found: dict[tuple[PackageKey, RecordKey], list[Finding]] = {}
     for finding in findings:
-        found.setdefault(package_key(finding.component), []).append(finding)
+        for key in record_keys(finding):
+            found.setdefault((package_key(finding.component), key), []).append(finding)
     return found
 
 

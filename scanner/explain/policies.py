@@ -23,6 +23,7 @@ class PolicyChanges:
     """What differs between a recorded and a replayed policy as far as findings are concerned.
 
     ``changes`` are in the order in which they are named: rules as the replayed policy has them, then the rest.
+    ``size`` is how many rules a policy in between has at most.
     """
 
     def __init__(self, recorded: Policy, replayed: Policy, times: tuple[str, str]) -> None:
@@ -31,6 +32,7 @@ class PolicyChanges:
         self._times = times
         self._old = {rule.id: rule for rule in recorded.document.rules}
         self._new = {rule.id: rule for rule in replayed.document.rules}
+        self.size = len(self._old.keys() | self._new.keys())
         self.changes: Mapping[str, Change] = {change.id: change for change in self._found()}
         self.undone = lru_cache(maxsize=_KEPT)(self._undone)
 

@@ -18,19 +18,20 @@ from scanner.explain.sides import Judgements, Outcomes, Side, judged, view
 from scanner.findings import Assembled, assemble
 from scanner.vex import Statement, StatementRef, VexDocument, VexIndex
 
-MAX_WORK = 400_000
+MAX_WORK = 100_000
 """How many records and statements may be weighed to narrow causes down, all differences together."""
 SUBJECT = "sbom/subject"
-_WORLDS_KEPT = 512
+_KEPT = 20_000
+"""How many records the worlds that are kept may have, all together."""
 _NOWHERE = StatementRef("", "", 0)
 _REWRITTEN = "~"
 """Stands for the digest of a document into which a statement was put back; it sorts behind all digests."""
 _NOTHING = Outcomes()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Cluster:
-    """Records of one package that aliases may join on either side, and all their names."""
+    """Records of one package that aliases may join on either side, and all their names; equal to itself alone."""
 
     package: PackageKey
     records: frozenset[RecordKey]
@@ -73,6 +74,7 @@ class Worlds:
         self._changes: dict[Cluster, dict[str, Change]] = {}
         self._revisions: dict[Cluster, dict[str, list[_Revision]]] = {}
         self._worlds: dict[tuple[Cluster, frozenset[str]], Assembled] = {}
+        self._kept = 0
         self._budget = Budget(MAX_WORK)
 
     def cluster(self, package: PackageKey, records: Iterable[RecordKey]) -> Cluster | None:
@@ -104,8 +106,10 @@ class Worlds:
         """
         self.changes(cluster)
         if (cluster, undone) not in self._worlds:
-            if len(self._worlds) >= _WORLDS_KEPT:
+            self._kept += 1 + len(cluster.records)
+            if self._kept > _KEPT:
                 self._worlds.clear()
+                self._kept = 0
             self._worlds[cluster, undone] = self._evaluated(cluster, undone)
         return self._worlds[cluster, undone]
 
@@ -191,7 +195,10 @@ class Worlds:
         side = old if component_id(cluster.package) in undone else new
         target = side.targets.get(cluster.package)
         documents = list(self._documents(cluster, undone))
-        self._budget.spend(1 + len(cluster.records) + sum(len(document.statements) for document in documents))
+        statements = sum(len(document.statements) for document in documents)
+        of_policy = undone.intersection(self._policy.changes)
+        rules = self._policy.size if of_policy else 0
+        self._budget.spend(1 + len(cluster.records) + statements + rules)
         if target is None:
             return Assembled()
         hits = [
@@ -201,8 +208,8 @@ class Worlds:
         ]
         subject = (old if SUBJECT in undone else new).sbom.subject
         sbom = replace(side.sbom, components=tuple(side.components[ref] for ref in target.refs), subject=subject)
-        rules = self._policy.undone(undone.intersection(self._policy.changes))
-        return assemble(Judged(hits={0: hits}), [target], sbom, VexIndex(documents), rules)
+        policy = self._policy.undone(of_policy)
+        return assemble(Judged(hits={0: hits}), [target], sbom, VexIndex(documents), policy)
 
     def _documents(self, cluster: Cluster, undone: frozenset[str]) -> Iterator[VexDocument]:
         old, new = self._sides
