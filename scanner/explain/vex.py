@@ -63,6 +63,7 @@ class VexChanges:
 
     def _weighed(self, name: str, old: Sequence[Weighed], new: Sequence[Weighed]) -> Iterator[Entry]:
         """Explain what VEX had to say about findings."""
+        recorded, replayed = _by_key(old), _by_key(new)
         for left, right in pairs(old, new, _key):
             before = None if left is None else old[left]
             after = None if right is None else new[right]
@@ -71,7 +72,7 @@ class VexChanges:
                 continue
             key = _key(one)
             cluster = self._causes.cluster(key[0], self._records.get(key, ()))
-            cause = self._causes.of(cluster, _as_before(name, key, old, new))
+            cause = self._causes.of(cluster, _as_before(name, key, recorded.get(key, []), replayed.get(key, [])))
             place = pointer(name, right if right is not None else left or 0)
             subject = f"{one.id} {one.component.purl}"
             found = cause or self._causes.inputs.otherwise(before, after)
@@ -87,9 +88,8 @@ def concerned(old: VexOutput, new: VexOutput) -> set[PackageKey]:
     return found
 
 
-def _as_before(name: str, key: _Key, old: Sequence[Weighed], new: Sequence[Weighed]) -> Gone:
+def _as_before(name: str, key: _Key, recorded: Sequence[Weighed], replayed: Sequence[Weighed]) -> Gone:
     """Return the test that what is said about a finding is as recorded, its place left aside where more differs."""
-    recorded, replayed = ([one for one in side if _key(one) == key] for side in (old, new))
     plain = [_meaning(one) for one in recorded] != [_meaning(one) for one in replayed]
 
     def gone(world: Assembled) -> bool:
