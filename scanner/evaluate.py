@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.bytes import canonical, digest, merkle
-from kit.errors import NameCollision
+from kit.errors import LimitExceeded, NameCollision
 from kit.manifest import check_time
 from scanner import outputs, policy
 from scanner.candidates import NOT_A_PACKAGE, FeedSource, Judged, Target, Unevaluated, judge, survey
@@ -60,7 +60,8 @@ def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     """Return the output members, by path, ascending.
 
     Raises the errors of the readers for an SBOM, VEX document or policy that is refused as a whole, and
-    :class:`NameCollision` where two inputs of a kind have one name. Parts and records that cannot be read are listed
+    :class:`NameCollision` where two inputs of a kind have one name, :class:`LimitExceeded` where inputs or outputs are
+    beyond a counted bound (docs/matching.md section 4.6). Parts and records that cannot be read are listed
     in the outputs.
     """
     check_time(given.time, "/scan/time")
@@ -97,6 +98,9 @@ def _write(done: _Evaluation) -> dict[str, bytes]:
         outputs.LOG: _log(done, verdict),
     }
     members[outputs.VERDICT_TREE] = canonical.encode_record(_verdict_tree(members))
+    for path, data in members.items():
+        if len(data) > outputs.MAX_MEMBER:
+            raise LimitExceeded(path=path, expected=outputs.MAX_MEMBER, found=len(data))
     return {path: members[path] for path in sorted(members)}
 
 

@@ -82,10 +82,11 @@ def vulnerabilities(group: Sequence[Hit]) -> list[tuple[str, ...]]:
         return [tuple(sorted(names | upstream if len(upstream) == 1 else names))]
     if len(known) == 1:
         return [tuple(sorted(names))]
-    parts = []
-    for name in known:
-        records = {hit.id for hit in group if name == hit.id or name in hit.aliases}
-        parts.append(tuple(sorted(records | {name})))
+    speakers: dict[str, set[str]] = {name: {name} for name in known}
+    for hit in group:
+        for name in speakers.keys() & {hit.id, *hit.aliases}:
+            speakers[name].add(hit.id)
+    parts = [tuple(sorted(speakers[name])) for name in known]
     parts += [
         tuple(sorted({hit.id, *hit.aliases}))
         for hit in group

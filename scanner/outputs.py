@@ -9,6 +9,8 @@ import msgspec
 from scanner.match import Evidence
 
 SCHEMA_VERSION = "1.0"
+MAX_MEMBER = 64 << 20
+"""Bytes of one output member: what every reader of an output bundle takes."""
 
 SBOM = "sbom.json"
 FINDINGS = "findings.json"

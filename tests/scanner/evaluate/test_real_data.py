@@ -70,34 +70,44 @@ def parse(ecosystem: str, text: str):
         return None
 
 
+def walk(ecosystem: str, item: dict, version) -> tuple[bool, bool, bool]:
+    """Return whether a sorted walk ends affected at a version, whether nothing later ends that, and the last state."""
+    order = {"fixed": 0, "last_affected": 1, "introduced": 2}
+    events = [(kind, at) for event in item["events"] for kind, at in event.items()]
+    keys = [None if at == "0" else parse(ecosystem, at) for _, at in events]
+    if version is None or any(key is None and at != "0" for key, (_, at) in zip(keys, events, strict=True)):
+        return False, False, False
+    zero = [kind for (kind, _), key in zip(events, keys, strict=True) if key is None]
+    later = [(key, order[kind], kind) for (kind, _), key in zip(events, keys, strict=True) if key is not None]
+    held = last = False
+    ends = False
+    for key, _, kind in [(None, 0, kind) for kind in zero] + sorted(later, key=lambda one: one[:2]):
+        last = kind == "introduced"
+        if kind == "introduced" and (key is None or key <= version):
+            held = True
+        elif (kind == "fixed" and key <= version) or (kind == "last_affected" and key < version):
+            held = False
+        elif kind != "introduced":
+            ends = True
+    return held, held and not ends, last
+
+
 def affects(ecosystem: str, entry: dict, text: str) -> bool:
-    """Decide by list and sorted walk, as the schema describes it."""
+    """Decide by list and sorted walk, as the schema describes it, and by a Go module's own numbering."""
     version = parse(ecosystem, text)
     for listed in entry.get("versions") or ():
         other = parse(ecosystem, listed)
         if listed == text or (version is not None and other is not None and other == version):
             return True
-    order = {"fixed": 0, "last_affected": 1, "introduced": 2}
-    for item in entry.get("ranges") or ():
-        events = [(kind, at) for event in item["events"] for kind, at in event.items()]
-        keys = [None if at == "0" else parse(ecosystem, at) for _, at in events]
-        if (
-            item["type"] == "GIT"
-            or version is None
-            or any(key is None and at != "0" for key, (_, at) in zip(keys, events, strict=True))
-        ):
-            continue
-        vulnerable = False
-        zero = [event for event, key in zip(events, keys, strict=True) if key is None]
-        later = [(key, order[event[0]], event[0]) for event, key in zip(events, keys, strict=True) if key is not None]
-        for key, _, kind in [(None, 0, kind) for kind, _ in zero] + sorted(later, key=lambda one: one[:2]):
-            if kind == "introduced" and (key is None or key <= version):
-                vulnerable = True
-            elif (kind == "fixed" and key <= version) or (kind == "last_affected" and key < version):
-                vulnerable = False
-        if vulnerable:
-            return True
-    return False
+    found = [walk(ecosystem, item, version) for item in entry.get("ranges") or () if item["type"] != "GIT"]
+    custom = (entry.get("ecosystem_specific") or {}).get("custom_ranges") if ecosystem == "Go" else None
+    if not custom or version is None or version < semver.Version(0, 0, 1):
+        return any(held for held, _, _ in found)
+    if any(held and not (without_end and last) for held, without_end, last in found):
+        return True
+    waits = any(held for held, _, _ in found)
+    own = any(walk(ecosystem, item, version)[0] for item in custom)
+    return own and (waits or not any(last for _, _, last in found))
 
 
 def naive(document: dict, records: list[dict]) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
