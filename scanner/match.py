@@ -23,8 +23,6 @@ ZERO = "0"
 INFINITY = "*"
 """``limit: "*"`` comes after every version."""
 
-_SEMVER_SCHEMES = frozenset({"go", "semver"})
-"""Schemes that are SemVer already, with the spellings of their ecosystem."""
 _FIXED, _LAST_AFFECTED, _INTRODUCED, _LIMIT = range(4)
 """Kinds of events in their order at one version: fixed < last_affected < introduced. A limit stands apart."""
 _NO_EVENT = Event()
@@ -141,7 +139,7 @@ class Schemes:
     def subject(self, ecosystem: str, version: str) -> "Subject":
         """Return a component's version, ready to be compared."""
         native = self.native(ecosystem)
-        strict = native if native is not None and native.scheme in _SEMVER_SCHEMES else self._semver
+        strict = native if native is not None and native.scheme in versions.SEMVER_SCHEMES else self._semver
         return Subject(
             version=version,
             native=native,
