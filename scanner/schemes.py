@@ -8,8 +8,6 @@ from kit.errors import LimitExceeded
 from scanner import versions
 from scanner.versions import semver
 
-_SEMVER_SCHEMES = frozenset({"go", "semver"})
-"""Schemes that are SemVer already, with the spellings of their ecosystem."""
 _KEPT = 1 << 16
 MAX_PARSED = 1_000_000
 """How many texts of one scheme may be parsed; a large system against all its feeds takes 100,000."""
@@ -79,7 +77,7 @@ class Schemes:
     def subject(self, ecosystem: str, version: str) -> Subject:
         """Return a component's version, ready to be compared."""
         native = self.native(ecosystem)
-        strict = native if native is not None and native.scheme in _SEMVER_SCHEMES else self._semver
+        strict = native if native is not None and native.scheme in versions.SEMVER_SCHEMES else self._semver
         return Subject(
             version=version,
             native=native,
