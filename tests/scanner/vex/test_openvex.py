@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kit.errors import DuplicateMember, LimitExceeded, MalformedDocument, StellaError, UnsupportedVersion
 from scanner.identity import parse_purl
-from scanner.vex import VexDocument, read_openvex
+from scanner.vex import VexDocument, read_vex
 
 STATEMENTS = {
     "aqua-vexhub/golang__github.com__aquasecurity__trivy__trivy.openvex.json": 21,
@@ -44,7 +44,7 @@ def document(*statements: Any, **members: Any) -> bytes:
 
 
 def read(*statements: Any, **members: Any) -> VexDocument:
-    return read_openvex("a.json", document(*statements, **members))
+    return read_vex("a.json", document(*statements, **members))
 
 
 def notes(found: VexDocument) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def notes(found: VexDocument) -> list[tuple[str, str]]:
 
 
 def test_every_real_document_is_read_in_full(real_openvex: Mapping[str, bytes]) -> None:
-    found = {name: read_openvex(name, data) for name, data in real_openvex.items()}
+    found = {name: read_vex(name, data) for name, data in real_openvex.items()}
     assert {name: len(one.statements) for name, one in found.items()} == STATEMENTS
     assert [one.skipped for one in found.values()] == [()] * len(STATEMENTS)
     assert all(one.author for one in found.values())
@@ -204,7 +204,7 @@ def test_a_malformed_document_is_refused_with_name_and_place(members: dict[str, 
 )
 def test_a_document_that_two_readers_could_see_differently_is_refused(data: bytes, refusal: type[StellaError]) -> None:
     with pytest.raises(refusal) as refused:
-        read_openvex("a.json", data)
+        read_vex("a.json", data)
     assert refused.value.details["path"] == "a.json"
 
 
@@ -252,4 +252,4 @@ def test_any_statement_is_read_or_skipped(statements: list[Any]) -> None:
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_refused_with_a_typed_error(data: bytes) -> None:
     with pytest.raises(StellaError):
-        read_openvex("a.json", data)
+        read_vex("a.json", data)

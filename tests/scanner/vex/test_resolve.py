@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from scanner.identity import from_purl, parse_purl
 from scanner.sbom import Component
-from scanner.vex import Decision, VexDocument, VexIndex, read_openvex, resolve
+from scanner.vex import Decision, VexDocument, VexIndex, read_vex, resolve
 from scanner.vex.resolve import covers
 
 DAY = "2024-01-0{}T00:00:00Z"
@@ -29,7 +29,7 @@ def claim(
 
 def vex(name: str, author: str, *claims: dict[str, Any]) -> VexDocument:
     head = {"@context": "https://openvex.dev/ns/v0.2.0", "author": author}
-    return read_openvex(name, json.dumps(head | {"statements": claims}).encode())
+    return read_vex(name, json.dumps(head | {"statements": claims}).encode())
 
 
 def decide(*documents: VexDocument, ids: tuple[str, ...] = ("CVE-1",), trust: tuple[str, ...] = ()) -> Decision | None:
