@@ -143,8 +143,6 @@ def _vulnerability(reading: Reading, inventory: _Inventory, released: str | None
             continue
         for status, narrowed in _versions(reading, affected, place, _STATES.get(state, "unknown"), products).items():
             found.setdefault(status, []).extend(narrowed)
-    if not found:
-        raise MalformedPart(f"{pointer}/affects", "nothing of it can be evaluated")
     for status in sorted(found, key=CAUTION.__getitem__):
         reading.state(
             pointer,

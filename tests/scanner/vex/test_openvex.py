@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kit.errors import DuplicateMember, LimitExceeded, MalformedDocument, StellaError, UnsupportedVersion
 from scanner.identity import parse_purl
-from scanner.vex import VexDocument, read_vex
+from scanner.vex import Allowance, VexDocument, read_vex
 
 STATEMENTS = {
     "aqua-vexhub/golang__github.com__aquasecurity__trivy__trivy.openvex.json": 21,
@@ -208,13 +208,16 @@ def test_a_document_that_two_readers_could_see_differently_is_refused(data: byte
     assert refused.value.details["path"] == "a.json"
 
 
-def test_a_document_lists_no_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_list_no_more_than_the_limit() -> None:
     aliases = {"name": "CVE-1", "aliases": ["X", "Y"]}
     full = statement(vulnerability=aliases, products=[PURL, {"@id": PURL, "subcomponents": [PURL]}])
-    monkeypatch.setattr("scanner.vex.openvex.MAX_NAMES", 7)
-    assert len(read(full, {}).statements) == 1
+
+    def read_within(names: int, *statements: Any) -> VexDocument:
+        return read_vex("a.json", document(*statements), Allowance(names=names))
+
+    assert len(read_within(7, full, {}).statements) == 1
     with pytest.raises(LimitExceeded):
-        read(full, {}, {})
+        read_within(7, full, {}, {})
 
 
 MEMBERS = [
@@ -243,10 +246,28 @@ parts = st.recursive(
     st.lists(st.dictionaries(st.sampled_from(MEMBERS), parts).map(lambda part: statement(**part)) | parts, max_size=4)
 )
 def test_any_statement_is_read_or_skipped(statements: list[Any]) -> None:
+    statements.append(statement())
     found = read(*statements)
     faulty = {int(one.pointer.split("/")[2]) for one in found.skipped if one.reason == "malformed"}
     assert {one.ref.index for one in found.statements} | faulty == set(range(len(statements)))
     assert not {one.ref.index for one in found.statements} & faulty
+
+
+def test_a_document_of_which_no_statement_can_be_read_is_refused_with_the_first_fault() -> None:
+    with pytest.raises(MalformedDocument) as refused:
+        read(statement(products=[]), 7)
+    assert (refused.value.details["path"], refused.value.details["pointer"]) == ("a.json", "/statements/0/products")
+
+
+def test_a_document_that_lists_no_statement_says_nothing() -> None:
+    found = read()
+    assert (found.count, found.statements, found.skipped) == (0, (), ())
+
+
+def test_statements_that_can_be_about_nothing_are_pointed_out() -> None:
+    found = read(statement(products=["https://example.org/app"]), statement(products=["pkg:pypi/a", "x"]))
+    assert notes(found) == [("/statements/0", "no-purl")]
+    assert found.count == 2
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
