@@ -68,10 +68,11 @@ def covers(wanted: Purl, purl: Purl) -> bool:
 
     Type, namespace and name are equal; version and every qualifier count only where the statement gives them.
     """
+    where = place(wanted)
     return (
-        place(wanted) == place(purl)
-        and (wanted.version is None or _same_version(place(wanted)[0], wanted.version, purl.version))
-        and set(wanted.qualifiers) <= set(purl.qualifiers)
+        where == place(purl)
+        and (wanted.version is None or _same_version(where[0], wanted.version, purl.version))
+        and (not wanted.qualifiers or set(wanted.qualifiers) <= set(purl.qualifiers))
     )
 
 

@@ -16,7 +16,7 @@ from scanner.vex.model import Statement, Target, VexDocument
 MAX_FILED: Final = 1_000_000
 """How many pairs of product and part the statements about a scan's findings may name."""
 
-MAX_WEIGHED: Final = 1_000_000
+MAX_WEIGHED: Final = 500_000
 """How many times, for all findings of a scan together, a statement may be held against a component."""
 
 

@@ -39,6 +39,7 @@ class _Statements:
     def __init__(self, reading: Reading, timestamp: str | None) -> None:
         self._reading = reading
         self._timestamp = timestamp
+        # Most statements of a document name the same few products.
         self._known: dict[tuple[str | None, str | None], Target] = {}
 
     def read(self, fields: Record, pointer: str, index: int) -> None:
@@ -76,6 +77,9 @@ class _Statements:
         return tuple(self._target(value, f"{pointer}/{at}") for at, value in enumerate(listed))
 
     def _target(self, value: JsonValue, pointer: str) -> Target:
+        plain = value.get("@id") if isinstance(value, dict) and len(value) == 1 else value
+        if isinstance(plain, str) and (known := self._known.get((plain, None))):
+            return known
         fields: Record = {"@id": value} if isinstance(value, str) else record(value, pointer)
         name = text(fields, "@id", pointer)
         identifiers = record(fields.get("identifiers") or {}, f"{pointer}/identifiers")

@@ -17,6 +17,9 @@ MAX_STATEMENTS: Final = 500_000
 MAX_NAMES: Final = 2_500_000
 """How many items all lists of all documents of a run may have together: statements, products, parts, ids."""
 
+MAX_PURLS: Final = 300_000
+"""How many package URLs may be parsed; readers parse one that a document repeats once."""
+
 
 @dataclass(slots=True)
 class Allowance:
@@ -26,6 +29,7 @@ class Allowance:
     bytes: int = MAX_BYTES
     statements: int = MAX_STATEMENTS
     names: int = MAX_NAMES
+    purls: int = MAX_PURLS
 
     def document(self, name: str, size: int) -> None:
         """Count a document before it is decoded; LimitExceeded."""
@@ -41,6 +45,12 @@ class Allowance:
         self.names -= count
         if self.names < 0:
             raise LimitExceeded(path=name, detail="statements and names in VEX documents", expected=MAX_NAMES)
+
+    def purl(self, name: str) -> None:
+        """Count a package URL; LimitExceeded."""
+        self.purls -= 1
+        if self.purls < 0:
+            raise LimitExceeded(path=name, detail="package URLs in VEX documents", expected=MAX_PURLS)
 
     def statement(self, name: str) -> None:
         """Count a statement; LimitExceeded."""
@@ -60,8 +70,6 @@ class Reading:
         self._author = ""
         self._statements: list[Statement] = []
         self._fault: MalformedPart | None = None
-        # Most statements of a document name the same few products.
-        self._known: dict[tuple[str | None, ...], tuple[Purl, ...]] = {}
 
     def by(self, author: str) -> None:
         """Set the author of the statements that follow."""
@@ -78,19 +86,16 @@ class Reading:
         self._allowance.list(self._name, items)
 
     def purls(self, pointer: str, *candidates: str | None) -> tuple[Purl, ...]:
-        """Parse those candidates that are package URLs; a broken one matches nothing and is noted, once."""
-        known = self._known.get(candidates)
-        if known is not None:
-            return known
+        """Parse those candidates that are package URLs; a broken one matches nothing and is noted."""
         found = []
         for candidate in candidates:
             if candidate is not None and is_purl(candidate):
+                self._allowance.purl(self._name)
                 try:
                     found.append(parse_purl(candidate))
                 except BadPurl as fault:
                     self.unread.note(pointer, "bad-purl", str(fault))
-        self._known[candidates] = tuple(dict.fromkeys(found))
-        return self._known[candidates]
+        return tuple(found) if len(found) < 2 else tuple(dict.fromkeys(found))
 
     def fail(self, fault: MalformedPart, reason: str = "malformed") -> None:
         """Note a statement that was not read."""
