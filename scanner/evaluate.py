@@ -18,7 +18,7 @@ from scanner.findings import Assembled, assemble, package_entry
 from scanner.match import MATCH_CONTRACT, State
 from scanner.policy import Policy
 from scanner.sbom import Sbom, normalised, read_sbom
-from scanner.vex import VexDocument, VexIndex, read_openvex
+from scanner.vex import Allowance, VexDocument, VexIndex, read_vex
 
 __all__ = ["MATCH_CONTRACT", "EvaluationInput", "FeedSource", "evaluate"]
 
@@ -66,21 +66,30 @@ def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     """
     check_time(given.time, "/scan/time")
     rules = policy.load(given.policy, time=given.time)
-    documents = _read_vex(given.vex)
     sbom = read_sbom(given.sbom)
     covered = frozenset(ecosystem for feed in given.feeds for ecosystem in feed.ecosystems)
     targets, unevaluated = survey(sbom, covered)
     judged = judge(targets, given.feeds)
-    assembled = assemble(judged, targets, sbom, VexIndex(documents), rules)
+    statements = VexIndex(wanted=_names(judged))
+    documents = _read_vex(given.vex, statements)
+    assembled = assemble(judged, targets, sbom, statements, rules)
     return _write(_Evaluation(given, sbom, documents, rules, targets, unevaluated, judged, assembled))
 
 
-def _read_vex(given: Iterable[tuple[str, bytes]]) -> tuple[VexDocument, ...]:
+def _names(judged: Judged) -> frozenset[str]:
+    """Return all ids under which a statement may speak of a finding."""
+    hits = (hit for hits in judged.hits.values() for hit in hits)
+    return frozenset(name for hit in hits for name in (hit.id, *hit.aliases, *hit.upstream))
+
+
+def _read_vex(given: Iterable[tuple[str, bytes]], statements: VexIndex) -> tuple[VexDocument, ...]:
+    """Read the documents, one after the other, and file what they say about the findings."""
     documents: dict[str, VexDocument] = {}
-    for name, data in sorted(given):
+    allowance = Allowance()
+    for name, data in sorted(given, key=lambda one: one[0]):
         if name in documents:
             raise NameCollision(path=name, detail="two VEX documents have this name")
-        documents[name] = read_openvex(name, data)
+        documents[name] = statements.add(read_vex(name, data, allowance))
     return tuple(documents.values())
 
 
@@ -161,7 +170,7 @@ def _vex(done: _Evaluation) -> outputs.VexOutput:
                 digest=document.digest,
                 format=document.format,
                 author=document.author,
-                statements=len(document.statements),
+                statements=document.count,
                 skipped=tuple(
                     outputs.SkippedEntry(pointer=one.pointer, reason=one.reason, detail=one.detail or None)
                     for one in document.skipped
@@ -290,7 +299,7 @@ def _trace(done: _Evaluation) -> outputs.Trace:
             "vexConflicts": len(done.assembled.conflicts),
             "vexDecisions": len(done.assembled.decisions),
             "vexPartial": len(done.assembled.partial),
-            "vexStatements": sum(len(document.statements) for document in done.vex),
+            "vexStatements": sum(document.count for document in done.vex),
         },
     )
 

@@ -15,6 +15,7 @@ from scanner.outputs import (
     PackageEntry,
     RecordEntry,
     VectorEntry,
+    VexBlockEntry,
     VexConflictEntry,
     VexDecisionEntry,
     VexEntry,
@@ -22,10 +23,9 @@ from scanner.outputs import (
     VexStatementEntry,
 )
 from scanner.policy import Facts, Policy
-from scanner.sbom import Component, Sbom
+from scanner.sbom import Sbom
 from scanner.severity import assess
-from scanner.vex import Decision, VexIndex, resolve
-from scanner.vex.model import Status
+from scanner.vex import Block, Decision, Resolver, Status, VexIndex
 
 _CAUTION: tuple[Status | None, ...] = ("affected", "under_investigation", "unknown", None, "fixed", "not_affected")
 """Most cautious first; ``None`` is a vulnerability of the group that no statement speaks for."""
@@ -43,7 +43,7 @@ class Assembled:
 
 def assemble(judged: Judged, targets: Sequence[Target], sbom: Sbom, vex: VexIndex, rules: Policy) -> Assembled:
     """Return the findings of all targets; targets are sorted, and so are the findings of each."""
-    components = {component.ref: component for component in sbom.components}
+    resolver = Resolver(vex, sbom, rules.document.vex.trust)
     assembled = Assembled()
     for number, target in enumerate(targets):
         hits = judged.hits.get(number)
@@ -53,7 +53,7 @@ def assemble(judged: Judged, targets: Sequence[Target], sbom: Sbom, vex: VexInde
         grouped = groups.group(hits)
         grouped.sort(key=lambda group: groups.rank(groups.representative(hit.id for hit in group)))
         for group in grouped:
-            _assemble_one(group, target, components[target.refs[0]], sbom.subject, vex, rules, assembled)
+            _assemble_one(group, target, resolver, rules, assembled)
     return assembled
 
 
@@ -102,16 +102,14 @@ def _names(group: Iterable[Hit]) -> set[str]:
 def _assemble_one(
     group: Sequence[Hit],
     target: Target,
-    component: Component,
-    subject: Component | None,
-    vex: VexIndex,
+    resolver: Resolver,
     rules: Policy,
     assembled: Assembled,
 ) -> None:
     """Make one finding and note which statements were weighed."""
     identifier = groups.representative(hit.id for hit in group)
     package = package_entry(target)
-    parts = [resolve(vex, names, component, subject, rules.document.vex.trust) for names in vulnerabilities(group)]
+    parts = [resolver.decide(names, target.refs) for names in vulnerabilities(group)]
     statement = min(parts, key=lambda part: _CAUTION.index(part.status if part else None))
     _note(identifier, package, [part for part in parts if part], statement, assembled)
     severity = assess(group)
@@ -167,7 +165,7 @@ def _vex(decision: Decision) -> VexEntry:
     )
 
 
-def _statement(decision: Decision) -> VexStatementEntry:
+def _statement(decision: Decision | Block) -> VexStatementEntry:
     return VexStatementEntry(
         document=decision.statement.digest,
         statement=decision.statement.index,
@@ -183,7 +181,10 @@ def _note(
 ) -> None:
     """Note the statement that holds, those that speak for a part of the finding only, and the conflicts on the way."""
     if held is not None:
-        assembled.decisions.append(VexDecisionEntry(id=identifier, component=package, decided=_statement(held)))
+        blocks = tuple(VexBlockEntry(ref=one.ref, statement=_statement(one)) for one in held.blocks)
+        assembled.decisions.append(
+            VexDecisionEntry(id=identifier, component=package, decided=_statement(held), blocks=blocks)
+        )
     weighed: Mapping[object, Decision] = {part.statement: part for part in parts}
     for part in weighed.values():
         if held is None or part.statement != held.statement:

@@ -189,12 +189,20 @@ class VexStatementEntry(_Document, frozen=True, gc=False):
     justification: str | None = None
 
 
+class VexBlockEntry(_Document, frozen=True, gc=False):
+    """A component on the way to a finding's component, by ref, and the statement that holds for it."""
+
+    ref: str
+    statement: VexStatementEntry
+
+
 class VexDecisionEntry(_Document, frozen=True, gc=False):
-    """The statement that holds for a finding."""
+    """The statement that holds for a finding, or the first of those that together block every path to its component."""
 
     id: str
     component: PackageEntry
     decided: VexStatementEntry
+    blocks: tuple[VexBlockEntry, ...] = ()
 
 
 class VexConflictEntry(_Document, frozen=True, gc=False):

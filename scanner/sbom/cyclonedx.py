@@ -31,7 +31,16 @@ def read(document: Record, digest: str) -> Sbom:
         components=components,
         dependencies=inventory.graph(),
         skipped=inventory.unread.in_order(),
+        bom_link=bom_link(document),
     )
+
+
+def bom_link(document: Record) -> str | None:
+    """Return ``serial/version`` of a BOM, by which BOM-Links name it; ``None`` for one without serial number."""
+    serial, version = document.get("serialNumber"), document.get("version", 1)
+    if not isinstance(serial, str) or not serial.lower().startswith("urn:uuid:") or type(version) is not int:
+        return None
+    return f"{serial[9:].lower()}/{version}"
 
 
 def _subject(inventory: Inventory, document: Record) -> Component | None:

@@ -35,7 +35,8 @@ class Sbom:
     """A document, read: every tuple is sorted, so that the order in the file does not matter.
 
     ``components`` holds the subject and the operating system too, where the document describes them. ``dependencies``
-    are edges between refs of components, whether the document calls them dependency or containment.
+    are edges between refs of components, whether the document calls them dependency or containment. ``bom_link`` is
+    ``serial/version``, under which VEX documents refer to a CycloneDX document.
     """
 
     format: Format
@@ -47,6 +48,7 @@ class Sbom:
     components: tuple[Component, ...]
     dependencies: Graph
     skipped: tuple[Skipped, ...]
+    bom_link: str | None = None
 
 
 class Inventory:
