@@ -36,7 +36,7 @@ def hit(*vectors: tuple[str, str], name: str = "CVE-2024-1", word: str = "") -> 
         ([hit(("CVSS_V2", V2), ("CVSS_V3", V31))], ("high", 75, V31)),
         ([hit(("CVSS_V3", V30), ("CVSS_V3", V31))], ("high", 75, V31)),
         ([hit(("CVSS_V3", V31), ("CVSS_V3", V31_HIGHER))], ("high", 82, V31_HIGHER)),
-        ([hit(("CVSS_V2", V2), ("CVSS_V3", V30), ("CVSS_V4", V4))], ("low", 20, V4)),
+        ([hit(("CVSS_V2", V2), ("CVSS_V3", V30), ("CVSS_V4", V4))], ("low", 10, V4)),
         ([hit(("CVSS_V3", V30), ("CVSS_V4", V4_UNUSABLE))], ("critical", 98, V30)),
         ([hit(("CVSS_V4", V4)), hit(("CVSS_V3", V30), name="GHSA-1")], ("critical", 98, V30)),
         ([hit(("CVSS_V4", V4)), hit(word="high", name="GHSA-1")], ("high", None, None)),
