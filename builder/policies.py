@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -10,7 +11,7 @@ from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader
 from kit.bytes import canonical
-from kit.errors import FileMissing, MalformedDocument, UsageError
+from kit.errors import FileMissing, MalformedDocument, StellaError, UsageError
 from scanner import findings, outputs
 from scanner.outputs import Finding, FindingsDocument
 from scanner.policy import Policy
@@ -19,6 +20,8 @@ from scanner.policy.review import idle_rules
 from verifier.medium import read_file
 
 MAX_DOCUMENT = 64 << 20
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,17 @@ def _from_scan(directory: Path) -> Recorded:
 
 
 def _decoded(data: bytes, verdict: bytes | None) -> Recorded:
-    document = canonical.decode_record(data, FindingsDocument, canonical=False)
+    document = _record(outputs.FINDINGS, data, FindingsDocument)
     if document.schema_version != outputs.SCHEMA_VERSION:
         raise MalformedDocument(path=outputs.FINDINGS, pointer="/schemaVersion", found=document.schema_version[:40])
     if verdict is None:
         return Recorded(document.findings, None)
-    scan = canonical.decode_record(verdict, outputs.VerdictDocument, canonical=False).scan
-    return Recorded(document.findings, scan.time)
+    return Recorded(document.findings, _record(outputs.VERDICT, verdict, outputs.VerdictDocument).scan.time)
+
+
+def _record(name: str, data: bytes, cls: type[T]) -> T:
+    try:
+        return canonical.decode_record(data, cls, canonical=False)
+    except StellaError as error:
+        error.details.setdefault("path", name)
+        raise

@@ -26,6 +26,7 @@ _FIELD_FAULT = re.compile(r"([^\0]*?)(?: - at `\$([^`]*)`)?")
 _STEP = re.compile(r"\.([A-Za-z]+)|\[(\d+)\]")
 _UNKNOWN_MEMBER = re.compile(r"Object contains unknown field `([^\0]*)`")
 _SYNTAX_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
+_AT_END = "(at end of document)"
 _Place = tuple[str | int, ...]
 
 
@@ -71,17 +72,25 @@ def _parse(data: bytes) -> tuple[str, dict[str, Any]]:
     except RecursionError:
         raise LimitExceeded(path=PATH, detail="nested too deep") from None
     except ValueError as fault:
-        found = _SYNTAX_PLACE.search(str(fault))
-        line = {"line": int(found.group(1))} if found else {}
-        raise MalformedDocument(path=PATH, **line, detail=str(fault)) from None
+        raise MalformedDocument(path=PATH, **_syntax_place(data, fault), detail=str(fault)) from None
+
+
+def _syntax_place(data: bytes, fault: ValueError) -> dict[str, int]:
+    """Return the line of a fault that the reader of TOML found, where it says one."""
+    if isinstance(fault, UnicodeDecodeError):
+        return {"line": data.count(b"\n", 0, fault.start) + 1}
+    if _AT_END in str(fault):
+        return {"line": data.count(b"\n") + 1}
+    found = _SYNTAX_PLACE.search(str(fault))
+    return {"line": int(found.group(1))} if found else {}
 
 
 def _number(text: str) -> Decimal:
-    """Return a number with a fraction or exponent, exactly as it is written."""
+    """Return a number with a fraction or exponent, exactly as it is written; one beyond reason is none."""
     try:
         return Decimal(text)
     except InvalidOperation:
-        raise ValueError(f"the number {text[:40]} is out of range") from None
+        return Decimal("NaN")
 
 
 def _converted(table: dict[str, Any]) -> PolicyDocument:
