@@ -8,7 +8,6 @@ from kit.bytes import canonical
 from kit.errors import LimitExceeded, MalformedDocument, StellaError
 from kit.manifest import check_time
 from kit.reachability import CodeIdCoverage
-from scanner.spelling import comparable
 
 GRAPH_SCHEMA = "stella-call-graph/1"
 TRACE_SCHEMA = "stella-runtime-trace/1"
@@ -111,8 +110,6 @@ def _checked(name: str, graph: GraphDocument) -> GraphDocument:
     for position, node in enumerate(graph.nodes):
         if not known.issuperset(node.calls):
             raise MalformedDocument(path=name, pointer=f"/nodes/{position}/calls", detail="no node has such an id")
-        if node.purl is not None and comparable(node.purl) is None:
-            raise MalformedDocument(path=name, pointer=f"/nodes/{position}/purl", detail="no package URL")
     return graph
 
 

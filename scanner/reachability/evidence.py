@@ -5,7 +5,7 @@ whatever the order in which they are written.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -17,6 +17,7 @@ from scanner.spelling import comparable
 
 MAX_SOURCES = 64
 MAX_TOTAL = 64 << 20
+MAX_PACKAGES = 50_000
 State = Literal["reachable", "unreachable", "unknown"]
 REACHABLE: State = "reachable"
 UNREACHABLE: State = "unreachable"
@@ -69,7 +70,10 @@ class Read:
 
 
 class Evidence:
-    """All evidence of a scan, read and walked once. ``sources`` says what became of each, by URI."""
+    """All evidence of a scan, read and walked once.
+
+    ``sources`` says what became of each, by URI; ``missing`` counts those that are named and not there.
+    """
 
     def __init__(self, given: Iterable[Source], time: str) -> None:
         self.sources: list[Read] = []
@@ -77,6 +81,7 @@ class Evidence:
         self._paths: dict[_Package, Path] = {}
         self._known: set[_Package] = set()
         self._seen: dict[_Package, Seen] = {}
+        self._packages: dict[str, _Package] = {}
         ordered = sorted(given, key=lambda source: source[0].cas_uri)
         if len(ordered) > MAX_SOURCES:
             raise LimitExceeded(detail="graphs and traces", expected=MAX_SOURCES, found=len(ordered))
@@ -86,14 +91,10 @@ class Evidence:
         size = sum(len(data) for _, data in ordered if data is not None)
         if size > MAX_TOTAL:
             raise LimitExceeded(detail="bytes of all graphs and traces", expected=MAX_TOTAL, found=size)
+        self.missing = sum(data is None for _, data in ordered)
         for entry, data in ordered:
             self.sources.append(Read(entry.cas_uri, None) if data is None else self._take(entry, data, time))
             self._check_size()
-
-    @property
-    def missing(self) -> int:
-        """How many graphs and traces are named and not there."""
-        return sum(source.digest is None for source in self.sources)
 
     def about(self, purl: str, version: str) -> Verdict | None:
         """Return what the evidence says about a component; ``None`` where a scan has none at all.
@@ -149,20 +150,35 @@ class Evidence:
                 if called not in origin:
                     origin[called] = (length + 1, entry)
                     pending.append(called)
-        for package, identifier in _packages(graph):
+        for position, node in enumerate(graph.nodes):
+            if node.purl is None:
+                continue
+            package = self._package(node.purl, uri, f"/nodes/{position}/purl")
             self._known.add(package)
-            if identifier in origin:
-                found = Path(*origin[identifier], identifier, uri)
+            if node.id in origin:
+                found = Path(*origin[node.id], node.id, uri)
                 self._paths[package] = min(found, self._paths.get(package, found))
         return len(origin)
 
     def _observe(self, uri: str, trace: TraceDocument) -> None:
         for position, one in enumerate(trace.observed):
-            package = comparable(one.purl)
-            if package is None:
-                raise MalformedDocument(path=uri, pointer=f"/observed/{position}/purl", detail="no package URL")
+            package = self._package(one.purl, uri, f"/observed/{position}/purl")
             found = Seen(trace.recorded_at, uri, one.symbol or "")
             self._seen[package] = max(found, self._seen.get(package, found))
+
+    def _package(self, purl: str, uri: str, pointer: str) -> _Package:
+        """Return the package that a package URL means; each is read once."""
+        package = self._packages.get(purl)
+        if package is None:
+            if len(self._packages) == MAX_PACKAGES:
+                raise LimitExceeded(
+                    path=uri, pointer=pointer, detail="package URLs of all evidence", expected=MAX_PACKAGES
+                )
+            package = comparable(purl)
+            if package is None:
+                raise MalformedDocument(path=uri, pointer=pointer, detail="no package URL")
+            self._packages[purl] = package
+        return package
 
     def _check_size(self) -> None:
         for name, limit, found in (
@@ -171,11 +187,3 @@ class Evidence:
         ):
             if found > limit:
                 raise LimitExceeded(detail=name, expected=limit, found=found)
-
-
-def _packages(graph: GraphDocument) -> Iterator[tuple[_Package, str]]:
-    """Yield the package of each node that has one, with the node's id."""
-    for node in graph.nodes:
-        package = comparable(node.purl) if node.purl else None
-        if package is not None:
-            yield package, node.id
