@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.feeds import current_snapshot
+from builder.reachability import Evidence
 from builder.record import Tool
 from kit import layout
 from kit.bundle import BundleReader
@@ -13,6 +14,7 @@ from kit.manifest import Manifest
 from verifier.medium import read_file
 
 MAX_INPUT = 64 << 20
+CAS_SCHEME = "cas://"
 
 
 def read(path: Path) -> bytes:
@@ -53,6 +55,18 @@ def tools(entries: Sequence[str]) -> list[Tool]:
         if not Path(place).is_file():
             raise FileMissing(path=Path(place).name)
         found.append(Tool(name, version, Path(place)))
+    return found
+
+
+def evidence(entries: Sequence[str]) -> list[Evidence]:
+    """Return evidence of reachability from entries ``FILE``, ``URI`` (named only) or ``URI=FILE``."""
+    found = []
+    for entry in entries:
+        if not entry.startswith(CAS_SCHEME):
+            found.append(Evidence(Path(entry).name, data=read(Path(entry))))
+            continue
+        uri, _, place = entry.partition("=")
+        found.append(Evidence(uri, uri=uri, data=read(Path(place)) if place else None))
     return found
 
 

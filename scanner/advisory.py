@@ -73,10 +73,11 @@ class DatabaseSpecific(msgspec.Struct, frozen=True, gc=False):
 
 
 class Advisory(msgspec.Struct, frozen=True, gc=False):
-    """One advisory record. ``modified`` and ``withdrawn`` are times as given."""
+    """One advisory record. ``modified``, ``published`` and ``withdrawn`` are times as given."""
 
     id: str
     modified: str
+    published: str | None = None
     withdrawn: str | None = None
     aliases: tuple[str, ...] | None = None
     upstream: tuple[str, ...] | None = None

@@ -73,6 +73,14 @@ class Inputs:
         return self.recorded.sbom != self.replayed.sbom
 
     @cached_property
+    def reachability(self) -> bool:
+        """Whether the evidence of reachability differs: what is named, what is there, or its content."""
+        before, after = (
+            {entry.cas_uri: data for entry, data in side.reachability} for side in (self.recorded, self.replayed)
+        )
+        return before != after
+
+    @cached_property
     def scan(self) -> bool:
         """Whether the scan's own identity differs."""
         before, after = self.recorded, self.replayed
@@ -81,7 +89,7 @@ class Inputs:
     @cached_property
     def differ(self) -> bool:
         """Whether any input differs; the engine is none."""
-        return bool(self.feeds or self.vex or self.policy or self.sbom or self.scan)
+        return bool(self.feeds or self.vex or self.policy or self.sbom or self.reachability or self.scan)
 
     @cached_property
     def replayed_rules(self) -> Policy:

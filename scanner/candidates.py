@@ -86,6 +86,7 @@ class Hit:
     fixed: tuple[str, ...]
     severity: tuple[Severity, ...]
     severity_word: str
+    published: str | None = None
     withdrawn: str | None = None
 
 
@@ -294,5 +295,6 @@ def _hit(
         fixed=tuple(text for _, _, text in fixed),
         severity=tuple(vectors[key] for key in sorted(vectors)),
         severity_word=record.severity_word,
+        published=record.published,
         withdrawn=record.withdrawn,
     )

@@ -14,9 +14,10 @@ from kit.errors import LimitExceeded, NameCollision
 from kit.manifest import check_time
 from scanner import outputs, policy
 from scanner.candidates import NOT_A_PACKAGE, FeedSource, Judged, Target, Unevaluated, judge, survey
-from scanner.findings import Assembled, assemble, package_entry
+from scanner.findings import Assembled, Given, assemble, package_entry
 from scanner.match import MATCH_CONTRACT, State
 from scanner.policy import Policy
+from scanner.reachability import Evidence, Source
 from scanner.sbom import Sbom, normalised, read_sbom
 from scanner.vex import Allowance, VexDocument, VexIndex, read_vex
 
@@ -30,7 +31,8 @@ _SKIPPED_GAPS = frozenset({"malformed", "more", "other-purl"})
 class EvaluationInput:
     """Everything that an evaluation reads; the order of feeds and documents does not count.
 
-    ``time`` is UTC, ``YYYY-MM-DDTHH:MM:SSZ``; ``vex`` holds names and documents.
+    ``time`` is UTC, ``YYYY-MM-DDTHH:MM:SSZ``; ``vex`` holds names and documents; ``reachability`` holds what the
+    manifest says of each graph and trace, and its bytes where it is carried.
     """
 
     scan_id: str
@@ -40,6 +42,7 @@ class EvaluationInput:
     feeds: Sequence[FeedSource]
     vex: Sequence[tuple[str, bytes]]
     policy: bytes
+    reachability: Sequence[Source] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class _Evaluation:
     sbom: Sbom
     vex: tuple[VexDocument, ...]
     rules: Policy
+    evidence: Evidence
     targets: Sequence[Target]
     unevaluated: Sequence[Unevaluated]
     judged: Judged
@@ -59,7 +63,7 @@ class _Evaluation:
 def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     """Return the output members, by path, ascending.
 
-    Raises the errors of the readers for an SBOM, VEX document or policy that is refused as a whole, and
+    Raises the errors of the readers for an SBOM, VEX document, graph, trace or policy that is refused as a whole,
     :class:`NameCollision` where two inputs of a kind have one name, :class:`LimitExceeded` where inputs or outputs are
     beyond a counted bound (docs/matching.md section 4.6). Parts and records that cannot be read are listed
     in the outputs.
@@ -67,13 +71,14 @@ def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     check_time(given.time, "/scan/time")
     rules = policy.load(given.policy, time=given.time)
     sbom = read_sbom(given.sbom)
+    evidence = Evidence(given.reachability, given.time)
     covered = frozenset(ecosystem for feed in given.feeds for ecosystem in feed.ecosystems)
     targets, unevaluated = survey(sbom, covered)
     judged = judge(targets, given.feeds)
     statements = VexIndex(wanted=_names(judged))
     documents = _read_vex(given.vex, statements)
-    assembled = assemble(judged, targets, sbom, statements, rules)
-    return _write(_Evaluation(given, sbom, documents, rules, targets, unevaluated, judged, assembled))
+    assembled = assemble(judged, targets, Given(sbom, statements, evidence, rules))
+    return _write(_Evaluation(given, sbom, documents, rules, evidence, targets, unevaluated, judged, assembled))
 
 
 def _names(judged: Judged) -> frozenset[str]:
@@ -202,6 +207,9 @@ def _verdict(done: _Evaluation, finding_root: str) -> outputs.VerdictDocument:
             ),
             vex=tuple(outputs.NamedInput(name=one.name, digest=one.digest) for one in done.vex),
             policy=outputs.NamedInput(name=rules.document.name, digest=rules.digest),
+            reachability=tuple(
+                outputs.ReachabilityInput(cas_uri=one.uri, digest=one.digest) for one in done.evidence.sources
+            ),
         ),
         verdict={"ignore": "pass"}.get(worst := policy.worst(ground.action for ground in grounds), worst),
         grounds=tuple(grounds),
@@ -249,6 +257,11 @@ def _grounds(done: _Evaluation, counts: Mapping[str, int], actions: Mapping[str,
             for name in ("notEvaluated", "sbomPartsLost", "undecidable", "unreadable")
             if counts[name]
         ]
+    if done.evidence.missing:
+        missing = done.evidence.missing
+        grounds.append(
+            outputs.GroundEntry(action="warn", kind="reachability", count=missing, name="reachability:unknown")
+        )
     bounds = document.thresholds
     for name, bound, count in (
         ("maxFindings", bounds.max_findings, actions["fail"] + actions["warn"]),
@@ -301,6 +314,17 @@ def _trace(done: _Evaluation) -> outputs.Trace:
             "vexPartial": len(done.assembled.partial),
             "vexStatements": sum(document.count for document in done.vex),
         },
+        graphs=tuple(
+            outputs.GraphTrace(
+                cas_uri=one.uri,
+                nodes=one.nodes,
+                calls=one.calls,
+                reached=one.reached,
+                code_id_coverage=one.coverage,
+            )
+            for one in done.evidence.sources
+            if one.coverage is not None
+        ),
     )
 
 
@@ -315,6 +339,8 @@ def _log(done: _Evaluation, verdict: outputs.VerdictDocument) -> bytes:
         records = done.judged.records[feed.name]
         lines.append(("feed", {"name": feed.name, "snapshot": feed.digest, "records": records}))
     lines += [("vex", {"name": document.name, "digest": document.digest}) for document in verdict.inputs.vex]
+    for source in verdict.inputs.reachability:
+        lines.append(("reachability", {"casUri": source.cas_uri, "digest": source.digest or "not there"}))
     lines += [
         ("policy", {"name": rules.document.name, "digest": rules.digest, "expiredRules": len(rules.expired)}),
         ("match", dict(_trace(done).counters)),

@@ -7,8 +7,7 @@ import msgspec
 from scanner import difference
 from scanner.attribution import Inputs, Views, change, gravest, view
 from scanner.difference import APPEARED, CHANGED, VANISHED, Cause, Entry, entry, pairs, pointer
-from scanner.findings import decision_entry
-from scanner.identity import Package
+from scanner.findings import decision_entry, facts
 from scanner.outputs import (
     Finding,
     FindingsDocument,
@@ -17,7 +16,6 @@ from scanner.outputs import (
     UndecidableEntry,
     WithdrawnEntry,
 )
-from scanner.policy import Facts
 
 PackageKey = tuple[str, str, str, str]
 _RecordKey = tuple[str, str]
@@ -132,8 +130,10 @@ class FindingChanges:
             cause = self._decision_cause(old, new)
         elif name == "vex":
             cause = self._vex_cause(old, new)
-        elif name == "component":
+        elif name in {"component", "owned_by_os_package"}:
             cause = (difference.SBOM_COMPONENT, "other instances in the SBOM") if self._inputs.sbom else None
+        elif name == "reachability":
+            cause = self._reachability_cause()
         else:
             cause = self._feed_cause(old, new)
         return cause or self._inputs.otherwise(before, after)
@@ -141,12 +141,18 @@ class FindingChanges:
     def _decision_cause(self, old: Finding, new: Finding) -> Cause | None:
         """Tell a policy that decides otherwise about the same facts from facts that changed."""
         if self._inputs.policy:
-            same_facts = decision_entry(self._inputs.replayed_rules.decide(_facts(old)))
+            same_facts = decision_entry(self._inputs.replayed_rules.decide(facts(old)))
             if same_facts != old.decision:
                 return difference.POLICY_RULE, f"{_decider(old)} -> {_decider(new)}"
         if old.vex != new.vex:
             return self._vex_cause(old, new)
+        if old.reachability != new.reachability:
+            return self._reachability_cause()
         return self._feed_cause(old, new)
+
+    def _reachability_cause(self) -> Cause | None:
+        varied = self._inputs.reachability
+        return (difference.REACHABILITY_EVIDENCE, "graphs or traces") if varied else None
 
     def _vex_cause(self, old: Finding, new: Finding) -> Cause | None:
         if self._inputs.vex:
@@ -289,14 +295,3 @@ def _subject(finding: Finding) -> str:
 def _decider(finding: Finding) -> str:
     decision = finding.decision
     return f"{decision.by} {decision.rule}" if decision.rule else decision.by
-
-
-def _facts(finding: Finding) -> Facts:
-    component = finding.component
-    return Facts(
-        names=(finding.id, *finding.aliases),
-        package=Package(component.ecosystem, component.package, component.version),
-        severity=finding.severity.level,
-        vex_status=finding.vex.status if finding.vex else None,
-        fix_available=finding.fix_available,
-    )

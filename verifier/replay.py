@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kit.bundle import MemberSource
 from kit.bytes import digest
 from kit.manifest import Manifest
+from kit.reachability import GraphInput, TraceInput
 from kit.result import OutputEntry
 from kit.snapshot import SnapshotReader
 
@@ -52,7 +53,18 @@ def evaluation_input(
         feeds=feeds,
         vex=[(document.name, source.read(document.path, limit=MAX_DOCUMENT)) for document in inputs.vex],
         policy=source.read(inputs.rules[0].path, limit=MAX_DOCUMENT),
+        reachability=_reachability(manifest, source),
     )
+
+
+def _reachability(manifest: Manifest, source: MemberSource) -> list[tuple[GraphInput | TraceInput, bytes | None]]:
+    """Return graphs and traces with their bytes; the bytes of one that is only named are ``None``."""
+    section = manifest.reachability
+    named: list[GraphInput | TraceInput] = []
+    if section is not None:
+        named += section.graphs
+        named += section.runtime_traces
+    return [(entry, source.read(entry.path, limit=MAX_DOCUMENT) if entry.path else None) for entry in named]
 
 
 def run(inputs: "EvaluationInput") -> dict[str, bytes]:

@@ -10,6 +10,12 @@ from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
+EXAMPLES = """
+Examples:
+  stella scan --record --sbom sbom.cdx.json --feed pypi --policy policy.toml --key keys/kit-1.key.pem --out records
+  stella scan --record ... --reachability call-graph.json --reachability trace.json
+"""
+
 
 def command(
     record: Annotated[bool, typer.Option("--record", help="Record the scan (required: a scan is always a record).")],
@@ -30,6 +36,14 @@ def command(
     tool: Annotated[
         list[str] | None,
         typer.Option("--tool", help="A tool of the scan: NAME@VERSION=FILE.", metavar="TOOL"),
+    ] = None,
+    reachability: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reachability",
+            help="Call graph or runtime trace: FILE, URI=FILE, or the URI alone of one that is not at hand.",
+            metavar="EVIDENCE",
+        ),
     ] = None,
     subject: Annotated[str | None, typer.Option("--subject", help="Name of what was scanned.")] = None,
     oci_digest: Annotated[str | None, typer.Option("--oci-digest", help="The image's digest, sha256:<hex>.")] = None,
@@ -70,6 +84,7 @@ def command(
         subject=subject,
         oci_digest=oci_digest,
         level=level,
+        evidence=requests.evidence(reachability or []),
     )
     directory, manifest = record_scan(request, [signer.load(path) for path in key], out)
     summary = requests.summary(directory, manifest)

@@ -20,6 +20,7 @@ class Component:
     """One instance of a package, file or system; the same package found twice is two components.
 
     ``ref`` is the document's own identifier (bom-ref, SPDXID), or ``#`` and the JSON pointer where there is none.
+    ``owner`` is the ref of the operating-system package that installed this component, where one did.
     """
 
     ref: str
@@ -28,6 +29,7 @@ class Component:
     purl: str | None
     type: str | None
     package: Package | NotEvaluated
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
