@@ -133,7 +133,8 @@ _SPELLINGS: Final = _pairs(
     "sles=suse, sled=suse, sles_sap=suse, sle-micro=suse, suse linux enterprise server=suse, "
     "suse linux enterprise micro=suse"
 ) | {name: name for name in DISTRIBUTIONS}
-_BY_LENGTH: Final = sorted(_SPELLINGS, key=lambda one: (-len(one), one))
+_SEPARATORS: Final = frozenset("-: ")
+_MAX_DISTRO: Final = 100
 
 
 def system_id(spelling: str) -> str | None:
@@ -161,9 +162,11 @@ def from_distro(text: str, expected: str | None) -> System | None:
     and a qualifier of another system tells nothing (``None``).
     """
     text = lower(text.strip())
-    for spelling in _BY_LENGTH:
-        if text == spelling or (text.startswith(spelling) and text[len(spelling)] in "-: "):
-            found = system(spelling, text[len(spelling) + 1 :])
+    if len(text) > _MAX_DISTRO:
+        return None
+    for end in range(len(text), 0, -1):
+        if (end == len(text) or text[end] in _SEPARATORS) and text[:end] in _SPELLINGS:
+            found = system(text[:end], text[end + 1 :])
             return found if found and expected in {None, found.id} else None
     if expected is not None:
         return system(expected, text)

@@ -27,16 +27,30 @@ def from_purl(
     source package that the generator names beside the package URL, ``host`` the operating system that the SBOM
     describes; both count for packages of operating systems, where the package URL does not say.
     """
+    parsed = read_purl(purl)
+    if isinstance(parsed, NotEvaluated):
+        return parsed
+    return identify(parsed, version=version, source=source, host=host)
+
+
+def read_purl(purl: str | None) -> Purl | NotEvaluated:
+    """Return a component's package URL, parsed, or why there is none."""
     if not purl:
         return NotEvaluated("no-purl")
     try:
-        parsed = parse_purl(purl)
+        return parse_purl(purl)
     except BadPurl as fault:
         return NotEvaluated("bad-purl", str(fault))
-    version = (parsed.version or version or "").strip()
-    if parsed.type in SYSTEM_TYPES:
-        return _system_package(parsed, version, source, host)
-    place = locate(parsed, version)
+
+
+def identify(
+    purl: Purl, *, version: str | None = None, source: Source | None = None, host: System | None = None
+) -> Package | NotEvaluated:
+    """Map a parsed package URL as ``from_purl`` does."""
+    version = (purl.version or version or "").strip()
+    if purl.type in SYSTEM_TYPES:
+        return _system_package(purl, version, source, host)
+    place = locate(purl, version)
     if isinstance(place, NotEvaluated):
         return place
     return Package(*place, version) if version else NotEvaluated("no-version")
@@ -54,14 +68,6 @@ def locate(purl: Purl, version: str) -> tuple[str, str] | NotEvaluated:
         return DISTRIBUTIONS[known].ecosystem, purl.name
     mapper = _MAPPERS.get(purl.type)
     return mapper(purl, version) if mapper else NotEvaluated("unsupported-ecosystem", purl.type)
-
-
-def is_system_package(purl: str | None) -> bool:
-    """Tell whether a package URL is that of an operating-system package."""
-    try:
-        return purl is not None and parse_purl(purl).type in SYSTEM_TYPES
-    except BadPurl:
-        return False
 
 
 def _system_package(purl: Purl, version: str, source: Source | None, host: System | None) -> Package | NotEvaluated:
@@ -90,13 +96,14 @@ def _system_of(purl: Purl, host: System | None) -> System | NotEvaluated:
     if purl.namespace and (expected is None or DISTRIBUTIONS[expected].kind != _kind(purl)):
         return NotEvaluated("unsupported-ecosystem", _place_of(purl))
     found: System | None = None
-    if purl.qualifier("distro"):
-        found = from_distro(purl.qualifier("distro"), expected)
-    elif purl.qualifier("os_name"):
-        found = system(purl.qualifier("os_name"), purl.qualifier("os_version"))
+    distro, name = purl.qualifier("distro"), purl.qualifier("os_name")
+    if distro:
+        found = from_distro(distro, expected)
+    elif name:
+        found = system(name, purl.qualifier("os_version"))
         found = found if found and expected in {None, found.id} else None
-    if (found is None or found.release is None) and not purl.qualifier("distro") and host:
-        found = host if expected in {None, host.id} else found
+    if (found is None or found.release is None) and not distro and host and expected in {None, host.id}:
+        found = host
     if found is None and expected is not None:
         found = System(expected, None)
     if found is None or DISTRIBUTIONS[found.id].kind != _kind(purl):

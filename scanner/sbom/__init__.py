@@ -11,7 +11,7 @@ from scanner.sbom.model import Component, Sbom, normalised
 
 __all__ = ["Component", "Sbom", "Skipped", "normalised", "read_sbom"]
 
-MAX_BYTES: Final = 32 << 20
+MAX_BYTES: Final = 24 << 20
 
 
 def read_sbom(data: bytes) -> Sbom:

@@ -8,7 +8,7 @@ from kit.errors import UnsupportedVersion
 from scanner.foreign import MalformedPart, Record, items, record, required, text
 from scanner.identity import Source
 from scanner.sbom.found import Found
-from scanner.sbom.model import Inventory, Sbom
+from scanner.sbom.model import Inventory, Sbom, components_within, edges_within
 
 SPEC_VERSIONS: Final = ("1.2", "1.3", "1.4", "1.5", "1.6", "1.7")
 
@@ -43,7 +43,7 @@ def _subject(inventory: Inventory, document: Record) -> Found | None:
 
 
 def _walk(inventory: Inventory, values: list[JsonValue], pointer: str, *, parent: str | None) -> None:
-    for index, value in enumerate(values):
+    for index, value in enumerate(components_within(values)):
         _component(inventory, value, f"{pointer}/{index}", parent=parent)
 
 
@@ -124,7 +124,7 @@ def _locations(inventory: Inventory, named: Mapping[str, str], fields: Record, p
 
 
 def _dependencies(inventory: Inventory, values: list[JsonValue]) -> None:
-    for index, value in enumerate(values):
+    for index, value in enumerate(edges_within(values)):
         pointer = f"/dependencies/{index}"
         try:
             fields = record(value, pointer)

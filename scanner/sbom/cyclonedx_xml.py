@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from kit.errors import DuplicateMember, LimitExceeded, MalformedDocument
 from scanner.foreign import Record
+from scanner.sbom.model import MAX_COMPONENTS, MAX_EDGES, check_count
 
 MAX_DEPTH: Final = 64
 MAX_MARKUP: Final = 1_000_000
-"""Elements of a document, and equals signs, for each attribute has one; a large document may have one in 24 bytes."""
+"""Elements of a document, and equals signs, for each attribute has one."""
 
-_LEAST_BYTES: Final = 24
 _BOM: Final = b"\xef\xbb\xbf"
 _NAMESPACE: Final = "http://cyclonedx.org/schema/bom/"
 _ENCODINGS: Final = frozenset({"utf-8", "us-ascii"})
@@ -41,6 +41,10 @@ _ATTRIBUTES: Final[Mapping[str, tuple[str, ...]]] = {
     "property": ("name",),
     "dependency": ("ref",),
 }
+_LIMITS: Final[Mapping[str, tuple[int, str]]] = {
+    "component": (MAX_COMPONENTS, "components of an SBOM"),
+    "dependency": (MAX_EDGES, "dependencies of an SBOM"),
+}
 _SPACES: Final = str.maketrans("\t\r\n", "   ")
 
 
@@ -54,11 +58,8 @@ def decode(data: bytes) -> Record:
 
     Raises MalformedDocument (with the line), DuplicateMember, LimitExceeded.
     """
-    limit = max(MAX_MARKUP, len(data) // _LEAST_BYTES)
-    attributes = data.count(b"=")
-    if attributes > limit:
-        raise LimitExceeded(detail="attributes of an XML document", expected=limit, found=attributes)
-    return _Reader(limit).read(data)
+    check_count(data.count(b"="), MAX_MARKUP, "attributes of an XML document")
+    return _Reader().read(data)
 
 
 class _Reader:
@@ -67,9 +68,9 @@ class _Reader:
     An element is (name, value, pieces of text): the value a dict, or a list in which its own elements are gathered.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._elements = 0
+        self._counts = dict.fromkeys(_LIMITS, 0)
         self._skipping = 0
         self._open: list[tuple[str, Any, list[str]]] = []
         self._document: Record = {}
@@ -107,8 +108,7 @@ class _Reader:
 
     def _start(self, qualified: str, attributes: dict[str, str]) -> None:
         self._elements += 1
-        if self._elements > self._limit:
-            raise LimitExceeded(detail="elements of an XML document", expected=self._limit)
+        check_count(self._elements, MAX_MARKUP, "elements of an XML document")
         if len(self._open) + self._skipping >= MAX_DEPTH:
             raise LimitExceeded(detail="nesting", expected=MAX_DEPTH)
         namespace, _, name = qualified.rpartition(" ")
@@ -117,6 +117,9 @@ class _Reader:
         elif self._skipping or namespace != self._namespace or name not in _READ.get(self._open[-1][0], ()):
             self._skipping += 1
         else:
+            if name in _LIMITS:
+                self._counts[name] += 1
+                check_count(self._counts[name], *_LIMITS[name])
             wanted = _ATTRIBUTES.get(name, ())
             value: Any = [] if name in _LISTS else {one: attributes[one] for one in wanted if one in attributes}
             self._open.append((name, value, []))

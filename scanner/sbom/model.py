@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from kit.bytes.canonical import JsonValue
 from kit.errors import LimitExceeded
 from scanner.foreign import Skipped, Unread
-from scanner.identity import NotEvaluated, Package, from_purl
+from scanner.identity import NotEvaluated, Package, Purl, System, identify, read_purl
 from scanner.sbom.found import OPERATING_SYSTEM, Found, host_of
 from scanner.sbom.ownership import owners_of
 
 PROFILE: Final = "1.0"
 MAX_COMPONENTS: Final = 100_000
-MAX_EDGES: Final = 1_000_000
+MAX_EDGES: Final = 500_000
 
 Format = Literal["CycloneDX", "SPDX"]
 Graph = tuple[tuple[str, tuple[str, ...]], ...]
@@ -67,9 +68,8 @@ class Inventory:
 
     def add(self, component: Found) -> None:
         """Keep a component, whose ref is one that ``place`` gave."""
-        if len(self.components) == MAX_COMPONENTS:
-            raise LimitExceeded(detail="components of an SBOM", expected=MAX_COMPONENTS)
         self.components[component.ref] = component
+        check_count(len(self.components), MAX_COMPONENTS, "components of an SBOM")
 
     def place(self, ref: str | None, pointer: str, member: str) -> str:
         """Return a component's own ref, or its position where it has none that is still free."""
@@ -89,8 +89,7 @@ class Inventory:
         targets = self._edges.setdefault(source, set())
         if target not in targets:
             self._edge_count += 1
-            if self._edge_count > MAX_EDGES:
-                raise LimitExceeded(detail="dependencies of an SBOM", expected=MAX_EDGES)
+            check_count(self._edge_count, MAX_EDGES, "dependencies of an SBOM")
             targets.add(target)
 
     def own(self, owner: str, owned: str) -> None:
@@ -102,7 +101,8 @@ class Inventory:
         """Return the document: components identified and sorted, with their owners, and the graph as sorted lists."""
         found = sorted(self.components.values(), key=lambda one: (one.purl or "", one.name, one.version or "", one.ref))
         host = host_of(found)
-        owners = owners_of(found, self._owners)
+        purls = {one.ref: read_purl(one.purl) for one in found}
+        owners = owners_of(found, purls, self._owners)
         components = tuple(
             Component(
                 ref=one.ref,
@@ -110,7 +110,7 @@ class Inventory:
                 version=one.version,
                 purl=one.purl,
                 type=one.type,
-                package=from_purl(one.purl, version=one.version, source=one.source, host=host),
+                package=_package(one, purls[one.ref], host),
                 owner=owners.get(one.ref),
             )
             for one in found
@@ -126,6 +126,30 @@ class Inventory:
             dependencies=tuple((source, tuple(sorted(self._edges[source]))) for source in sorted(self._edges)),
             skipped=self.unread.in_order(),
         )
+
+
+def _package(one: Found, purl: Purl | NotEvaluated, host: System | None) -> Package | NotEvaluated:
+    if isinstance(purl, NotEvaluated):
+        return purl
+    return identify(purl, version=one.version, source=one.source, host=host)
+
+
+def components_within(values: list[JsonValue]) -> list[JsonValue]:
+    """Return a list of components or packages unless there are too many, malformed ones counted (``LimitExceeded``)."""
+    check_count(len(values), MAX_COMPONENTS, "components of an SBOM")
+    return values
+
+
+def edges_within(values: list[JsonValue]) -> list[JsonValue]:
+    """Return a list of dependencies or relationships, unless there are too many (``LimitExceeded``)."""
+    check_count(len(values), MAX_EDGES, "dependencies of an SBOM")
+    return values
+
+
+def check_count(count: int, limit: int, what: str) -> None:
+    """Refuse, by ``LimitExceeded``, more of a thing than its limit."""
+    if count > limit:
+        raise LimitExceeded(detail=what, expected=limit)
 
 
 def normalised(sbom: Sbom) -> dict[str, object]:

@@ -7,7 +7,7 @@ is marked, never dropped: what follows from it is a policy's matter.
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from scanner.identity import BadPurl, Purl, is_system_package, parse_purl, pep503
+from scanner.identity import SYSTEM_TYPES, NotEvaluated, Purl, pep503
 from scanner.sbom.found import Found
 
 # (Package URL type of the system, type of the component) -> directories of the system's packages, and what those are
@@ -26,22 +26,26 @@ _PLACES: Final[Mapping[tuple[str, str], tuple[tuple[str, str], ...]]] = {
 _LETTERS_DIGITS_DOT: Final = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.")
 
 
-def owners_of(components: Sequence[Found], stated: Mapping[str, str]) -> dict[str, str]:
+def owners_of(
+    components: Sequence[Found], purls: Mapping[str, Purl | NotEvaluated], stated: Mapping[str, str]
+) -> dict[str, str]:
     """Return the owners by the refs of the owned, as the generator states them or else as place and name tell.
 
-    Only a package of an operating system owns, and only what is none is owned.
+    ``purls`` and ``stated`` are by ref. Only a package of an operating system owns, and only what is none is owned.
     """
-    parsed = {one.ref: _parsed(one.purl) for one in components}
-    systems = {one.ref for one in components if is_system_package(one.purl)}
+    parsed = {ref: purl for ref, purl in purls.items() if isinstance(purl, Purl)}
+    systems = {ref for ref, purl in parsed.items() if purl.type in SYSTEM_TYPES}
+    if not systems:
+        return {}
     owners = {owned: owner for owned, owner in stated.items() if owner in systems and owned not in systems}
     packages: dict[tuple[str, str, str], str] = {}
     for one in components:
-        purl = parsed[one.ref]
+        purl = parsed.get(one.ref)
         if purl and one.ref in systems:
             key = (_kind(purl), pep503(purl.name), _upstream_version(purl.version or one.version or ""))
             packages[key] = min(one.ref, packages.get(key, one.ref))
     for one in components:
-        purl = parsed[one.ref]
+        purl = parsed.get(one.ref)
         if purl and one.locations and one.ref not in systems and one.ref not in owners:
             owner = _by_place(one, purl, packages)
             if owner is not None:
@@ -77,10 +81,3 @@ def _upstream_version(version: str) -> str:
 
 def _kind(purl: Purl) -> str:
     return "apk" if purl.type == "alpine" else purl.type
-
-
-def _parsed(text: str | None) -> Purl | None:
-    try:
-        return parse_purl(text) if text else None
-    except BadPurl:
-        return None

@@ -8,7 +8,7 @@ from kit.errors import UnsupportedVersion
 from scanner.foreign import MalformedPart, Record, items, record, required, text
 from scanner.identity import BadPurl, NotEvaluated, Source, locate, parse_purl
 from scanner.sbom.found import Found
-from scanner.sbom.model import Inventory, Sbom
+from scanner.sbom.model import Inventory, Sbom, components_within, edges_within
 
 SPEC_VERSIONS: Final = ("SPDX-2.2", "SPDX-2.3")
 
@@ -31,7 +31,7 @@ def read(document: Record, digest: str) -> Sbom:
     if spec_version not in SPEC_VERSIONS:
         raise UnsupportedVersion(detail="SPDX", expected="SPDX-2.2 or SPDX-2.3", found=ascii(spec_version)[:40])
     inventory = Inventory()
-    for index, value in enumerate(items(document, "packages", "")):
+    for index, value in enumerate(components_within(items(document, "packages", ""))):
         pointer = f"/packages/{index}"
         try:
             _package(inventory, record(value, pointer), pointer)
@@ -109,7 +109,7 @@ def _relationships(inventory: Inventory, values: list[JsonValue], document: str 
 
     Relationships with files, snippets and other documents are not about components and are passed over.
     """
-    for index, value in enumerate(values):
+    for index, value in enumerate(edges_within(values)):
         pointer = f"/relationships/{index}"
         try:
             fields = record(value, pointer)

@@ -80,11 +80,11 @@ def _spec_version(graph: Iterable[JsonValue]) -> str:
 
 
 def _kind(fields: Record, pointer: str) -> str:
-    return required(fields, "type" if "type" in fields else "@type", pointer)
+    return required(fields, "@type" if "@type" in fields else "type", pointer)
 
 
 def _identifier(fields: Record, pointer: str) -> str | None:
-    return text(fields, "spdxId" if "spdxId" in fields else "@id", pointer)
+    return text(fields, "@id" if "@id" in fields else "spdxId", pointer)
 
 
 def _texts(fields: Record, name: str, pointer: str) -> list[str]:

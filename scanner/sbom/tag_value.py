@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from kit.errors import DuplicateMember, LimitExceeded, MalformedDocument
 from scanner.foreign import Record
+from scanner.sbom.model import components_within, edges_within
 
 MAX_LINES: Final = 1_000_000
 """Lines of a document; a large one may have one in 20 bytes."""
@@ -51,11 +52,11 @@ def decode(data: bytes) -> Record:
     for number, tag, value in _tags(text):
         if tag == "PackageName":
             section, members = {"name": value}, _PACKAGE
-            packages.append(section)
+            components_within(packages).append(section)
         elif tag in _OTHER_SECTIONS:
             section, members = None, {}
         elif tag == "Relationship":
-            relationships.append(_parts(value.split(), _RELATIONSHIP))
+            edges_within(relationships).append(_parts(value.split(maxsplit=3), _RELATIONSHIP))
         elif tag == "RelationshipComment" and relationships:
             relationships[-1]["comment"] = value
         elif tag == "ExternalRef" and section is not None and section is not document:
@@ -68,7 +69,7 @@ def decode(data: bytes) -> Record:
     return document
 
 
-def _parts(values: list[str], names: tuple[str, ...]) -> dict[str, str]:
+def _parts(values: list[str], names: tuple[str, ...]) -> Record:
     """Return the parts of a value by name; none where they are too many, so that the reader finds them missing."""
     return dict(zip(names, values, strict=False)) if len(values) <= len(names) else {}
 
