@@ -38,7 +38,7 @@ MADE_AT, SCAN_AT, KIT_AT, JUDGED_AT = (f"2026-06-{day:02}T00:00:00Z" for day in 
 LOOKED_UP = {"pypi", "golang"}
 """Package URL types that the evaluation looks up; the SBOMs have no others, so that every component counts."""
 
-MAKE_SNAPSHOTS = ("kit/snapshot/*.py", "kit/bytes/*.py", "scanner/identity.py")
+MAKE_SNAPSHOTS = ("kit/snapshot/*.py", "kit/bytes/*.py", "scanner/identity/*.py")
 MAKE_KITS = ("kit/**/*.py", "scanner/**/*.py", "builder/*.py")
 """Sources that snapshots, and records and kits, are made by."""
 

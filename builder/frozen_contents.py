@@ -59,7 +59,6 @@ DEAD_WEIGHT = (
     "pkg_resources",
     "profile",
     "pydoc",
-    "pyexpat",
     "pygments",
     "readline",
     "rich",  # typer does without it when told so (verifier.cli._assemble)

@@ -93,7 +93,7 @@ def test_every_component_is_accounted_for(made, found):
         "app": "not-a-package",
         "bad": "bad-purl",
         "bare": "no-version",
-        "deb": "unsupported-ecosystem",
+        "deb": "no-feed",
         "mystery": "version-unparsable",
         "none": "no-purl",
         "os": "not-a-package",

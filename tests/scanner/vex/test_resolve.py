@@ -62,7 +62,7 @@ COVERS = [
     ("pkg:golang/x@(devel)", "pkg:golang/x@v0.0.0", False),
     ("pkg:golang/go@1.19", "pkg:golang/stdlib@v1.19.0", True),
     ("pkg:npm/a@1.0", "pkg:npm/a@1.0.0", False),
-    ("pkg:npm/a@1.0.0+x", "pkg:npm/a@1.0.0", False),
+    ("pkg:generic/a@1.0.0+x", "pkg:generic/a@1.0.0", False),
     ("pkg:npm/%40s/a@1.0.0", "pkg:npm/@s/a@1.0.0", True),
     ("pkg:npm/%40s/a", "pkg:npm/a@1.0.0", False),
     ("pkg:oci/fleet", "pkg:oci/fleet@sha256:12?repository_url=r.example.org/fleet", True),
