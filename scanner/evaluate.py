@@ -94,7 +94,7 @@ def _read_vex(given: Iterable[tuple[str, bytes]], statements: VexIndex) -> tuple
     for name, data in sorted(given, key=lambda one: one[0]):
         if name in documents:
             raise NameCollision(path=name, detail="two VEX documents have this name")
-        documents[name] = statements.add(read_vex(name, data, allowance))
+        documents[name] = statements.add(read_vex(name, data, allowance, wanted=statements.wanted))
     return tuple(documents.values())
 
 

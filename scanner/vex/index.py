@@ -32,16 +32,16 @@ class _Filed:
 class VexIndex:
     """The statements of all documents by vulnerability id (letter case does not count), product and part.
 
-    ``wanted`` are the ids that findings have, all by default. ``has_links``: whether a statement names a component of a
-    certain BOM and not a package.
+    ``wanted`` are the ids that findings have, all by default, kept in capital letters. ``has_links``: whether a
+    statement names a component of a certain BOM and not a package.
     """
 
     def __init__(self, documents: Iterable[VexDocument] = (), wanted: Collection[str] | None = None) -> None:
-        self._wanted = None if wanted is None else frozenset(name.upper() for name in wanted)
+        self.wanted = None if wanted is None else frozenset(name.upper() for name in wanted)
         self._filed: dict[str, dict[tuple[Hashable, Hashable], list[_Filed]]] = {}
         self._products: dict[str, set[Hashable]] = {}
         self._left = MAX_FILED
-        self._weighings = MAX_WEIGHED
+        self.weighings = MAX_WEIGHED
         self.has_links = False
         for document in documents:
             self.add(document)
@@ -50,8 +50,8 @@ class VexIndex:
         """File the statements of a document; return the document without them."""
         for statement in document.statements:
             about = {name.upper() for name in statement.vulnerabilities}
-            if self._wanted is not None:
-                about &= self._wanted
+            if self.wanted is not None:
+                about &= self.wanted
             for name in about:
                 self._file(self._filed.setdefault(name, {}), self._products.setdefault(name, set()), statement)
         return replace(document, statements=())
@@ -98,6 +98,6 @@ class VexIndex:
                     where.setdefault(pair, []).append(entry)
 
     def _weigh(self) -> None:
-        self._weighings -= 1
-        if self._weighings < 0:
+        self.weighings -= 1
+        if self.weighings < 0:
             raise LimitExceeded(detail="VEX statements weighed for all findings", expected=MAX_WEIGHED)

@@ -72,9 +72,8 @@ class _Statements:
     def _targets(self, owner: Record, pointer: str) -> tuple[Target, ...]:
         if owner.get("subcomponents") is None:
             return ()
-        pointer = f"{pointer}/subcomponents"
-        listed = self._reading.items(owner, "subcomponents", pointer.rpartition("/")[0])
-        return tuple(self._target(value, f"{pointer}/{at}") for at, value in enumerate(listed))
+        listed = self._reading.items(owner, "subcomponents", pointer)
+        return tuple(self._target(value, f"{pointer}/subcomponents/{at}") for at, value in enumerate(listed))
 
     def _target(self, value: JsonValue, pointer: str) -> Target:
         plain = value.get("@id") if isinstance(value, dict) and len(value) == 1 else value
@@ -82,8 +81,10 @@ class _Statements:
             return known
         fields: Record = {"@id": value} if isinstance(value, str) else record(value, pointer)
         name = text(fields, "@id", pointer)
-        identifiers = record(fields.get("identifiers") or {}, f"{pointer}/identifiers")
-        purl = text(identifiers, "purl", f"{pointer}/identifiers")
+        purl = None
+        if fields.get("identifiers"):
+            place = f"{pointer}/identifiers"
+            purl = text(record(fields["identifiers"], place), "purl", place)
         if name is None and purl is None:
             raise MalformedPart(f"{pointer}/@id", "missing")
         known = self._known.get((name, purl))
@@ -100,4 +101,6 @@ class _Statements:
             return (value,)
         fields = record(value, pointer)
         name = text(fields, "name", pointer) or required(fields, "@id", pointer)
+        if fields.get("aliases") is None:
+            return (name,)
         return named(name, texts(self._reading.items(fields, "aliases", pointer), f"{pointer}/aliases"))

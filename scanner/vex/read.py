@@ -1,6 +1,7 @@
 """Any VEX document: its format is told by what only that format has (docs/matching.md section 6.1)."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from kit.bytes.canonical import decode_foreign
@@ -16,12 +17,15 @@ MAX_BYTES: Final = 64 << 20
 _Format = tuple[str, Callable[[Reading, Record], None]]
 
 
-def read_vex(name: str, data: bytes, allowance: Allowance | None = None) -> VexDocument:
+def read_vex(
+    name: str, data: bytes, allowance: Allowance | None = None, *, wanted: AbstractSet[str] | None = None
+) -> VexDocument:
     """Read one document; ``name`` is what references to its statements call it.
 
-    ``allowance`` is what all documents of a run share. A statement that cannot be read is listed in ``skipped``; a
-    document that is malformed, of no known format, or without any statement that can be used is refused
-    (``MalformedDocument``, ``DuplicateMember``, ``UnsupportedVersion``, ``LimitExceeded``).
+    ``allowance`` is what all documents of a run share; ``wanted`` are the ids, in capital letters, that statements are
+    kept for, all by default: what is listed and refused does not depend on it. A statement that cannot be read is
+    listed in ``skipped``; a document that is malformed, of no known format, or without any statement that can be
+    used is refused (``MalformedDocument``, ``DuplicateMember``, ``UnsupportedVersion``, ``LimitExceeded``).
     """
     allowance = allowance or Allowance()
     allowance.document(name, len(data))
@@ -30,7 +34,7 @@ def read_vex(name: str, data: bytes, allowance: Allowance | None = None) -> VexD
         if not isinstance(document, dict):
             raise MalformedDocument(pointer="", detail="a VEX document is a JSON object")
         form, read = _format(document)
-        reading = Reading(name, of_bytes(data), allowance)
+        reading = Reading(name, of_bytes(data), allowance, wanted)
         read(reading, document)
         return reading.done(form)
     except MalformedPart as fault:

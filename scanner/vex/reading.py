@@ -1,6 +1,7 @@
 """What the readers of all VEX formats share: limits, package URLs, statements, and the list of what was not read."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,14 +61,19 @@ class Allowance:
 
 
 class Reading:
-    """One document under way; ``name`` is what references to its statements call it."""
+    """One document under way; ``name`` is what references to its statements call it.
 
-    def __init__(self, name: str, digest: str, allowance: Allowance) -> None:
+    Statements that name none of the ``wanted`` ids (capital letters) are read and counted, but not kept.
+    """
+
+    def __init__(self, name: str, digest: str, allowance: Allowance, wanted: AbstractSet[str] | None = None) -> None:
         self.unread = Unread()
         self._name = name
         self._digest = digest
         self._allowance = allowance
+        self._wanted = wanted
         self._author = ""
+        self._count = 0
         self._statements: list[Statement] = []
         self._fault: MalformedPart | None = None
 
@@ -118,7 +124,10 @@ class Reading:
         self._allowance.statement(self._name)
         if not any(product.target.matchable for product in products):
             self.unread.note(pointer, "no-purl", "no product has a package URL or BOM-Link")
-        at = len(self._statements) if index is None else index
+        at = self._count if index is None else index
+        self._count += 1
+        if self._wanted is not None and self._wanted.isdisjoint([name.upper() for name in vulnerabilities]):
+            return
         self._statements.append(
             Statement(
                 ref=StatementRef(self._name, self._digest, at),
@@ -134,7 +143,7 @@ class Reading:
 
     def done(self, form: str) -> VexDocument:
         """Return the document; one that lists statements of which none could be read is refused."""
-        if self._fault and not self._statements:
+        if self._fault and not self._count:
             detail = f"no statement can be used; the first: {self._fault.detail}"
             raise MalformedDocument(path=self._name, pointer=self._fault.pointer, detail=detail)
         return VexDocument(
@@ -143,7 +152,7 @@ class Reading:
             format=form,
             author=self._author,
             statements=tuple(self._statements),
-            count=len(self._statements),
+            count=self._count,
             skipped=self.unread.in_order(),
         )
 

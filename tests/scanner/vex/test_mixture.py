@@ -203,3 +203,26 @@ def test_what_statements_name_is_counted(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(LimitExceeded):
         VexIndex([document, document])
     assert VexIndex([document, document], wanted=["CVE-2"]).speaks_of(["CVE-1"]) == []
+
+
+def test_a_finding_meets_only_the_statements_about_its_id_and_product() -> None:
+    components = [{"bom-ref": str(number), "name": "x", "purl": f"pkg:pypi/x{number}@1"} for number in range(100)]
+    graph = [{"ref": "S", "dependsOn": [one["bom-ref"] for one in components]}]
+    document = {"bomFormat": "CycloneDX", "specVersion": "1.5", "components": components, "dependencies": graph}
+    document["metadata"] = {"component": {"bom-ref": "S", "name": "s", "purl": APP}}
+    inventory = read_sbom(json.dumps(document).encode())
+    statements = [
+        {"vulnerability": f"CVE-{number % 50}", "products": [product], "status": "fixed", "timestamp": TIMES[1][0]}
+        for number in range(5_000)
+        for product in [{"@id": APP, "subcomponents": [f"pkg:pypi/x{number % 100}"]}, f"pkg:pypi/y{number}"]
+    ]
+    head = {"@context": "https://openvex.dev/ns/v0.2.0", "author": "A", "statements": statements}
+    allowance = Allowance()
+    index = VexIndex(wanted=["CVE-7", "CVE-8"])
+    index.add(read_vex("a", json.dumps(head).encode(), allowance, wanted=index.wanted))
+    resolver = Resolver(index, inventory, ())
+    before = index.weighings
+    for number in range(100):
+        decision = resolver.decide(["CVE-7"], [str(number)])
+        assert (decision is not None) is (number % 50 == 7)
+    assert before - index.weighings == 100  # fifty statements about each of the two parts that have the id
