@@ -57,11 +57,13 @@ def build(
     from builder import assemble, signer
     from kit.manifest import check_time
     from verifier import session
+    from verifier.asked import typed
     from verifier.run_dir import stamp
 
     console = Console(json=json)
     moment = created_at or stamp(session.clock())
-    check_time(moment, "--time")
+    with typed("--time"):
+        check_time(moment, "--time")
     request = assemble.KitRequest(record, rootpack, program or [], channel, sequence, moment, staleness_hours)
     kit = assemble.assemble(request, [signer.load(path) for path in key], out)
     document: dict[str, object] = {

@@ -5,7 +5,6 @@ EXIT_CODES = {
     1: "internal error",
     2: "usage",
     10: "replay differs",
-    11: "replay differs in declared-benign classes only",
     12: "the policy's verdict is fail, where asked",
     20: "signature wrong",
     21: "signer unknown, retired or revoked",
@@ -24,7 +23,7 @@ EXIT_CODES = {
     60: "not writable, no space, or not readable",
     61: "network guard not in force, or a connection attempt stopped",
     70: "refused by a hold or a retention brake",
-    71: "conflict in the locker",
+    71: "something else is held here under the same identity",
     130: "interrupted; safe to run again",
 }
 

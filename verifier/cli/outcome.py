@@ -18,8 +18,8 @@ def show(console: Console, outcome: "Outcome") -> Verdict:
     from verifier.render import status_block
 
     result = outcome.result
-    for name in outcome.cut_off:
-        console.talk(f"note: an earlier run was cut off and counts for nothing: {name}")
+    for note in outcome.notes:
+        console.talk(f"note: {note}")
     encoded = canonical.encode_record(result)
     if console.json:
         console.raw(encoded)

@@ -56,11 +56,7 @@ def command(
     if what_if and dimension != "tools" and with_path is None:
         raise UsageError(detail="--with names the input to vary by")
     del offline
-    plan = (
-        Plan(WHAT_IF, check_dimension(dimension), with_path and with_path.resolve())
-        if what_if and dimension
-        else Plan(STRICT)
-    )
+    plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
     outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
