@@ -10,6 +10,15 @@ from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
+EXAMPLES = """
+Examples:
+
+  stella scan --record --sbom app.cdx.json --feed pypi --policy policy.toml --key keys/kit-1.key.pem --out records
+
+  stella scan --record --sbom app.cdx.json --feed pypi --feed go=snapshots/go --vex app.openvex.json \\
+    --policy policy.toml --key keys/kit-1.key.pem --out records --exit-verdict
+"""
+
 
 def command(
     record: Annotated[bool, typer.Option("--record", help="Record the scan (required: a scan is always a record).")],

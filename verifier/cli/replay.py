@@ -14,14 +14,18 @@ Examples:
 
   stella replay manifest.json --strict --offline
 
+  stella replay /media/usb/offline --site /srv/stella/site --ops /srv/stella/ops
+
   stella replay manifest.json --what-if --vary=feeds --with later-feed/
 
-  stella replay manifest.json --what-if feeds --with ../later/manifest.json
+  stella replay manifest.json --what-if policy --with stricter-policy.toml
 """
 
 
 def command(
-    manifest: Annotated[Path, typer.Argument(help="The scan's manifest.json in the kit.", metavar="MANIFEST")],
+    manifest: Annotated[
+        Path, typer.Argument(help="The scan's manifest.json in the kit, or its directory.", metavar="MANIFEST")
+    ],
     what_if_dimension: Annotated[
         str | None, typer.Argument(help="With --what-if: feeds, tools or policy.", metavar="[DIMENSION]")
     ] = None,
