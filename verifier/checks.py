@@ -33,6 +33,7 @@ from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
+from verifier import declared
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.run_dir import stamp
@@ -328,11 +329,13 @@ class Examination:
             check_age(kit, moment)
 
     def _check_engine(self) -> None:
-        """15. The running engine is the recorded one, or the operator varies the tools."""
+        """15. The running engine is the recorded one, or the operator varies the tools; declarations hold."""
         parsed = self._manifest()
         with self._steps.step("engine-and-tools") as evidence:
             recorded = next(tool for tool in parsed.inputs.tools if tool.name == manifests.ENGINE_TOOL)
             running = self._request.engine
+            declared.check_minimum(parsed, self._request.verifier_version)
+            evidence["minimumVerifier"] = parsed.engine.minimum_verifier
             evidence["recorded"] = recorded.sha256
             evidence["running"] = running.digest
             if parsed.engine.contract != MATCH_CONTRACT:
@@ -341,6 +344,10 @@ class Examination:
                 )
             if recorded.sha256 != running.digest and not self._request.vary_tools:
                 raise ToolHashMismatch(path=manifests.ENGINE_TOOL, expected=recorded.sha256, found=running.digest)
+            if self._facts.input is None:
+                raise EvidenceMissing(path=layout.INPUT_BUNDLE)
+            declared.check(parsed, self._facts.input)
+            evidence["policy"] = parsed.policy.digest
 
     def _manifest(self) -> manifests.Manifest:
         if self._facts.manifest is None:

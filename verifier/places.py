@@ -15,3 +15,8 @@ def shown(path: Path) -> str:
 def site_option(site: Path) -> str:
     """Return what a command needs to find a site again, with a space before it; nothing for the default place."""
     return "" if site == DEFAULT_SITE else f" --site {shown(site)}"
+
+
+def ops_option(ops: Path) -> str:
+    """Return what a command needs to find the runs again, with a space before it; nothing for the default place."""
+    return "" if ops == DEFAULT_OPS else f" --ops {shown(ops)}"

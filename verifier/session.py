@@ -36,10 +36,11 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run: its result, its directory, and what else the operator is told, a sentence each."""
+    """A finished run: its result, its directory, its manifest, and what else the operator is told, a sentence each."""
 
     result: Result
     directory: Path
+    manifest: Path
     notes: list[str]
 
 
@@ -95,11 +96,12 @@ def carry_out(
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     cut_off = unfinished(runs)
     with _directory(runs / run_id, setting.clock) as directory:
+        notes += [f"an earlier run was cut off and counts for nothing: {name}" for name in cut_off]
+        result = Run(plan, request, site, directory, msgspec.to_builtins(report), setting.clock, on_check).execute()
+        # Last, so that a run which is killed itself has not silently taken the word out of the next one's mouth.
         for name in cut_off:
             tell_cut_off(runs / name, run_id)
-            notes.append(f"an earlier run was cut off and counts for nothing: {name}")
-        result = Run(plan, request, site, directory, msgspec.to_builtins(report), setting.clock, on_check).execute()
-        return Outcome(result, directory.path, notes)
+        return Outcome(result, directory.path, manifest, notes)
 
 
 def _with_place(plan: Plan) -> Plan:

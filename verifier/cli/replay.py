@@ -64,4 +64,4 @@ def command(
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
     outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
-    return show(console, outcome)
+    return show(console, outcome, setting)

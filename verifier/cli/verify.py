@@ -41,4 +41,5 @@ def command(
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
     plan = Plan(STRICT if explain else VERIFY)
-    return show(console, session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check))
+    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
+    return show(console, outcome, setting)
