@@ -294,7 +294,7 @@ class FileMissing(StellaError):
     """A signed file or member is not there."""
 
     exit_code = 32
-    sentence = "A signed file is missing."
+    sentence = "A file is missing."
     next_step = "Copy the medium again; if it happens again, ask for a fresh kit."
 
 

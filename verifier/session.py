@@ -17,10 +17,11 @@ from kit.result import Check, ReferenceTime, Result
 from scanner import engine
 from verifier import asked, guard, mounts, whatif
 from verifier.checks import Request
+from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
 from verifier.places import shown, site_option
 from verifier.run import Plan, Run
-from verifier.run_dir import Clock, RunDirectory, make_directory, stamp, tell_cut_off, unfinished
+from verifier.run_dir import Clock, RunDirectory, stamp, tell_cut_off, unfinished
 from verifier.site import Site, load, read_root, root_fingerprint
 
 

@@ -26,8 +26,8 @@ from kit.errors import (
 from kit.kitfile import Kit
 from kit.trust import rootpack
 from kit.trust.keys import SEED_SIZES, PemSigner
+from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
-from verifier.run_dir import make_directory, write_atomic
 
 SCHEMA_VERSION = "1.0"
 ROOT_FILE = "pinned.root.json"
