@@ -114,7 +114,7 @@ def read_file(path: Path, *, limit: int) -> bytes:
         with BufferedReader(open_regular(path)) as source:
             data = source.read(limit + 1)
     except FileMissing as error:
-        raise error.then(f"Check the path: is {path} the one that you mean?") from None
+        raise error.then(f"Check the path: is {path.name} the file that you mean?") from None
     if len(data) > limit:
         raise LimitExceeded(path=path.name, expected=limit)
     return data

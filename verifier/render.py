@@ -44,7 +44,8 @@ def status_block(
     """Return what an operator sees at the end of a run: a line a topic with its state, then verdict and next step.
 
     ``result`` is a result document as decoded JSON, ``where`` the run's directory as the operator would type it,
-    ``next_step`` the result's with places filled in, ``difference`` the run's diff.json as decoded JSON.
+    ``next_step`` the result's with places filled in (kept on one line, to be copied), ``difference`` the run's
+    diff.json as decoded JSON.
     """
     checks = {text_of(row, "name") or "": row for row in rows_of(result, "checks")}
     states = [text_of(row, "state") for row in checks.values()]
@@ -69,7 +70,9 @@ def status_block(
     if said := text_of(result, "sentence"):
         lines += _row("because", inline(said))
     lines += _causes(difference)
-    if said := next_step or text_of(result, "nextStep"):
+    if next_step:
+        lines.append(f"{'next':<{_LABEL}}{texts.printable(next_step)}")
+    elif said := text_of(result, "nextStep"):
         lines += _row("next", inline(said))
     return _finished(lines)
 
