@@ -77,14 +77,15 @@ def test_the_overview_lists_what_is_installed(capsys, split_group, words):
     assert stella.main(words) == 0
     assert capsys.readouterr().out == (
         "Usage: stella COMMAND [OPTIONS] ...\n"
-        "       stella COMMAND --help\n"
+        "       stella help COMMAND\n"
         "\n"
         "Air gap:\n"
         "  group     Do group.\n"
         "  single    Do single.\n"
         "\n"
-        "  --version   Print the version.\n"
-        "  --help      Print this text.\n"
+        "  help exit-codes   Print what the exit codes mean.\n"
+        "  --version         Print the version.\n"
+        "  --help            Print this text.\n"
     )
 
 
