@@ -16,7 +16,7 @@ from kit import errors
 from tests.world import ROOT
 from verifier.cli import _exit_codes
 
-MENTION = re.compile(r"stella (?=[a-z])([^`\"'();|\n]*)")
+MENTION = re.compile(r"stella (?=[a-z])([^`\"'(){;|\n]*)")
 WORD = re.compile(r"[a-z][a-z-]*")
 PAGES = ("README.md", "docs/operator.md", "docs/auditor.md")
 ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.StellaError)]
