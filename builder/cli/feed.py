@@ -98,7 +98,7 @@ def show(
     console = Console(json=json)
     view = store.show(feeds, name, snapshot, deep=deep)
     _print_view(console, view)
-    return console.verdict("VERIFIED", 0)
+    return console.verdict("HOLDS", 0)
 
 
 def _print_view(console: Console, view: "FeedView") -> None:

@@ -9,6 +9,19 @@ from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
+EXAMPLES = """
+Examples:
+
+  stella kit plan --record records/<scan-id>
+
+  stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --sequence 7 --out offline
+
+  stella kit build --record records/<id-1> --record records/<id-2> --key keys/kit-1.key.pem --sequence 8 \\
+    --out offline --program dist/linux-x86_64
+
+  stella kit rehearse offline --root 1.root.json
+"""
+
 app = typer.Typer(no_args_is_help=True, help="Assemble signed kits from recorded scans, and rehearse them.")
 
 Record = Annotated[
@@ -57,11 +70,13 @@ def build(
     from builder import assemble, signer
     from kit.manifest import check_time
     from verifier import session
+    from verifier.asked import typed
     from verifier.run_dir import stamp
 
     console = Console(json=json)
     moment = created_at or stamp(session.clock())
-    check_time(moment, "--time")
+    with typed("--time"):
+        check_time(moment, "--time")
     request = assemble.KitRequest(record, rootpack, program or [], channel, sequence, moment, staleness_hours)
     kit = assemble.assemble(request, [signer.load(path) for path in key], out)
     document: dict[str, object] = {

@@ -133,8 +133,10 @@ def add_key(
 
 def _now(time: str | None) -> datetime:
     from kit.trust.keyring import check_time
+    from verifier.asked import typed
 
-    return datetime.now(UTC) if time is None else datetime.fromisoformat(check_time(time, "--time"))
+    with typed("--time"):
+        return datetime.now(UTC) if time is None else datetime.fromisoformat(check_time(time, "--time"))
 
 
 def _passphrase(path: Path | None) -> bytes | None:

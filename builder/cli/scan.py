@@ -12,7 +12,12 @@ from verifier.cli.options import Json
 
 EXAMPLES = """
 Examples:
-  stella scan --record --sbom sbom.cdx.json --feed pypi --policy policy.toml --key keys/kit-1.key.pem --out records
+
+  stella scan --record --sbom app.cdx.json --feed pypi --policy policy.toml --key keys/kit-1.key.pem --out records
+
+  stella scan --record --sbom app.cdx.json --feed pypi --feed go=snapshots/go --vex app.openvex.json \\
+    --policy policy.toml --key keys/kit-1.key.pem --out records --exit-verdict
+
   stella scan --record ... --reachability call-graph.json --reachability trace.json
 """
 
@@ -62,8 +67,10 @@ def command(
     from builder.record import ScanRequest
     from builder.record import record as record_scan
     from kit.errors import PolicyVerdictFailed
+    from kit.manifest import check_scan_id, check_time
     from scanner import engine
     from verifier import session
+    from verifier.asked import typed
     from verifier.run_dir import stamp
 
     if not record:
@@ -71,9 +78,14 @@ def command(
     if not feed:
         raise UsageError(detail="a scan needs at least one --feed: without advisories every package looks clean")
     console = Console(json=json)
+    identity, moment = scan_id or str(uuid4()), time or stamp(session.clock())
+    with typed("--scan-id"):
+        check_scan_id(identity)
+    with typed("--time"):
+        check_time(moment, "--time")
     request = ScanRequest(
-        scan_id=scan_id or str(uuid4()),
-        time=time or stamp(session.clock()),
+        scan_id=identity,
+        time=moment,
         sbom=requests.read(sbom),
         feeds=requests.feed_directories(feeds, feed or []),
         vex=requests.vex_documents(vex or []),

@@ -9,6 +9,8 @@ import mmap
 import os
 from array import array
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -79,7 +81,8 @@ class BundleReader:
         walk = _Walk(self._file, self._codec, table)
         for member in self.record.members:
             table.starts.append(len(table.offsets))
-            _check_member(member, walk)
+            with _named(member.path):
+                _check_member(member, walk)
         if walk.next(len(tar.END)) != tar.END:
             raise MalformedTar(detail="no two zero blocks at the end")
         walk.finish()
@@ -171,7 +174,8 @@ class BundleMember:
         while position < end:
             number, start = divmod(position, frames.MAX_CONTENT)
             content = min(frames.MAX_CONTENT, self._total - number * frames.MAX_CONTENT)
-            data = self._reader.frame(self._first + number, content)
+            with _named(self._path):
+                data = self._reader.frame(self._first + number, content)
             part = data[start : start + end - position]
             parts.append(part)
             position += len(part)
@@ -211,6 +215,16 @@ class _Walk:
         """Demand that there is no further frame."""
         for _ in self._found:
             raise MalformedTar(detail="frame after the end of the archive")
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the member whose frame is malformed."""
+    try:
+        yield
+    except MalformedFrame as fault:
+        fault.details.setdefault("path", path)
+        raise
 
 
 def _check_member(member: Member, walk: _Walk) -> None:

@@ -20,8 +20,8 @@ def command(
     """Show a run's result; with --html write the page anew from result.json and diff.json."""
     from verifier import evidence
     from verifier.cli.outcome import key_of
+    from verifier.durable import write_atomic
     from verifier.render import status_block
-    from verifier.run_dir import write_atomic
 
     console = Console(json=json)
     result = evidence.read_run(run, key_of(console, site))
