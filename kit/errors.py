@@ -57,6 +57,14 @@ class UsageError(StellaError):
     next_step = "See the command's --help."
 
 
+class NotSiteResults(StellaError):
+    """A file that does not begin like one of site results was given as one; nothing of it was kept or is shown."""
+
+    exit_code = 2
+    sentence = "This is not a file of site results; nothing of it was kept."
+    next_step = "Give the file that stella sync export wrote at the site, such as results.stella-sync."
+
+
 class Interrupted(StellaError):
     """The operator or the system stopped the run."""
 
@@ -116,7 +124,7 @@ class SignerRetired(StellaError):
 
     exit_code = 21
     sentence = "The signer's key was not valid at that time."
-    next_step = "Ask for a kit that is signed by a current key."
+    next_step = "Ask the sender for it signed by a current key."
 
 
 class SignerRevoked(StellaError):
