@@ -104,7 +104,7 @@ def connected_half(demo: Demo) -> Path:
         [
             *stella, "scan", "--record", "--sbom", str(INPUTS / "sbom.cdx.json"), *store, "--feed", FEED,
             "--vex", str(INPUTS / "vex/orders-api.openvex.json"), "--policy", str(INPUTS / "policy.toml"), "--key", key,
-            "--scan-id", SCAN_ID, "--time", "2026-06-02T08:00:00Z", "--out", str(record.parent),
+            "--rootpack", rootpack, "--scan-id", SCAN_ID, "--time", "2026-06-02T08:00:00Z", "--out", str(record.parent),
         ],
     )  # fmt: skip
     root = CONNECTED / "rootpack/metadata/1.root.json"

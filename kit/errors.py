@@ -4,7 +4,7 @@ The class name is the reason code. Details travel as fields, so that a caller re
 parsing prose.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 MAX_DETAIL = 512
 """How much of a foreign text an error repeats, in characters."""
@@ -23,11 +23,16 @@ class StellaError(Exception):
 
     exit_code: ClassVar[int] = 1
     sentence: ClassVar[str] = "Something went wrong."
-    next_step: ClassVar[str] = "Report this as a bug."
+    next_step: str = "Report this as a bug."
 
     def __init__(self, **details: str | int) -> None:
         super().__init__(details)
         self.details: dict[str, str | int] = {name: _short(value) for name, value in details.items()}
+
+    def then(self, next_step: str) -> Self:
+        """Return the error with another next step than its class's, where the occurrence asks for one."""
+        self.next_step = next_step
+        return self
 
     @property
     def reason(self) -> str:
@@ -133,6 +138,14 @@ class SignerRevoked(StellaError):
     exit_code = 21
     sentence = "The signer's key has been revoked."
     next_step = "Do not use this kit; ask the sender for one signed by a current key."
+
+
+class SignerUnfit(StellaError):
+    """A record or kit would be signed by a key that the RootPack does not trust for it, so sites would refuse it."""
+
+    exit_code = 21
+    sentence = "This key cannot sign for sites that follow the RootPack; nothing was made."
+    next_step = "Sign with a key of usage kit that is valid now: see stella rootpack show."
 
 
 class EvidenceMissing(StellaError):

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from kit import result as results
 from kit import syncfile
-from kit.bundle import write_bundle
 from kit.bytes import canonical, digest
 from kit.errors import LimitExceeded, NotSiteResults, SignerRetired, SignerUnknown, StellaError, UsageError
 from locker import rows, site_results, sync, views

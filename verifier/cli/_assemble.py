@@ -24,9 +24,39 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
             app.add_typer(part.app)
         words = words or ["--help"]
     command = get_command(app)
-    for each in (command, *getattr(command, "commands", {}).values()):
-        each.epilog = _epilog(*(getattr(part, "EXAMPLES", "") for part in parts), table())
+    commands = getattr(command, "commands", {})
+    everything = _epilog(*(text for part in parts for text in _examples(part)), table(_codes(parts, None)))
+    command.epilog = everything
+    for each_name, each in commands.items():
+        examples = [text for part in parts for text in _examples(part, each_name)]
+        each.epilog = _epilog(*examples, table(_codes(parts, each_name)))
     return command.main(words, prog_name=f"stella {name}", standalone_mode=False)
+
+
+def _examples(part: ModuleType, name: str | None = None) -> list[str]:
+    """Return what a module shows as examples of a command, of all its commands for none.
+
+    ``EXAMPLES`` is one text for all commands of a module, or a text by command.
+    """
+    shown = getattr(part, "EXAMPLES", "")
+    if isinstance(shown, str):
+        return [shown]
+    chosen = shown.get(name, "") if name else "\n".join(shown.values())
+    return [f"Examples:\n{chosen}"] if chosen else []
+
+
+def _codes(parts: Sequence[ModuleType], name: str | None) -> Sequence[int] | None:
+    """Return the exit codes that a command can have; None where no module says.
+
+    ``EXIT_CODES`` are those of a module's only command, or those by command.
+    """
+    found: set[int] = set()
+    for part in parts:
+        codes = getattr(part, "EXIT_CODES", None)
+        if isinstance(codes, dict):
+            codes = codes.get(name, ()) if name else [code for each in codes.values() for code in each]
+        found.update(codes or ())
+    return sorted(found) or None
 
 
 def _group() -> None:

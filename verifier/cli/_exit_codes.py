@@ -1,5 +1,7 @@
 """The exit codes of every command, as their help prints them (docs/reason-codes.md)."""
 
+from collections.abc import Iterable
+
 EXIT_CODES = {
     0: "done; verified; equal",
     1: "internal error",
@@ -29,7 +31,12 @@ EXIT_CODES = {
 }
 
 
-def table() -> str:
-    """Return the table as text, a line a code."""
-    lines = "\n".join(f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items())
+EVERYWHERE = (0, 1, 2, 130)
+"""What any command may end with."""
+
+
+def table(codes: Iterable[int] | None = None) -> str:
+    """Return the table as text, a line a code; with ``codes`` only those and what any command may end with."""
+    shown = sorted(EXIT_CODES if codes is None else {*EVERYWHERE, *codes})
+    lines = "\n".join(f"{code:>5}  {EXIT_CODES[code]}" for code in shown)
     return f"Exit codes:\n{lines}"
