@@ -62,7 +62,8 @@ def test_from_record_to_replayed(program, present_world, tmp_path, scan_ids) -> 
     code, document = program.json("locker", "ingest", record)
     assert (code, document["status"], document["known"]) == (0, "verified", False)
     code, out, err = program("locker", "ingest", record)
-    assert (code, err.splitlines()[-1]) == (0, "VERDICT  KNOWN (0)")
+    following = f"stella locker show {scan_ids[0]} --locker {program.directory}"
+    assert (code, err.splitlines()[-1]) == (0, f"VERDICT  KNOWN (0)  next: {following}")
     assert scan_ids[0] in out
     present_world.run(tmp_path / "ops", record, "run-1")
     results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
@@ -75,7 +76,7 @@ def test_from_record_to_replayed(program, present_world, tmp_path, scan_ids) -> 
     code, document = program.json("locker", "list", "--status", "replayed")
     assert [run["id"] for run in document["runs"]] == [scan_ids[0]]
     code, out, _ = program("locker", "list", "--status", "failed")
-    assert (code, out) == (0, "")
+    assert (code, len(out.splitlines())) == (0, 1)
     code, document = program.json("locker", "show", scan_ids[0])
     assert (code, document["status"], document["siteResults"][0]["origin"]) == (0, "replayed", "site")
     code, out, err = program("locker", "show", scan_ids[0])
@@ -89,7 +90,10 @@ def test_a_refusal_ends_with_its_own_code(program, present_world, tmp_path, scan
     code, document = program.json("locker", "ingest", record)
     assert (code, document["reason"], document["exitCode"]) == (32, "FileMissing", 32)
     code, out, _ = program("locker", "list")
-    assert f"failed    {scan_ids[0]}  FileMissing" in out
+    head, row = out.splitlines()
+    assert head.split()[:4] == ["ingested", "status", "scan", "tenant"]
+    assert row[head.index("status") :].startswith(f"failed  {scan_ids[0]}  default")
+    assert row[head.index("refused for") :] == "FileMissing"
 
 
 def test_contradicting_results_warn_and_fail_only_if_asked(program, present_world, tmp_path) -> None:
@@ -168,6 +172,11 @@ def test_a_run_without_its_signed_receipt_does_not_travel(present_world, tmp_pat
         ("locker", "ingest", "nowhere"),
         ("locker", "show", "nothing"),
         ("locker", "list", "--status", "done"),
+        ("locker", "ingest", "nowhere", "--tenant", "No Name"),
+        ("locker", "ingest", "nowhere", "--rootpack", "nowhere"),
+        ("locker", "init", "new", "--root", "nowhere", "--expect-root", "SHA256:" + "0" * 64),
+        ("sync", "import", "nowhere", "--tenant", "No Name"),
+        ("sync", "import", "nowhere", "--rootpack", "nowhere"),
         ("locker", "status", "--locker", "nowhere"),
         ("sync", "import", "nowhere"),
         ("locker", "init"),
@@ -183,3 +192,4 @@ def test_help_has_an_example_and_the_exit_codes(program, words) -> None:
     assert code == 0
     assert f"stella {words[0]} {words[1]}" in out
     assert "71  conflict in the locker" in out
+    assert "12  the policy" not in out
