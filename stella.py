@@ -51,8 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
     if words == ["--version"]:
         sys.stdout.write(f"stella {__version__}\n")
         return 0
-    if not words or words[0] in ("--help", "-h", "help"):
+    if not words or words in (["--help"], ["-h"], ["help"]):
         sys.stdout.write(overview() + "\n")
+        return 0
+    if words[0] == "help":
+        words = [*words[1:], "--help"]
+    if words == ["exit-codes", "--help"]:
+        from verifier.cli._exit_codes import table
+
+        sys.stdout.write(table() + "\n")
         return 0
     from verifier.cli import _runner
 
@@ -63,12 +70,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def overview() -> str:
     """Return the help of the program itself: every command that is installed, without importing any."""
-    lines = ["Usage: stella COMMAND [OPTIONS] ...", "       stella COMMAND --help"]
+    lines = ["Usage: stella COMMAND [OPTIONS] ...", "       stella help COMMAND"]
     installed = {name: command for name, command in COMMANDS.items() if _present(command)}
     for side in (AIR_GAP, CONNECTED):
         here = [f"  {name:<10}{command.summary}" for name, command in installed.items() if command.side == side]
         lines += ["", f"{side.capitalize()}:", *here] if here else []
-    return "\n".join([*lines, "", "  --version   Print the version.", "  --help      Print this text."])
+    closing = (
+        "  help exit-codes   Print what the exit codes mean.",
+        "  --version         Print the version.",
+        "  --help            Print this text.",
+    )
+    return "\n".join([*lines, "", *closing])
 
 
 def _dispatch(words: list[str]) -> object:

@@ -78,23 +78,15 @@ class Interrupted(StellaError):
     next_step = "Run the same command again; it is safe."
 
 
-# 10 to 12: the replay
+# 10, 12: the replay
 
 
 class ReplayDiffers(StellaError):
-    """The replayed outputs are not the recorded bytes, and no declared-benign class covers the difference."""
+    """The replayed outputs are not the recorded bytes."""
 
     exit_code = 10
     sentence = "The replay gave other outputs than the recorded ones."
     next_step = "Read diff.json or report.html in the run directory; hand back the receipt."
-
-
-class BenignDifference(StellaError):
-    """The outputs differ only in classes that were declared benign beforehand."""
-
-    exit_code = 11
-    sentence = "The replay differs from the record, in declared-benign classes only."
-    next_step = "Read diff.json in the run directory and accept or refuse the difference."
 
 
 class PolicyVerdictFailed(StellaError):
@@ -248,6 +240,22 @@ class UnsupportedVersion(StellaError):
     exit_code = 31
     sentence = "A document's version is not one that this program knows."
     next_step = "Use the verifier that travels in the kit's bin/ directory, or a newer one."
+
+
+class VerifierTooOld(StellaError):
+    """The manifest demands a newer verifier than this one."""
+
+    exit_code = 31
+    sentence = "The scan asks for a newer verifier than this program."
+    next_step = "Use the verifier that travels in the kit's bin/ directory, or a newer one."
+
+
+class MatchContractDiffers(StellaError):
+    """A feed snapshot was indexed by other matching rules than this program looks it up by."""
+
+    exit_code = 31
+    sentence = "A feed snapshot was made under other matching rules; this program would silently find less in it."
+    next_step = "Use the verifier of the kit's bin/ directory, or ask the sender to make the snapshot anew."
 
 
 class LimitExceeded(StellaError):
@@ -437,7 +445,7 @@ class AirgapEgressBlocked(StellaError):
     next_step = "Report the receipt; nothing of this run counts as verified."
 
 
-# 70, 71: locker
+# 70, 71: what is held here already
 
 
 class RefusedByHold(StellaError):
@@ -445,7 +453,7 @@ class RefusedByHold(StellaError):
 
     exit_code = 70
     sentence = "A hold or a retention brake forbids this."
-    next_step = "See stella evidence holds list."
+    next_step = "Nothing was changed; ask the keeper of the locker which hold or brake it is."
 
 
 class LockerConflict(StellaError):
@@ -454,3 +462,11 @@ class LockerConflict(StellaError):
     exit_code = 71
     sentence = "The locker holds something else under this identity."
     next_step = "Compare both with stella diff; neither was changed."
+
+
+class OtherRootPinned(StellaError):
+    """Another trust root is pinned at this place; a site changes roots by rotation only."""
+
+    exit_code = 71
+    sentence = "Another trust root is pinned here; it stays, and nothing was changed."
+    next_step = "Show the pinned one: stella offline status. For another sender, make a site of its own: --site."

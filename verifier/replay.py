@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from kit.bundle import MemberSource
 from kit.bytes import digest
+from kit.errors import MatchContractDiffers
 from kit.manifest import Manifest
 from kit.result import OutputEntry
 from kit.snapshot import SnapshotReader
+from scanner.engine import MATCH_CONTRACT
 
 if TYPE_CHECKING:
     from scanner.evaluate import EvaluationInput, FeedSource
@@ -38,12 +40,15 @@ def evaluation_input(
 ) -> "EvaluationInput":
     """Return the evaluation's input as a manifest and the verified members of its input bundle give it.
 
-    ``opened`` are readers, by path of the feed, that the checks have made already.
+    ``opened`` are readers, by path of the feed, that the checks have made already. Raises
+    :class:`MatchContractDiffers` for a feed that was indexed under other rules.
     """
     from scanner.evaluate import EvaluationInput
 
     inputs, opened = manifest.inputs, opened or {}
     feeds = [opened.get(feed.path) or SnapshotReader(source, feed.path, feed.snapshot_hash) for feed in inputs.feeds]
+    for feed in feeds:
+        check_contract(feed)
     return EvaluationInput(
         scan_id=manifest.scan.id,
         time=manifest.scan.time,
@@ -53,6 +58,17 @@ def evaluation_input(
         vex=[(document.name, source.read(document.path, limit=MAX_DOCUMENT)) for document in inputs.vex],
         policy=source.read(inputs.rules[0].path, limit=MAX_DOCUMENT),
     )
+
+
+def check_contract(feed: SnapshotReader) -> None:
+    """Refuse a snapshot whose index was made under other matching rules than the running engine's.
+
+    The index is looked up by normalised package names: another normaliser finds less in it, and nothing would show
+    that. A snapshot that does not name its rules is refused as well: whatever ``stella feed add`` makes names them.
+    """
+    found = feed.info.match_contract
+    if found != MATCH_CONTRACT:
+        raise MatchContractDiffers(path=feed.name, expected=MATCH_CONTRACT, found=(found or "not recorded")[:64])
 
 
 def run(inputs: "EvaluationInput") -> dict[str, bytes]:

@@ -20,6 +20,7 @@ from kit.bytes import digest
 from kit.errors import MalformedDocument, NotWritable, StellaError
 
 JOURNAL_FILE = "journal.ndjson"
+CUT_OFF_FILE = "cut-off.txt"
 LAST_LINE = 4096
 """More than the last line of a finished journal can be long, in bytes."""
 Clock = Callable[[], datetime]
@@ -173,14 +174,24 @@ class RunDirectory:
 def unfinished(scan_directory: Path) -> list[str]:
     """Return the names of earlier runs of a scan that were cut off: their journal says so, or they never had one.
 
-    A run that is still at work is none. Only the end of each journal is read, so that the cost does not grow with what
-    the runs did.
+    A run that is still at work is none, and neither is one of which :func:`tell_cut_off` left word. Only the end of
+    each journal is read, so that the cost does not grow with what the runs did.
     """
     if not scan_directory.is_dir():
         return []
     runs = [path for path in sorted(scan_directory.iterdir()) if path.is_dir()]
     journals = {path.name: path / JOURNAL_FILE for path in runs}
-    return [name for name, path in journals.items() if not _ends_finished(path) and not _is_claimed(path)]
+    return [
+        name
+        for name, path in journals.items()
+        if not path.with_name(CUT_OFF_FILE).exists() and not _ends_finished(path) and not _is_claimed(path)
+    ]
+
+
+def tell_cut_off(run_directory: Path, told_by: str) -> None:
+    """Leave word in a run's directory that it was cut off, so that it is said once and stays to be seen."""
+    text = f"This run was cut off before it had finished, and counts for nothing. Run {told_by} said so.\n"
+    write_atomic(run_directory / CUT_OFF_FILE, text.encode())
 
 
 def _ends_finished(path: Path) -> bool:

@@ -15,24 +15,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Keep snapshots of advisory feeds.")
 
-EXAMPLES = {
-    "add": """
+EXAMPLES = """
+Examples:
+
   stella feed add pypi PyPI/all.zip --time 2026-05-29T00:00:00Z
 
   stella feed add go advisories/ --feeds /srv/feeds --origin https://osv-vulnerabilities.storage.googleapis.com/Go/all.zip
-""",
-    "list": """
+
   stella feed list
 
   stella feed list --feeds /srv/feeds --json
-""",
-    "show": """
+
   stella feed show pypi
 
   stella feed show pypi --snapshot fca5dc1a8f47545c --deep --json
-""",
-}
-EXIT_CODES = {"add": (0, 2, 31, 60, 71), "list": (0, 2, 30, 31, 32), "show": (0, 2, 30, 31, 32)}
+"""
 
 Feeds = Annotated[Path, typer.Option("--feeds", envvar="STELLA_FEEDS", help="The feed store.", metavar="DIR")]
 Name = Annotated[str, typer.Argument(help="The feed's name: a-z, 0-9, dot, dash, underscore.", metavar="NAME")]

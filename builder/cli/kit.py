@@ -16,38 +16,29 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Assemble signed kits from recorded scans, and rehearse them.")
 
-EXAMPLES = {
-    "plan": """
+EXAMPLES = """
+Examples:
+
   stella kit plan --record records/<scan-id> --program dist/linux-x86_64 --medium-size 4.7GB
 
   stella kit plan --record records/<scan-id> --record records/<other-id> --json
-""",
-    "build": """
+
   stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --program dist/linux-x86_64 \\
-      --sequence 1 --out offline
+    --sequence 1 --out offline
 
   stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --sequence 2 --out offline-2 --dry-run
-""",
-    "rehearse": """
+
   stella kit rehearse offline --root rootpack/metadata/1.root.json
 
   stella kit rehearse offline --root rootpack/metadata/1.root.json --installed --json
-""",
-}
-EXIT_CODES = {
-    "plan": (0, 2, 31, 60),
-    "build": (0, 2, 20, 21, 23, 30, 31, 51, 60),
-    "rehearse": (0, 2, 10, 20, 21, 22, 23, 30, 31, 32, 33, 52, 60, 61),
-}
+"""
 
 _PLAN_TIME = "1970-01-01T00:00:00Z"
 
-Records = Annotated[
-    list[Path], typer.Option("--record", help="A recorded scan's directory; repeat for more.", metavar="DIR")
-]
+Records = Annotated[list[Path], typer.Option("--record", help="A recorded scan's directory.", metavar="DIR")]
 Programs = Annotated[
     list[Path] | None,
-    typer.Option("--program", help="Frozen verifier to carry: dist/<os>-<arch>; repeat for more.", metavar="DIR"),
+    typer.Option("--program", help="Frozen verifier to carry: dist/<os>-<arch>.", metavar="DIR"),
 ]
 MediumSize = Annotated[
     str | None,

@@ -10,7 +10,7 @@ RootPack = Annotated[
 ]
 KitKeys = Annotated[
     list[Path],
-    typer.Option("--key", help="Private key (PEM) of usage kit in the RootPack; repeat for more.", metavar="FILE"),
+    typer.Option("--key", help="Private key (PEM) of usage kit in the RootPack.", metavar="FILE"),
 ]
 Passphrase = Annotated[
     Path | None,

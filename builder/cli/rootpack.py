@@ -19,24 +19,21 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Keep keys and trust roots.")
 
-EXAMPLES = {
-    "init": """
+EXAMPLES = """
+Examples:
+
   stella rootpack init --owner release-engineering --keys keys
 
   stella rootpack init --owner release-engineering --kit-key ci.pub.pem --kit-key spare.pub.pem --passphrase-file phrase
-""",
-    "show": """
+
   stella rootpack show
 
   stella rootpack show --rootpack /srv/rootpack --json
-""",
-    "add-key": """
+
   stella rootpack add-key site.pub.pem --usage site --owner site-7 --keys keys
 
   stella rootpack add-key ci.pub.pem --usage kit --owner ci --until 2027-03-31T23:59:59Z
-""",
-}
-EXIT_CODES = {"init": (0, 2, 31, 51, 60), "show": (0, 2, 23, 31, 32), "add-key": (0, 2, 23, 31, 32, 51, 60)}
+"""
 
 Keys = Annotated[
     Path,

@@ -18,9 +18,8 @@ Examples:
   stella scan --record --sbom sbom.cdx.json --feed pypi --policy policy.toml --key keys/kit-1.key.pem --out records
 
   stella scan --record --sbom sbom.spdx.json --feed pypi --feed go --vex orders.openvex.json --policy policy.toml \\
-      --key keys/kit-1.key.pem --out records --exit-verdict --json
+    --key keys/kit-1.key.pem --out records --exit-verdict --json
 """
-EXIT_CODES = (0, 2, 12, 21, 23, 30, 31, 32, 51, 60)
 
 
 def command(
@@ -33,19 +32,17 @@ def command(
         list[str] | None,
         typer.Option(
             "--feed",
-            help="Feed by name (its current snapshot), or NAME=DIR; repeat for more, at least one.",
+            help="Feed by name (its current snapshot), or NAME=DIR; at least one.",
             metavar="FEED",
         ),
     ] = None,
     feeds: Annotated[
         Path, typer.Option("--feeds", envvar="STELLA_FEEDS", help="The feed store.", metavar="DIR")
     ] = Path("feeds"),
-    vex: Annotated[
-        list[Path] | None, typer.Option("--vex", help="OpenVEX document; repeat for more.", metavar="FILE")
-    ] = None,
+    vex: Annotated[list[Path] | None, typer.Option("--vex", help="OpenVEX document.", metavar="FILE")] = None,
     tool: Annotated[
         list[str] | None,
-        typer.Option("--tool", help="A tool of the scan, NAME@VERSION=FILE; repeat for more.", metavar="TOOL"),
+        typer.Option("--tool", help="A tool of the scan, NAME@VERSION=FILE.", metavar="TOOL"),
     ] = None,
     rootpack: RootPack = DEFAULT_ROOTPACK,
     passphrase_file: Passphrase = None,

@@ -15,40 +15,29 @@ from verifier.cli.table import table
 
 app = typer.Typer(no_args_is_help=True, help="Keep recorded scans and the results that come back.")
 
-EXAMPLES = {
-    "init": """
+EXAMPLES = """
+Examples:
+
   stella locker init locker --root rootpack/metadata/1.root.json --expect-root SHA256:...
 
   stella locker init /srv/locker --root rootpack/metadata/1.root.json --expect-root SHA256:... --json
-""",
-    "ingest": """
+
   stella locker ingest records/<scan-id> --rootpack rootpack
 
   stella locker ingest records/<scan-id> --locker /srv/locker --tenant blue --json
-""",
-    "status": """
+
   stella locker status
 
   stella locker status --locker /srv/locker --json
-""",
-    "list": """
+
   stella locker list
 
   stella locker list --status failed --tenant blue --limit 20 --json
-""",
-    "show": """
+
   stella locker show <scan-id>
 
   stella locker show <scan-id> --locker /srv/locker --json
-""",
-}
-EXIT_CODES = {
-    "init": (0, 2, 23, 30, 31, 51, 60, 71),
-    "ingest": (0, 2, 20, 21, 22, 23, 30, 31, 32, 50, 52, 60, 71),
-    "status": (0, 2, 31, 60),
-    "list": (0, 2, 31, 60),
-    "show": (0, 2, 31, 60),
-}
+"""
 
 
 @app.command()

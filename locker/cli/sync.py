@@ -13,14 +13,13 @@ from verifier.cli.options import Json
 
 app = typer.Typer(no_args_is_help=True, help="Carry results from a site back to the Evidence Locker.")
 
-EXAMPLES = {
-    "import": """
+EXAMPLES = """
+Examples:
+
   stella sync import results.stella-sync --rootpack rootpack
 
   stella sync import results.stella-sync --locker /srv/locker --fail-on-conflict --json
 """
-}
-EXIT_CODES = {"import": (0, 2, 20, 21, 22, 23, 30, 31, 32, 50, 52, 60, 71)}
 
 
 @app.command(name="import")

@@ -12,7 +12,7 @@ import typer
 
 import kit
 import stella
-from verifier.cli._exit_codes import EVERYWHERE, EXIT_CODES
+from verifier.cli._exit_codes import EXIT_CODES
 from verifier.cli.console import Console, Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -102,14 +102,21 @@ def test_only_the_named_command_is_imported(name):
 
 
 @pytest.mark.parametrize("name", INSTALLED)
-def test_every_command_has_ascii_help_with_the_exit_codes(capsys, name):
+def test_every_command_has_ascii_help_that_leads_to_the_exit_codes(capsys, name):
     assert stella.main([name, "--help"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert out.isascii()
     assert out.startswith(f"Usage: stella {name} ")
-    shown = {code for code, meaning in EXIT_CODES.items() if f"{code:>5}  {meaning}\n" in out}
-    assert shown >= set(EVERYWHERE)
+    assert "stella help exit-codes" in out
+    assert stella.main(["help", name]) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_whole_table_of_exit_codes_is_printed_on_request(capsys):
+    assert stella.main(["help", "exit-codes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items()]
 
 
 def test_a_group_may_be_split_over_modules(capsys, split_group):
@@ -123,6 +130,13 @@ def test_a_group_may_be_split_over_modules(capsys, split_group):
 def test_examples_keep_their_lines(capsys, split_group):
     assert stella.main(["single", "--help"]) == 0
     assert "  Examples:\n    stella single x\n\n  Exit codes:\n" in capsys.readouterr().out
+
+
+def test_examples_of_a_group_stand_under_their_own_commands(capsys):
+    stella.main(["offline", "status", "--help"])
+    shown = capsys.readouterr().out
+    assert "stella offline status --json" in shown
+    assert "stella offline init" not in shown
 
 
 def test_a_single_command_gets_its_words(capsys, split_group):

@@ -1,15 +1,16 @@
 """Turns the modules of one command into a parser, without colours, boxes and completion code."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 os.environ["TYPER_USE_RICH"] = "0"  # read while typer is imported; decides for modules' own apps as well
 
 import typer
 from typer.main import get_command
 
-from verifier.cli._exit_codes import table
+from verifier.cli._exit_codes import WHOLE_TABLE, table_of
 
 
 def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) -> object:
@@ -24,39 +25,29 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
             app.add_typer(part.app)
         words = words or ["--help"]
     command = get_command(app)
-    commands = getattr(command, "commands", {})
-    everything = _epilog(*(text for part in parts for text in _examples(part)), table(_codes(parts, None)))
-    command.epilog = everything
-    for each_name, each in commands.items():
-        examples = [text for part in parts for text in _examples(part, each_name)]
-        each.epilog = _epilog(*examples, table(_codes(parts, each_name)))
+    examples = "\n\n".join(getattr(part, "EXAMPLES", "") for part in parts)
+    subcommands: Mapping[str, object] = getattr(command, "commands", {})
+    if subcommands:
+        command.epilog = _epilog(_examples(examples), f"Exit codes: {WHOLE_TABLE}")
+        for word, each in subcommands.items():
+            _describe(each, f"{name} {word}", examples)
+    else:
+        _describe(command, name, examples)
     return command.main(words, prog_name=f"stella {name}", standalone_mode=False)
 
 
-def _examples(part: ModuleType, name: str | None = None) -> list[str]:
-    """Return what a module shows as examples of a command, of all its commands for none.
-
-    ``EXAMPLES`` is one text for all commands of a module, or a text by command.
-    """
-    shown = getattr(part, "EXAMPLES", "")
-    if isinstance(shown, str):
-        return [shown]
-    chosen = shown.get(name, "") if name else "\n".join(shown.values())
-    return [f"Examples:\n{chosen}"] if chosen else []
+def _describe(command: Any, name: str, examples: str) -> None:
+    """Put a command's own examples and exit codes under its help, and mark the options that may be repeated."""
+    command.epilog = _epilog(_examples(examples, f"stella {name}"), table_of(name))
+    for option in command.params:
+        if getattr(option, "multiple", False):
+            option.help = f"{option.help} May be repeated."
 
 
-def _codes(parts: Sequence[ModuleType], name: str | None) -> Sequence[int] | None:
-    """Return the exit codes that a command can have; None where no module says.
-
-    ``EXIT_CODES`` are those of a module's only command, or those by command.
-    """
-    found: set[int] = set()
-    for part in parts:
-        codes = getattr(part, "EXIT_CODES", None)
-        if isinstance(codes, dict):
-            codes = codes.get(name, ()) if name else [code for each in codes.values() for code in each]
-        found.update(codes or ())
-    return sorted(found) or None
+def _examples(text: str, prefix: str = "stella ") -> str:
+    """Return those of a module's examples that call a command, under their heading; nothing where none does."""
+    kept = [block.strip() for block in text.split("\n\n") if f"{block.strip()} ".startswith(f"{prefix.rstrip()} ")]
+    return "\n".join(["Examples:", *(f"  {line}" for block in kept for line in block.splitlines())]) if kept else ""
 
 
 def _group() -> None:
@@ -65,4 +56,4 @@ def _group() -> None:
 
 def _epilog(*blocks: str) -> str:
     """Join blocks of text; the backspace before each tells the help formatter to keep its lines as they are."""
-    return "\n\n".join("\b\n" + "\n".join(filter(str.strip, block.splitlines())) for block in blocks if block)
+    return "\n\n".join("\b\n" + block for block in blocks if block)

@@ -8,6 +8,14 @@ import typer
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
 
+EXAMPLES = """
+Examples:
+
+  stella receipt ops/offline/replay/<scan-id>/<run-id>
+
+  stella receipt ops/offline/replay/<scan-id>/<run-id> --out receipt.dsse.json
+"""
+
 
 def command(
     run: Annotated[
