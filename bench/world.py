@@ -251,6 +251,7 @@ def _make_kit(name: str, sbom: Path, feeds: list[str], tool: Path | None) -> Non
     words: list[str | Path] = ["--sbom", sbom, "--feeds", PLACE / "feeds" / name, "--key", key, "--scan-id", SCAN_ID]
     words += [word for feed in feeds for word in ("--feed", feed)]
     words += ["--policy", ROOT / "examples" / "inputs" / "policy.toml", "--time", SCAN_AT]
+    words += ["--rootpack", PLACE / "rootpack"]
     words += ["--tool", f"tools@1.0={tool}"] if tool else []
     _call(stella("scan", "--record", *words, "--out", PLACE / "records" / name))
     record = PLACE / "records" / name / SCAN_ID

@@ -62,6 +62,14 @@ class UsageError(StellaError):
     next_step = "See the command's --help."
 
 
+class NotSiteResults(StellaError):
+    """A file that does not begin like one of site results was given as one; nothing of it was kept or is shown."""
+
+    exit_code = 2
+    sentence = "This is not a file of site results; nothing of it was kept."
+    next_step = "Give the file that stella sync export wrote at the site, such as results.stella-sync."
+
+
 class Interrupted(StellaError):
     """The operator or the system stopped the run."""
 
@@ -113,7 +121,7 @@ class SignerRetired(StellaError):
 
     exit_code = 21
     sentence = "The signer's key was not valid at that time."
-    next_step = "Ask for a kit that is signed by a current key."
+    next_step = "Ask the sender for it signed by a current key."
 
 
 class SignerRevoked(StellaError):
@@ -122,6 +130,14 @@ class SignerRevoked(StellaError):
     exit_code = 21
     sentence = "The signer's key has been revoked."
     next_step = "Do not use this kit; ask the sender for one signed by a current key."
+
+
+class SignerUnfit(StellaError):
+    """A record or kit would be signed by a key that the RootPack does not trust for it, so sites would refuse it."""
+
+    exit_code = 21
+    sentence = "This key cannot sign for sites that follow the RootPack; nothing was made."
+    next_step = "Sign with a key of usage kit that is valid now: see stella rootpack show."
 
 
 class EvidenceMissing(StellaError):

@@ -30,6 +30,7 @@ from kit.errors import (
 
 _KEPT_FRAMES = 2
 _ZEROS = bytes(tar.BLOCK)
+_AS_STORED = "the bundle as it is stored, before anything in it is read"
 
 
 class BundleReader:
@@ -142,11 +143,15 @@ class BundleReader:
     def _check_archive(self) -> None:
         size = os.fstat(self._file.fileno()).st_size
         if size != self.record.archive_size:
-            raise SizeMismatch(detail="archive", expected=self.record.archive_size, found=size)
+            raise SizeMismatch(
+                detail="the whole bundle, compressed as it lies there", expected=self.record.archive_size, found=size
+            )
         self._file.seek(0)
         found, _ = digest.of_stream(self._file, most=size)
         if found != self.record.archive_digest:
-            raise DigestMismatch(detail="archive", expected=self.record.archive_digest, found=found)
+            raise DigestMismatch(
+                detail="the whole bundle, compressed as it lies there", expected=self.record.archive_digest, found=found
+            )
 
 
 class BundleMember:

@@ -180,8 +180,8 @@ class ScanRecord(_Directory):
         return [
             "scan", "--record", "--sbom", str(INPUTS / "sbom.cdx.json"), "--policy", str(INPUTS / "policy.toml"),
             "--vex", str(INPUTS / "vex" / "orders-api.openvex.json"), "--feed", f"{FEED}={stage.world.feed}",
-            "--key", str(stage.world.keys / "kit-1.key.pem"), "--scan-id", SCAN_ID, "--time", SCAN_TIME,
-            "--out", str(place / "records"),
+            "--rootpack", str(stage.world.rootpack), "--key", str(stage.world.keys / "kit-1.key.pem"),
+            "--scan-id", SCAN_ID, "--time", SCAN_TIME, "--out", str(place / "records"),
         ]  # fmt: skip
 
 
