@@ -33,7 +33,7 @@ NETWORK = (
 )
 """Left out so that a reader of the file list sees that there is nothing to speak to a network with."""
 
-CONNECTED_SIDE = ("builder", "locker", "obstore", "sqlalchemy")
+CONNECTED_SIDE = ("builder", "locker", "obstore", "securesystemslib", "sqlalchemy", "tuf")
 """The rooms that stay outside, and what only they use."""
 
 DEAD_WEIGHT = (
