@@ -111,7 +111,9 @@ class Root(Signed, frozen=True, kw_only=True):
         """Return what is wrong beside the types: roles, key algorithms, a key id that stands twice in a role."""
         if set(self.roles) != {kind.type for kind in KINDS}:
             return "other roles than the four"
-        if any((key.keytype, key.scheme) not in _KEY_FORMS for key in self.keys.values()):
+        if any(
+            (key.keytype, key.scheme) not in _KEY_FORMS or set(key.keyval) != {"public"} for key in self.keys.values()
+        ):
             return "unknown key algorithm"
         if any(len(set(role.keyids)) != len(role.keyids) for role in self.roles.values()):
             return "a role names a key twice"
@@ -300,8 +302,6 @@ def _public_key(root: SignedFile[Root], name: str) -> PublicKey:
     key = root.signed.keys.get(name)
     if key is None:
         raise TrustRootRefused(path=root.path, detail="a role names a key that is not there", found=ascii(name)[:80])
-    if set(key.keyval) != {"public"}:
-        raise TrustRootRefused(path=root.path, detail="a key has other members than its public half")
     if key_id(key.keytype, key.scheme, key.keyval) != name:
         raise TrustRootRefused(path=root.path, detail="a key id is not the hash of its key", found=ascii(name)[:80])
     try:
