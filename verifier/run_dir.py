@@ -7,7 +7,6 @@ the journal's last line is ``run-finished`` only when everything else is in plac
 import fcntl
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -64,7 +63,7 @@ def writing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
 
 def part_of(path: Path) -> Path:
     """Return a fresh name beside ``path`` for what is not whole yet."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    return path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
 
 
 def claim(descriptor: int) -> None:

@@ -1,6 +1,6 @@
 """Setting up a run: site, reference time, run directory and guard, before the first byte of input is read."""
 
-import secrets
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,7 +85,7 @@ def carry_out(
         scan_only=scan_only,
         vary_tools=plan.dimension == "tools",
     )
-    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
     with _directory(place / run_id, setting.clock) as directory:
         result = Run(plan, request, site, directory, msgspec.to_builtins(report), setting.clock, on_check).execute()
         return Outcome(result, directory.path, cut_off)
