@@ -29,7 +29,7 @@ PLACE = ROOT / "build" / "bench"
 DATA = Path(os.environ.get("STELLA_TEST_DATA") or ROOT.parent / "shared" / "data")
 RECORDS = int(os.environ.get("STELLA_BENCH_RECORDS", "300000"))
 SEED = 1
-COMPONENTS = (1_000, 10_000)
+COMPONENTS = (1_000, 1_600, 10_000)
 TOOL_BYTES = 200_000_000
 FEEDS = ("large", "small", "tenth")
 FEED = "synthetic"
@@ -128,7 +128,8 @@ def make(wanted: set[str]) -> None:
         _forget_other("generated", generator, ["*.ndjson", "*.json", "naive.tar.zst"])
         _forget_other("snapshots", _digest(_sources(*MAKE_SNAPSHOTS), generator), ["feeds"])
         _forget_other("kits", _digest(_sources(*MAKE_KITS), generator), ["records", "kits", "sites"])
-        if not (feed_file("small").is_file() and feed_file("tenth").is_file()):
+        wanted_files = [*map(feed_file, ("small", "tenth")), *map(sbom_file, COMPONENTS)]
+        if not all(path.is_file() for path in wanted_files):
             _make_feeds()
         _make_tool(PLACE / "tools.bin")
         _make_keys()

@@ -87,7 +87,7 @@ def freeze(root: Path, work: Path) -> Frozen:
 
 
 def _sources(root: Path) -> list[Path]:
-    own = ("builder/__init__.py", "builder/freeze.py", "builder/frozen_contents.py")
+    own = ("builder/__init__.py", "builder/freeze.py", "builder/freeze_prepared.py", "builder/frozen_contents.py")
     files = {root / name for name in (LOCK, SPEC, "stella.py", *own)}
     files |= {path for room in frozen_contents.ROOMS for path in (root / room).rglob("*.py")}
     files |= {Path(path) for path, _directory in frozen_contents.data_files(root)}

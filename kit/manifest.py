@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
 
@@ -253,7 +253,7 @@ def check_time(time: str, pointer: str) -> datetime:
     """Return a UTC time written ``YYYY-MM-DDTHH:MM:SSZ``."""
     if _TIME.fullmatch(time):
         try:
-            return datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+            return datetime.fromisoformat(time)
         except ValueError:
             pass
     raise MalformedDocument(pointer=pointer, expected="YYYY-MM-DDTHH:MM:SSZ", found=time[:64])

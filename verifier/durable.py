@@ -6,7 +6,6 @@ Nothing here looks finished before it is: a file appears under its name only whe
 import fcntl
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -50,7 +49,7 @@ def writing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
 
 def part_of(path: Path) -> Path:
     """Return a fresh name beside ``path`` for what is not whole yet."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    return path.with_name(f".{path.name}.{os.urandom(6).hex()}.part")
 
 
 def claim(descriptor: int) -> None:

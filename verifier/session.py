@@ -1,6 +1,6 @@
 """Setting up a run: site, reference time, run directory and guard, before the first byte of input is read."""
 
-import secrets
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -94,7 +94,7 @@ def carry_out(
         scan_only=scan_only,
         vary_tools=plan.dimension == "tools",
     )
-    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
     cut_off = unfinished(runs)
     with _directory(runs / run_id, setting.clock) as directory:
         notes += [f"an earlier run was cut off and counts for nothing: {name}" for name in cut_off]

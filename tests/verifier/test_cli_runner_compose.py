@@ -16,7 +16,7 @@ from verifier.cli._exit_codes import EXIT_CODES
 from verifier.cli.console import Console, Verdict
 
 ROOT = Path(__file__).parents[2]
-INSTALLED = [name for name, command in stella.COMMANDS.items() if stella._present(command)]
+INSTALLED = [name for name, command in stella.COMMANDS.items() if stella.present(command)]
 
 
 @pytest.fixture
