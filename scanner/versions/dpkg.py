@@ -17,7 +17,7 @@ _REVISION: Final = re.compile(r"[0-9A-Za-z.+~]++")
 _LARGEST_EPOCH: Final = 2**31 - 1
 _DIGITS: Final = re.compile("([0-9]++)")
 _END: Final = "\x02"
-_ORDER: Final = {ord("~"): "\x01"} | {ord(sign): chr(0x80 | ord(sign)) for sign in "+-.:_"}
+_ORDER: Final = bytes.maketrans(b"~+-.:_", b"\x01" + bytes(0x80 | sign for sign in b"+-.:_"))
 
 
 def key(version: str) -> Key:
@@ -36,7 +36,7 @@ def key(version: str) -> Key:
 
 def part(text: str) -> list[Any]:
     """Return the texts and numbers of one part, by turns, beginning and ending with a text; a missing number is 0."""
-    found: list[Any] = _DIGITS.split(text.translate(_ORDER))
+    found: list[Any] = _DIGITS.split(text.encode("ascii").translate(_ORDER).decode("latin-1"))
     found[1::2] = map(int, found[1::2])
     if found[-1] or not text:
         found += 0, ""
