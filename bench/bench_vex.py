@@ -18,7 +18,7 @@ WANTED = 300
 
 def documents() -> Iterator[tuple[str, bytes]]:
     """Yield made-up OpenVEX documents, one for each product, each statement about a part of it."""
-    draw = random.Random(1)  # noqa: S311 - made-up data
+    draw = random.Random(1)
     for number in range(DOCUMENTS):
         statements = [statement(draw, number, place) for place in range(STATEMENTS)]
         head = {"@context": "https://openvex.dev/ns/v0.2.0", "author": "A", "statements": statements}
