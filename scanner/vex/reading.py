@@ -18,8 +18,9 @@ MAX_STATEMENTS: Final = 500_000
 MAX_NAMES: Final = 2_500_000
 """How many items all lists of all documents of a run may have together: statements, products, parts, ids."""
 
-MAX_PURLS: Final = 300_000
-"""How many package URLs may be parsed; readers parse one that a document repeats once."""
+MAX_PURLS: Final = 500_000
+MAX_PURLS_EACH: Final = 200_000
+"""How many package URLs may be parsed, in all documents and in each; readers parse one that a document repeats once."""
 
 
 @dataclass(slots=True)
@@ -31,10 +32,13 @@ class Allowance:
     statements: int = MAX_STATEMENTS
     names: int = MAX_NAMES
     purls: int = MAX_PURLS
+    purls_each: int = MAX_PURLS_EACH
+    _purls_here: int = 0
 
     def document(self, name: str, size: int) -> None:
         """Count a document before it is decoded; LimitExceeded."""
         self.documents -= 1
+        self._purls_here = self.purls_each
         self.bytes -= size
         if self.documents < 0:
             raise LimitExceeded(path=name, detail="VEX documents", expected=MAX_DOCUMENTS)
@@ -50,8 +54,11 @@ class Allowance:
     def purl(self, name: str) -> None:
         """Count a package URL; LimitExceeded."""
         self.purls -= 1
+        self._purls_here -= 1
         if self.purls < 0:
             raise LimitExceeded(path=name, detail="package URLs in VEX documents", expected=MAX_PURLS)
+        if self._purls_here < 0:
+            raise LimitExceeded(path=name, detail="package URLs in a VEX document", expected=MAX_PURLS_EACH)
 
     def statement(self, name: str) -> None:
         """Count a statement; LimitExceeded."""

@@ -165,7 +165,7 @@ def test_nameless_authors_are_not_one_author() -> None:
 
 @pytest.mark.parametrize(
     "allowance",
-    [{"documents": 2}, {"bytes": 1_000}, {"statements": 2}, {"names": 12}, {"purls": 3}],
+    [{"documents": 2}, {"bytes": 1_000}, {"statements": 2}, {"names": 12}, {"purls": 3}, {"purls_each": 1}],
     ids=lambda one: next(iter(one)),
 )
 def test_all_documents_share_the_limits(allowance: dict[str, int]) -> None:
