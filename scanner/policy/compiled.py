@@ -11,8 +11,9 @@ from kit.errors import LimitExceeded
 from scanner.policy.conditions import Condition, Facts, compile_conditions, exceeds, lowered, named, written
 from scanner.policy.document import Outcome, PolicyDocument, Rule
 
-MAX_COMPARISONS = 5_000_000
-"""How many conditions the findings of one scan may be held against; a person's policy stays far below."""
+MAX_COMPARISONS = 3_000_000
+"""How many rules and conditions the findings of one scan may be held against: 30,000 findings, a hundred rules that
+name neither ids nor packages."""
 ACTIONS = ("ignore", "warn", "fail")
 """What can be done about a finding, the gravest last."""
 _NO_STATEMENT = (None, "unknown")
@@ -57,10 +58,6 @@ class _Compiled:
     rule: Rule
     conditions: tuple[Condition, ...]
 
-    @property
-    def cost(self) -> int:
-        return sum(condition.cost for condition in self.conditions)
-
 
 class Policy:
     """A compiled policy at one moment.
@@ -78,14 +75,12 @@ class Policy:
         self._rules = [
             _Compiled(rule, compile_conditions(rule.match, time)) for rule in document.rules if rule.id not in ended
         ]
-        self._costs = [compiled.cost for compiled in self._rules]
         self._comparisons = 0
         self._by_id: dict[str, list[int]] = {}
         self._by_package: dict[tuple[str, str], list[int]] = {}
         self._general: list[int] = []
         for position, compiled in enumerate(self._rules):
             self._place(position, compiled.rule)
-        self._general_cost = sum(self._costs[position] for position in self._general)
 
     def decide(self, facts: Facts) -> Decision:
         """Return what is done about a finding.
@@ -93,9 +88,8 @@ class Policy:
         A finding whose VEX status suppresses it is put before those rules only that name a VEX status, and ignored
         where none of them matches. Raises :class:`LimitExceeded` beyond ``MAX_COMPARISONS`` in the life of the policy.
         """
-        candidates = self._candidates(facts)
-        self._count(candidates)
-        decision, _ = self._answer(facts, (self._rules[position] for position in candidates), explain=False)
+        rules = (self._rules[position] for position in self._candidates(facts))
+        decision, _ = self._answer(facts, rules, explain=False)
         return decision
 
     def explain(self, facts: Facts) -> tuple[Decision, list[Answer]]:
@@ -119,9 +113,11 @@ class Policy:
         suppressed = facts.vex_status in self.document.vex.suppress
         answers: list[Answer] = []
         downgrade: Downgrade | None = None
+        if self._comparisons > MAX_COMPARISONS:
+            raise LimitExceeded(detail="comparisons of findings with the policy's rules", expected=MAX_COMPARISONS)
         for compiled in rules:
             rule = compiled.rule
-            unmet = _unmet(compiled, facts, suppressed=suppressed, downgraded=downgrade is not None)
+            unmet = self._unmet(compiled, facts, suppressed=suppressed, downgraded=downgrade is not None)
             if explain:
                 answers.append(Answer(rule, matched=unmet is None, unmet=unmet))
             if unmet is not None:
@@ -156,31 +152,26 @@ class Policy:
             found.update(self._by_id.get(name, ()))
         return sorted(found.union(self._general)) if found else self._general
 
-    def _count(self, candidates: Sequence[int]) -> None:
-        own = self._general_cost if candidates is self._general else sum(self._costs[one] for one in candidates)
-        self._comparisons += own
-        if self._comparisons > MAX_COMPARISONS:
-            raise LimitExceeded(detail="comparisons of findings with the policy's conditions", expected=MAX_COMPARISONS)
+    def _unmet(self, compiled: _Compiled, facts: Facts, *, suppressed: bool, downgraded: bool) -> str | None:
+        """Return the name of the first condition of a rule that does not hold, ``None`` where all do."""
+        rule = compiled.rule
+        self._comparisons += 1
+        if suppressed and not rule.match.vex_status:
+            return "vex.suppress"
+        for condition in compiled.conditions:
+            self._comparisons += condition.cost
+            if not condition.holds(facts):
+                return condition.name
+        if rule.action == "requireVex" and facts.vex_status not in _NO_STATEMENT:
+            return "requireVex"
+        if rule.action == "downgrade" and (downgraded or not exceeds(facts, rule.to or "none")):
+            return "downgrade"
+        return None
 
 
 def worst(actions: Iterable[str]) -> str:
     """Return the gravest of actions, ``ignore`` for none."""
     return max(actions, key=ACTIONS.index, default="ignore")
-
-
-def _unmet(compiled: _Compiled, facts: Facts, *, suppressed: bool, downgraded: bool) -> str | None:
-    """Return the name of the first condition of a rule that does not hold, ``None`` where all do."""
-    rule = compiled.rule
-    if suppressed and not rule.match.vex_status:
-        return "vex.suppress"
-    for condition in compiled.conditions:
-        if not condition.holds(facts):
-            return condition.name
-    if rule.action == "requireVex" and facts.vex_status not in _NO_STATEMENT:
-        return "requireVex"
-    if rule.action == "downgrade" and (downgraded or not exceeds(facts, rule.to or "none")):
-        return "downgrade"
-    return None
 
 
 def _compiled_form(document: PolicyDocument) -> dict[str, object]:

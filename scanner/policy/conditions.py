@@ -6,7 +6,7 @@ from datetime import datetime
 
 from scanner import cvss, identity
 from scanner.policy.document import Conditions, PackageName
-from scanner.policy.patterns import compile_pattern
+from scanner.policy.patterns import Pattern, compile_pattern
 from scanner.vex.instant import parse_instant
 
 UNKNOWN = "unknown"
@@ -86,7 +86,8 @@ def _conditions(wanted: Conditions, time: str) -> Iterator[Condition]:
         yield Condition("reachability", _reachability(frozenset(wanted.reachability)))
     yield from _ages(wanted, time)
     if wanted.purls:
-        yield Condition("purls", _purl(wanted.purls), cost=len(wanted.purls))
+        patterns = [compile_pattern(pattern) for pattern in wanted.purls]
+        yield Condition("purls", _purl(patterns), cost=sum(pattern.cost for pattern in patterns))
 
 
 def _bounds(wanted: Conditions) -> Iterator[Condition]:
@@ -185,6 +186,5 @@ def _reachability(states: frozenset[str]) -> Test:
     return lambda facts: facts.reachability in states
 
 
-def _purl(patterns: Sequence[str]) -> Test:
-    compiled = [compile_pattern(pattern) for pattern in patterns]
-    return lambda facts: any(pattern.matches(facts.purl) for pattern in compiled)
+def _purl(patterns: Sequence[Pattern]) -> Test:
+    return lambda facts: any(pattern.matches(facts.purl) for pattern in patterns)

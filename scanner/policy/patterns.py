@@ -27,6 +27,11 @@ class Pattern:
     tail: tuple[str, ...] | None
     version: str | None
 
+    @property
+    def cost(self) -> int:
+        """The comparisons of one match at most."""
+        return 1 + len(self.head) + len(self.tail or ())
+
     def matches(self, purl: str) -> bool:
         """Tell whether a component's package URL, qualifiers and subpath aside, is of this pattern."""
         found = comparable(purl)
@@ -69,6 +74,8 @@ def compile_pattern(text: str) -> Pattern:
 
 def fits(pattern: str, text: str) -> bool:
     """Tell whether a text is of a pattern in which ``*`` stands for any characters, or none."""
+    if pattern == "*":
+        return True
     first, *parts = pattern.split("*")
     if not parts:
         return text == first

@@ -171,7 +171,7 @@ def test_an_explanation_names_ends_and_suppression() -> None:
 def test_comparisons_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled, "MAX_COMPARISONS", 10)
     rules = load("fail | scoreAtLeast = 9, fixAvailable = true", 'warn | ids = ["CVE-1"]')
-    for _ in range(5):
+    for _ in range(6):
         rules.decide(FACTS)
     with pytest.raises(LimitExceeded):
         rules.decide(FACTS)
