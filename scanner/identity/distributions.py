@@ -1,4 +1,4 @@
-"""Operating systems: their spellings, their releases, and their names in the advisory data (docs/matching.md, 1.5)."""
+"""Operating systems: their spellings, their releases, and their names in the advisory data (docs/matching.md, 1.4)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

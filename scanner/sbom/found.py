@@ -1,4 +1,4 @@
-"""Components as readers find them, and the operating system that they tell of (docs/matching.md sections 1.5 and 2)."""
+"""Components as readers find them, and the operating system that they tell of (docs/matching.md sections 1.4 and 2)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

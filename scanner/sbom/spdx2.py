@@ -1,4 +1,4 @@
-"""SPDX 2.2 and 2.3 as their JSON has it: packages, relationships, subject (docs/matching.md section 2.2)."""
+"""SPDX 2.2 and 2.3 as their JSON has it: packages, relationships, subject (docs/matching.md section 2.3)."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -65,7 +65,7 @@ _PARTS = [
         "evidence": {"occurrences": [{"location": "usr/lib/a"}]},
     },
 ]
-_CYCLONEDX = {
+CYCLONEDX = {
     "bomFormat": "CycloneDX",
     "specVersion": "1.6",
     "metadata": {"component": {"name": "app", "bom-ref": "app"}},
@@ -85,7 +85,7 @@ _TAGS = (
     "ExternalRef: PACKAGE-MANAGER purl pkg:pypi/a@1\nRelationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-a\n"
     "RelationshipComment: ownership-by-file-overlap\nFileName: f\n"
 )
-_SPDX2 = {
+SPDX2 = {
     "spdxVersion": "SPDX-2.3",
     "SPDXID": "SPDXRef-DOCUMENT",
     "name": "n",
@@ -108,7 +108,7 @@ _SPDX2 = {
         }
     ],
 }
-_SPDX3 = {
+SPDX3 = {
     "@graph": [
         {"type": "CreationInfo", "specVersion": "3.0.1"},
         {"type": "SpdxDocument", "spdxId": "d", "name": "n", "rootElement": ["a"]},
@@ -132,16 +132,16 @@ _PURLS = (
 )
 
 TARGETS = (
-    Target("cyclonedx-json", _sbom, (json.dumps(_CYCLONEDX).encode(),), ("components", "bom-ref", *_JSON_WORDS)),
+    Target("cyclonedx-json", _sbom, (json.dumps(CYCLONEDX).encode(),), ("components", "bom-ref", *_JSON_WORDS)),
     Target(
         "cyclonedx-xml",
         _sbom,
         (_XML.encode(),),
         ("<component>", "</component>", "<!DOCTYPE a>", "&amp;", "<![CDATA[", "]]>"),
     ),
-    Target("spdx2-json", _sbom, (json.dumps(_SPDX2).encode(),), ("packages", "CONTAINS", *_JSON_WORDS)),
+    Target("spdx2-json", _sbom, (json.dumps(SPDX2).encode(),), ("packages", "CONTAINS", *_JSON_WORDS)),
     Target("spdx2-tags", _sbom, (_TAGS.encode(),), ("<text>", "</text>", "PackageName: ", "Relationship: ", "\n")),
-    Target("spdx3-json", _sbom, (json.dumps(_SPDX3).encode(),), ("describes", "software_Sbom", *_JSON_WORDS)),
+    Target("spdx3-json", _sbom, (json.dumps(SPDX3).encode(),), ("describes", "software_Sbom", *_JSON_WORDS)),
     Target(
         "purl", _purl, tuple(one.encode() for one in _PURLS), ("distro=", "ubuntu-22.04", "sles", "%40", "bookworm")
     ),

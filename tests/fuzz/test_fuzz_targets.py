@@ -10,7 +10,7 @@ import pytest
 from tests.fuzz.targets import TARGETS, Target
 
 ROOT = Path(__file__).parents[2]
-RUNS = 3_000
+RUNS = 2_000
 
 needs_atheris = pytest.mark.skipif(
     sys.version_info >= (3, 12) or importlib.util.find_spec("atheris") is None,

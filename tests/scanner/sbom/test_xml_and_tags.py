@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.errors import DuplicateMember, LimitExceeded, MalformedDocument, StellaError, UnsupportedVersion
-from scanner.sbom import read_sbom
+from scanner.sbom import cyclonedx_xml, read_sbom
 
 NAMESPACE = "http://cyclonedx.org/schema/bom/1.6"
 ONE = "<components><component><name>a</name></component></components>"
@@ -70,9 +70,10 @@ LAUGHS = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "lol"}">' for n 
         (bom("<components>" + "<component><components>" * 40), LimitExceeded),
         (bom("<x/>" * 1_000_001), LimitExceeded),
         (bom("<x " + " ".join(f'a{n}=""' for n in range(1_000_001)) + "/>"), LimitExceeded),
+        (bom("<components>" + "<component/>" * 100_001 + "</components>"), LimitExceeded),
         (b"<x>" + b" " * (24 << 20), LimitExceeded),
     ],
-    ids=range(26),
+    ids=range(27),
 )
 def test_xml_that_is_no_plain_document_is_refused(data: bytes, refusal: type[StellaError]) -> None:
     with pytest.raises(refusal):
@@ -83,6 +84,14 @@ def test_a_refusal_of_xml_names_the_line() -> None:
     with pytest.raises(MalformedDocument) as refused:
         read_sbom(bom("\n\n<a></b>"))
     assert refused.value.details["line"] == 3
+
+
+def test_dependencies_in_xml_are_counted_before_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = bom("<dependencies>" + '<dependency ref="a"/>' * 3 + "</dependencies>")
+    assert len(read_sbom(data).skipped) == 3
+    monkeypatch.setitem(cyclonedx_xml._LIMITS, "dependency", (2, "dependencies of an SBOM"))
+    with pytest.raises(LimitExceeded):
+        read_sbom(data)
 
 
 def test_dependencies_inside_dependencies_are_edges_at_every_level() -> None:
