@@ -12,7 +12,7 @@ import measure
 import world
 from measure import Command
 
-CUTS = (1_000, 2_500, 5_000, 7_500, 10_000)
+CUTS = (1_000, 1_600, 2_500, 5_000, 7_500, 10_000)
 STATEMENTS = (29_700, 297_000)
 POLICY = world.ROOT / "examples" / "inputs" / "policy.toml"
 
@@ -76,12 +76,11 @@ def growth() -> None:
     start, slope, r2 = line(points)
     measure.told("", "least squares", f"{start:.2f} s + {slope * 1e6:.0f} us a component, R2 {r2:.4f}")
     measure.absolute("line", "1 - R2", 1 - r2, 0.02, "")
-    for components in world.COMPONENTS[1:]:
-        ours, tenth = measure.paired(
-            cold(world.sbom_file(components), large), cold(world.sbom_file(components), small), 3
-        )
-        measure.ratio("feed", f"{components:,} components, feed x 10, CPU", ours.cpu, tenth.cpu, 1.35)
-        measure.absolute("feed", f"{components:,} components, feed x 10, memory", ours.peak - tenth.peak, 10, "MB")
+    # The small feed has the hits of the smallest SBOM and no others, so only that one compares like with like.
+    components = world.COMPONENTS[0]
+    ours, tenth = measure.paired(cold(world.sbom_file(components), large), cold(world.sbom_file(components), small))
+    measure.ratio("feed", f"{components:,} components, feed x 10, CPU", ours.cpu, tenth.cpu, 1.35)
+    measure.absolute("feed", f"{components:,} components, feed x 10, memory", ours.peak - tenth.peak, 10, "MB")
 
 
 def vex() -> None:
@@ -97,8 +96,14 @@ def vex() -> None:
         target = world.PLACE / f"statements-{count}.vex.json"
         if not target.is_file():
             generate_vex.write(target, sbom, world.feed_file("tenth"), count)
-        found = measure.alone(cold(sbom, snapshots, target), 3)
         size = target.stat().st_size / 1e6
+        try:
+            found = measure.alone(cold(sbom, snapshots, target), 3)
+        except SystemExit as refusal:
+            if "LimitExceeded" not in str(refusal):
+                raise
+            measure.told("", f"{count:,} statements, {size:.0f} MB", "refused: beyond a limit")
+            continue
         text = f"{found.cpu:.2f} s, {found.peak:.0f} MB, {(found.cpu - none.cpu) / count * 1e6:.1f} us a statement"
         measure.told("", f"{count:,} statements, {size:.0f} MB", text)
 
