@@ -33,7 +33,8 @@ test: check
 verifier: setup
 	$(PYTHON_IN_VENV) -m builder.freeze --out dist
 
-demo: setup
+demo:
+	@tools/bootstrap --demo
 	$(PYTHON_IN_VENV) examples/demo.py
 
 docs: setup

@@ -38,6 +38,7 @@ COMMANDS = {
     "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
     "sync": Command(AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync")),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
+    "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
     "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
@@ -51,35 +52,61 @@ def main(arguments: list[str] | None = None) -> int:
     if words == ["--version"]:
         sys.stdout.write(f"stella {__version__}\n")
         return 0
-    if not words or words[0] in ("--help", "-h", "help"):
+    if not words or words in (["--help"], ["-h"], ["help"]):
         sys.stdout.write(overview() + "\n")
+        return 0
+    if words[0] == "help":
+        words = [*words[1:], "--help"]
+    if words == ["exit-codes", "--help"]:
+        from verifier.cli._exit_codes import table
+
+        sys.stdout.write(table() + "\n")
+        return 0
+    if words[-1] == "--help" and (text := _prepared_help(words[:-1])):
+        sys.stdout.write(text)
         return 0
     from verifier.cli import _runner
 
     if arguments is None:
         _stop_on_termination()
-    return _runner.run(lambda: _dispatch(words), json="--json" in words)
+    return _runner.run(lambda: dispatch(words), json="--json" in words)
 
 
 def overview() -> str:
     """Return the help of the program itself: every command that is installed, without importing any."""
-    lines = ["Usage: stella COMMAND [OPTIONS] ...", "       stella COMMAND --help"]
-    installed = {name: command for name, command in COMMANDS.items() if _present(command)}
+    lines = ["Usage: stella COMMAND [OPTIONS] ...", "       stella help COMMAND"]
+    installed = {name: command for name, command in COMMANDS.items() if present(command)}
     for side in (AIR_GAP, CONNECTED):
         here = [f"  {name:<10}{command.summary}" for name, command in installed.items() if command.side == side]
         lines += ["", f"{side.capitalize()}:", *here] if here else []
-    return "\n".join([*lines, "", "  --version   Print the version.", "  --help      Print this text."])
+    closing = (
+        "  help exit-codes   Print what the exit codes mean.",
+        "  --version         Print the version.",
+        "  --help            Print this text.",
+    )
+    return "\n".join([*lines, "", *closing])
 
 
-def _dispatch(words: list[str]) -> object:
+def dispatch(words: list[str]) -> object:
+    """Import the modules of the command that the first word names, and run it on the others."""
     name, *rest = words
     command = COMMANDS.get(name)
-    modules = _present(command) if command else []
+    modules = present(command) if command else []
     if not modules:
         from kit.errors import UsageError
 
         raise UsageError(detail=_unknown(name))
     return _run(name, modules, rest)
+
+
+def _prepared_help(words: list[str]) -> str | None:
+    """Return the help that was made ready while freezing (``builder.freeze_prepared``); a checkout has none."""
+    try:
+        from prepared.help_texts import TEXTS  # type: ignore[import-not-found]
+    except ModuleNotFoundError:
+        return None
+    text: str | None = TEXTS.get(" ".join(words))
+    return text
 
 
 def _stop_on_termination() -> None:
@@ -89,7 +116,8 @@ def _stop_on_termination() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def _present(command: Command) -> list[str]:
+def present(command: Command) -> list[str]:
+    """Return the modules of a command that are installed."""
     return [module for module in command.modules if _is_installed(module)]
 
 

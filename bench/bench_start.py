@@ -59,7 +59,8 @@ def work(place: Path, *, seed: str) -> None:
     chain = (
         ["feed", "add", world.FEED, world.feed_file("small"), "--feeds", place / "feeds", "--time", world.MADE_AT],
         ["scan", "--record", "--sbom", world.sbom_file(1_000), "--feeds", place / "feeds", "--feed", world.FEED,
-         "--policy", policy, "--key", key, "--scan-id", world.SCAN_ID, "--time", world.SCAN_AT, "--out", record.parent],
+         "--policy", policy, "--key", key, "--rootpack", world.PLACE / "rootpack", "--scan-id", world.SCAN_ID,
+         "--time", world.SCAN_AT, "--out", record.parent],
         ["kit", "build", "--record", record, "--key", key, "--rootpack", world.PLACE / "rootpack", "--sequence", "1",
          "--time", world.KIT_AT, "--out", place / "kit"],
     )  # fmt: skip

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-RUNS = 5
+RUNS = int(os.environ.get("STELLA_BENCH_RUNS", "5"))
 COLUMNS = "{:<5} {:<62} {:>11} {:>11} {:>8} {:>8}  {}"
 
 

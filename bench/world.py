@@ -29,7 +29,7 @@ PLACE = ROOT / "build" / "bench"
 DATA = Path(os.environ.get("STELLA_TEST_DATA") or ROOT.parent / "shared" / "data")
 RECORDS = int(os.environ.get("STELLA_BENCH_RECORDS", "300000"))
 SEED = 1
-COMPONENTS = (1_000, 10_000)
+COMPONENTS = (1_000, 1_600, 10_000)
 TOOL_BYTES = 200_000_000
 FEEDS = ("large", "small", "tenth")
 FEED = "synthetic"
@@ -38,7 +38,7 @@ MADE_AT, SCAN_AT, KIT_AT, JUDGED_AT = (f"2026-06-{day:02}T00:00:00Z" for day in 
 LOOKED_UP = {"pypi", "golang"}
 """Package URL types that the evaluation looks up; the SBOMs have no others, so that every component counts."""
 
-MAKE_SNAPSHOTS = ("kit/snapshot/*.py", "kit/bytes/*.py", "scanner/identity.py")
+MAKE_SNAPSHOTS = ("kit/snapshot/*.py", "kit/bytes/*.py", "scanner/identity/*.py")
 MAKE_KITS = ("kit/**/*.py", "scanner/**/*.py", "builder/*.py")
 """Sources that snapshots, and records and kits, are made by."""
 
@@ -128,7 +128,8 @@ def make(wanted: set[str]) -> None:
         _forget_other("generated", generator, ["*.ndjson", "*.json", "naive.tar.zst"])
         _forget_other("snapshots", _digest(_sources(*MAKE_SNAPSHOTS), generator), ["feeds"])
         _forget_other("kits", _digest(_sources(*MAKE_KITS), generator), ["records", "kits", "sites"])
-        if not (feed_file("small").is_file() and feed_file("tenth").is_file()):
+        wanted_files = [*map(feed_file, ("small", "tenth")), *map(sbom_file, COMPONENTS)]
+        if not all(path.is_file() for path in wanted_files):
             _make_feeds()
         _make_tool(PLACE / "tools.bin")
         _make_keys()
@@ -251,6 +252,7 @@ def _make_kit(name: str, sbom: Path, feeds: list[str], tool: Path | None) -> Non
     words: list[str | Path] = ["--sbom", sbom, "--feeds", PLACE / "feeds" / name, "--key", key, "--scan-id", SCAN_ID]
     words += [word for feed in feeds for word in ("--feed", feed)]
     words += ["--policy", ROOT / "examples" / "inputs" / "policy.toml", "--time", SCAN_AT]
+    words += ["--rootpack", PLACE / "rootpack"]
     words += ["--tool", f"tools@1.0={tool}"] if tool else []
     _call(stella("scan", "--record", *words, "--out", PLACE / "records" / name))
     record = PLACE / "records" / name / SCAN_ID

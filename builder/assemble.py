@@ -4,24 +4,30 @@ The layout is that of docs/format.md section 2.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import kit as product
-from builder import trust_view
+from builder import signing, trust_view
 from builder.files import whole_directory, write_atomic
 from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import canonical, digest
-from kit.errors import AlreadyAccepted, DigestMismatch, FileMissing, UsageError
+from kit.errors import AlreadyAccepted, DigestMismatch, MalformedDocument, UsageError
 from kit.trust import dsse, rootpack, statement
 from kit.trust.keys import Signer
+from kit.trust.rootpack import TrustedPack
+from verifier.medium import read_file
 from verifier.render import kit_readme
 
 PRODUCER = f"stella {product.__version__}"
 SCAN_FILES = (layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, layout.INPUT_BUNDLE, layout.OUTPUT_BUNDLE)
+
+_PLATFORM = re.compile(r"[a-z0-9]{1,16}-[a-z0-9_]{1,16}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,39 +48,90 @@ def plan(request: KitRequest) -> list[tuple[str, Path]]:
     pack = [(name, request.root_pack / name) for name in trust_view.current_files(request.root_pack)]
     files = [(f"{layout.ROOTPACK_DIRECTORY}/{name}", path) for name, path in pack]
     for record in request.records:
-        base = layout.scan_directory(manifests.check_scan_id(record.name))
-        for name in SCAN_FILES:
-            if not (record / name).is_file():
-                raise FileMissing(path=f"{record.name}/{name}")
-            files.append((f"{base}/{name}", record / name))
+        base = layout.scan_directory(record.name)
+        files += [(f"{base}/{name}", record / name) for name in SCAN_FILES]
         files += [(f"{base}/{layout.ROOTPACK_DIRECTORY}/{name}", path) for name, path in pack]
     for program in request.programs:
         files += [(f"{layout.PROGRAM_DIRECTORY}/{program.name}/{name}", path) for name, path in _tree(program)]
     return sorted(files)
 
 
-def assemble(request: KitRequest, signers: Sequence[Signer], out: Path) -> kitfile.Kit:
+def check_paths(request: KitRequest) -> None:
+    """Raise :class:`UsageError` for a path of the request that is not what the option asks for."""
+    if not request.records:
+        raise UsageError(detail="a kit needs at least one recorded scan", option="--record")
+    for record in request.records:
+        _check_record(record)
+    for program in request.programs:
+        _check_program(program)
+    for option, paths in (("--record", request.records), ("--program", request.programs)):
+        names = sorted(path.name for path in paths)
+        twice = [name for name, following in pairwise(names) if name == following]
+        if twice:
+            raise UsageError(option=option, detail="is given twice", found=twice[0])
+
+
+def _check_record(record: Path) -> None:
+    if not record.is_dir():
+        raise UsageError(option="--record", path=str(record), detail="there is no such directory")
+    missing = [name for name in SCAN_FILES if not (record / name).is_file()]
+    if missing:
+        expected = f"a recorded scan's directory, with {', '.join(SCAN_FILES)}"
+        raise UsageError(option="--record", path=str(record), expected=expected, detail=f"{missing[0]} is missing")
+    try:
+        manifests.check_scan_id(record.name)
+    except MalformedDocument as fault:
+        raise UsageError(
+            option="--record", path=str(record), expected="a directory named by its scan id, as it was recorded"
+        ) from fault
+
+
+def _check_program(program: Path) -> None:
+    if not _PLATFORM.fullmatch(program.name) or not (program / "stella").is_file():
+        raise UsageError(
+            option="--program", path=str(program), expected="a directory such as dist/linux-x86_64, with stella in it"
+        )
+
+
+def check(request: KitRequest, signers: Sequence[Signer], *, now: str | None = None) -> TrustedPack:
+    """Hold a request against all that can be known before anything is written; return the RootPack.
+
+    Signers of the kit and of its records must be trusted at the kit's time and, if given, at the UTC time ``now``.
+    Raises :class:`UsageError`, :class:`SignerUnfit`, and the errors of a record whose signature does not fit.
+    """
+    check_paths(request)
+    pack = signing.own_pack(request.root_pack)
+    moments = sorted({request.created_at, now or request.created_at})
+    signing.check(pack, {f"signer {at}": one.public for at, one in enumerate(signers, 1)}, moments)
+    for record in request.records:
+        envelope = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
+        name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
+        payload = signing.check_envelope(pack, envelope, moments, name=name)
+        manifests.check_statement(payload, read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
+    return pack
+
+
+def assemble(request: KitRequest, signers: Sequence[Signer], out: Path, *, now: str | None = None) -> kitfile.Kit:
     """Write a kit to the directory ``out`` and return what its KIT.json says.
 
     The directory appears whole or not at all; same request, same keys, same files give the same bytes. Raises
-    :class:`AlreadyAccepted` when ``out`` exists, :class:`DigestMismatch` when a record is not what its manifest says.
+    :class:`AlreadyAccepted` when ``out`` exists, what :func:`check` raises, :class:`DigestMismatch` when a record is
+    not what its manifest says.
     """
-    if not request.records:
-        raise UsageError(detail="a kit needs at least one recorded scan")
     if out.exists():
-        raise AlreadyAccepted(path=out.name, detail="the kit's directory exists; nothing was changed")
+        raise AlreadyAccepted(path=str(out), detail="the kit's directory exists; nothing was changed")
+    pack = check(request, signers, now=now)
     with whole_directory(out) as working:
-        return _write(request, signers, working)
+        return _write(request, pack, signers, working)
 
 
-def _write(request: KitRequest, signers: Sequence[Signer], root: Path) -> kitfile.Kit:
+def _write(request: KitRequest, pack: TrustedPack, signers: Sequence[Signer], root: Path) -> kitfile.Kit:
     files = [_copy(source, root, path) for path, source in plan(request)]
     entries = sorted(_scan_entry(record, files) for record in request.records)
     scans = [kitfile.ScanEntry(id=scan_id, manifest_digest=found) for scan_id, _, found in entries]
     subjects = [(scan_id, subject) for scan_id, subject, _ in entries]
     metadata = trust_view.current_files(request.root_pack)
     versions = rootpack.declared_versions(metadata)
-    pack = trust_view.load_own(metadata)
     readme = kit_readme(
         channel=request.channel,
         sequence=request.sequence,
@@ -129,11 +186,8 @@ def _scan_entry(record: Path, files: Sequence[kitfile.File]) -> tuple[str, str, 
 
 
 def _tree(root: Path) -> list[tuple[str, Path]]:
-    """Return every file below a directory by its relative path; raises :class:`FileMissing` when there is none."""
-    found = sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*") if path.is_file())
-    if not found:
-        raise FileMissing(path=root.name, detail="the directory is empty or missing")
-    return found
+    """Return every file below a directory by its relative path."""
+    return sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*") if path.is_file())
 
 
 def _copy(source: Path, root: Path, path: str) -> kitfile.File:

@@ -4,16 +4,19 @@ Every file of the source comes out, as bytes or as a refusal with its reason; no
 start with a dot.
 """
 
+import re
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from kit.bytes import digest
-from kit.errors import FileMissing, LimitExceeded, MalformedDocument, UsageError
+from kit.errors import LimitExceeded, MalformedDocument, UsageError
+from kit.manifest import check_time
 from kit.snapshot.intake import MAX_RECORD, shown
 from kit.snapshot.records import Refused
 from kit.snapshot.writer import SourceRecord
@@ -43,21 +46,58 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """Recognise a source; FileMissing when there is none, UsageError when it is nothing that can be read."""
+    """Recognise a source; UsageError when there is none, or nothing that can be read."""
     if path.is_dir():
         return Source(path, path.resolve().name, None)
     if not path.is_file():
-        raise FileMissing(path=path.name)
+        raise UsageError(path=str(path), expected="a file or directory of advisories", found="nothing of that name")
     if path.suffix not in {".zip", *_LINES}:
-        raise UsageError(path=path.name, detail=f"a feed is read from a directory, .zip, {' or '.join(_LINES)}")
+        kinds = f"a directory, .zip, {' or '.join(_LINES)}"
+        raise UsageError(path=str(path), expected=kinds, found=f"a file {path.suffix or 'without ending'}")
     return Source(path, path.name, digest.of_file(path)[0])
 
 
-def last_change(path: Path) -> str:
-    """Return when the source was last changed, in UTC: the file, or the newest file of the directory."""
-    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-    newest = max((file.stat().st_mtime for file in files), default=0)
-    return datetime.fromtimestamp(int(newest), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def newest_change(source: Source) -> str:
+    """Return the newest ``modified`` of a source's records, whole seconds in UTC: what it says of its own age.
+
+    The same records give the same time, wherever and whenever their files were written. Raises :class:`UsageError`
+    where no record has one.
+    """
+    newest = ""
+    for item in source.records():
+        if isinstance(item, Refused):
+            continue
+        found = _modified(item[1])
+        if found > newest and _is_time(found):
+            newest = found
+    if not newest:
+        raise UsageError(path=source.name, detail="no record says when it was modified; say with --time how old it is")
+    return newest
+
+
+class _Dated(msgspec.Struct):
+    modified: str = ""
+
+
+def _modified(record: bytes) -> str:
+    """Return when a record says it was modified, without fractions; empty where it does not say."""
+    try:
+        found = _MODIFIED.fullmatch(_DATED.decode(record).modified)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return f"{found[1]}Z" if found else ""
+
+
+def _is_time(text: str) -> bool:
+    try:
+        check_time(text, "/modified")
+    except MalformedDocument:
+        return False
+    return True
+
+
+_DATED = msgspec.json.Decoder(_Dated)
+_MODIFIED = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]{1,9})?Z", re.ASCII)
 
 
 def _from_zip(path: Path) -> Iterator[SourceRecord]:

@@ -9,7 +9,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ from kit.snapshot.records import DICTIONARY, RECORD, Odd, Refused
 from kit.snapshot.writer import DEFAULT_LEVEL, About, write_snapshot
 from scanner.identity import normalise
 from scanner.match import MATCH_CONTRACT
+from verifier.asked import typed
 
 CURRENT = "current"
 
@@ -33,12 +34,16 @@ _PLACE = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A snapshot in the store. ``created`` is false when it was there before."""
+    """A snapshot in the store. ``created`` is false when it was there before.
+
+    ``time_from_records`` is true where its time is the newest ``modified`` of its records, and not what was asked for.
+    """
 
     directory: Path
     digest: str
     info: SnapshotInfo
     created: bool
+    time_from_records: bool = False
 
 
 class FeedSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -72,28 +77,32 @@ def add(
     source: Path,
     *,
     snapshot_time: str | None = None,
+    now: str | None = None,
     level: int = DEFAULT_LEVEL,
     dictionary_from: Path | None = None,
     origin: str | None = None,
 ) -> Added:
     """Make a snapshot of a source and make it the feed's current one.
 
-    The snapshot time is that of the source's last change by default. ``dictionary_from`` is the directory of a snapshot
-    whose dictionary is used instead of training one; ``origin`` is how the source is named in the snapshot.
+    The snapshot time is evidence of how old the advisories are. By default it is the newest ``modified`` of the
+    records, which anybody can check and which the same records always give; never a file's time, which every copy
+    changes. ``now``, if given, is the UTC time that this default must not pass. ``dictionary_from`` is the directory of
+    a snapshot whose dictionary is used instead of training one; ``origin`` is how the source is named in the snapshot.
     UsageError when the source holds no advisory or another command is at work on the feed.
     """
+    with typed("NAME"):
+        check_name(name, "NAME")
+    if snapshot_time is not None:
+        with typed("--time"):
+            check_time(snapshot_time, "--time")
     found = feed_sources.open_source(source)
-    try:
-        about = About(
-            name=check_name(name, "name"),
-            source=origin or found.name,
-            snapshot_time=snapshot_time or feed_sources.last_change(source),
-            source_digest=found.digest,
-            match_contract=MATCH_CONTRACT,
-        )
-        check_time(about.snapshot_time, "time")
-    except MalformedDocument as fault:
-        raise UsageError(**fault.details) from fault
+    about = About(
+        name=name,
+        source=origin or found.name,
+        snapshot_time=snapshot_time or _newest(found, now),
+        source_digest=found.digest,
+        match_contract=MATCH_CONTRACT,
+    )
     dictionary = None if dictionary_from is None else _dictionary(dictionary_from)
     feed = store / name
     files.make_directory(feed)
@@ -115,7 +124,7 @@ def add(
             )
             if not info.advisories:
                 raise UsageError(path=found.name, detail="no advisory in it", refused=info.refused_count)
-            return _publish(feed, made, info)
+            return replace(_publish(feed, made, info), time_from_records=snapshot_time is None)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
@@ -131,12 +140,15 @@ def snapshot_directory(store: Path, name: str, snapshot: str | None) -> Path:
         feed = store / check_name(name, "name")
         place = (feed / CURRENT).read_text(encoding="ascii").strip()
     except (MalformedDocument, OSError, UnicodeDecodeError) as fault:
-        raise UsageError(detail="no such feed in the store", found=ascii(name)[:80]) from fault
+        known = ", ".join(sorted(entry.parent.name for entry in store.glob(f"*/{CURRENT}"))[:10])
+        here = f"{store} has {known}" if known else f"{store} has no feed: stella feed add makes one"
+        raise UsageError(detail="no such feed in the store", found=ascii(name)[1:-1][:80], expected=here) from fault
     if snapshot is not None:
         wanted = snapshot.removeprefix("sha256:")
         matching = [entry for entry in _places(feed) if wanted and (entry + wanted[16:]).startswith(wanted)]
         if len(matching) != 1:
-            raise UsageError(detail="no one snapshot of that digest", found=ascii(snapshot)[:80])
+            detail = f"{len(matching)} snapshots have this digest or its first digits"
+            raise UsageError(option="--snapshot", detail=detail, found=ascii(snapshot)[1:-1][:80])
         place = matching[0]
     if not _PLACE.fullmatch(place) or not (feed / place).is_dir():
         raise FileMissing(path=f"{name}/{place[:16]}")
@@ -177,6 +189,14 @@ def show(store: Path, name: str, snapshot: str | None = None, *, deep: bool = Fa
         )
 
 
+def _newest(source: feed_sources.Source, now: str | None) -> str:
+    newest = feed_sources.newest_change(source)
+    if now is not None and newest > now:
+        detail = "a record says that it was modified after the present time; say with --time how old the source is"
+        raise UsageError(path=source.name, expected=f"at most {now}", found=newest, detail=detail)
+    return newest
+
+
 def _publish(feed: Path, made: Path, info: SnapshotInfo) -> Added:
     """Move a finished snapshot into its place and point to it."""
     found, _ = digest.of_file(made / RECORD)
@@ -193,6 +213,9 @@ def _publish(feed: Path, made: Path, info: SnapshotInfo) -> Added:
 
 
 def _dictionary(directory: Path) -> bytes:
+    if not (directory / RECORD).is_file():
+        expected = f"a snapshot's directory, with {RECORD}"
+        raise UsageError(option="--dictionary-from", path=str(directory), expected=expected, found="none there")
     with opened(directory) as reader:
         dictionary = reader.dictionary
     if dictionary is None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kit.errors import NoSpace, NotWritable, UsageError
-from verifier import run_dir
+from verifier import durable
 
 
 def write_atomic(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -44,12 +44,12 @@ def whole_directory(path: Path, *, stem: str | None = None) -> Iterator[Path]:
     """
     make_directory(path.parent)
     named = path.with_name(stem or path.name)
-    working = run_dir.part_of(named)
+    working = durable.part_of(named)
     with _typed_errors(path), _undisturbed(path.parent):
-        run_dir.remove_leftovers(named)
+        durable.remove_leftovers(named)
         working.mkdir()
         descriptor = os.open(working, os.O_RDONLY | os.O_DIRECTORY)
-        run_dir.claim(descriptor)
+        durable.claim(descriptor)
     try:
         yield working
         sync_tree(working)
@@ -75,7 +75,7 @@ def sync_tree(path: Path, *, recurse: bool = True) -> None:
 def make_directory(path: Path, mode: int = 0o755) -> None:
     """Make a directory and its parents, durably, unless they are there."""
     with _typed_errors(path):
-        run_dir.make_directory(path, mode=mode)
+        durable.make_directory(path, mode=mode)
 
 
 def remove(path: Path) -> None:
@@ -114,12 +114,12 @@ def _undisturbed(directory: Path) -> Iterator[None]:
 @contextmanager
 def _staged(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     """Yield a flushed file beside ``path`` that is gone after the block, unless the block renamed it."""
-    run_dir.remove_leftovers(path)
-    staged = run_dir.part_of(path)
+    durable.remove_leftovers(path)
+    staged = durable.part_of(path)
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            run_dir.claim(descriptor)
+            durable.claim(descriptor)
             os.fchmod(descriptor, mode)
             file.write(data)
             file.flush()

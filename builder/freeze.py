@@ -87,7 +87,7 @@ def freeze(root: Path, work: Path) -> Frozen:
 
 
 def _sources(root: Path) -> list[Path]:
-    own = ("builder/__init__.py", "builder/freeze.py", "builder/frozen_contents.py")
+    own = ("builder/__init__.py", "builder/freeze.py", "builder/freeze_prepared.py", "builder/frozen_contents.py")
     files = {root / name for name in (LOCK, SPEC, "stella.py", *own)}
     files |= {path for room in frozen_contents.ROOMS for path in (root / room).rglob("*.py")}
     files |= {Path(path) for path, _directory in frozen_contents.data_files(root)}
@@ -102,9 +102,11 @@ def _environment(root: Path, work: Path) -> Path:
     interpreter = place / "bin" / "python"
     if not (stamp.is_file() and stamp.read_text() == wanted):
         base = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
-        _call([base, "-m", "venv", "--clear", place])
+        _call([base, "-m", "venv", "--clear", "--without-pip", place])
+        # Our own pip installs into it: to bring it a pip of its own would take as long as half of the packages.
         quietly = ("--quiet", "--disable-pip-version-check", "--no-input")
-        _call([interpreter, "-m", "pip", "install", *quietly, "--require-hashes", "--requirement", root / LOCK])
+        pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", interpreter]
+        _call([*pip, "install", *quietly, "--require-hashes", "--requirement", root / LOCK])
         stamp.write_text(wanted)
     return interpreter
 

@@ -33,38 +33,46 @@ NETWORK = (
 )
 """Left out so that a reader of the file list sees that there is nothing to speak to a network with."""
 
-CONNECTED_SIDE = ("builder", "locker", "obstore", "sqlalchemy")
+CONNECTED_SIDE = ("builder", "locker", "obstore", "securesystemslib", "sqlalchemy", "tuf")
 """The rooms that stay outside, and what only they use."""
 
 DEAD_WEIGHT = (
+    "_bz2",  # the standard library asks for it in case somebody packs archives, as for _lzma
     "_codecs_cn",
     "_codecs_hk",
     "_codecs_iso2022",
     "_codecs_jp",
     "_codecs_kr",
     "_codecs_tw",
+    "_csv",
+    "_lzma",
     "_multibytecodec",
     "_sqlite3",
+    "_statistics",
+    "_uuid",
     "asyncio",
+    "bz2",
     "cProfile",
+    "csv",
     "curses",
     "distutils",
     "doctest",
     "ensurepip",
     "html",
     "lib2to3",
+    "lzma",
     "netrc",
     "pdb",
     "pickletools",
     "pkg_resources",
     "profile",
     "pydoc",
-    "pyexpat",
     "pygments",
     "readline",
     "rich",  # typer does without it when told so (verifier.cli._assemble)
     "setuptools",
     "sqlite3",
+    "statistics",
     "test",
     "tkinter",
     "typing_extensions",  # msgspec does without it, and starts in half the time

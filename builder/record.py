@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import zstandard
 
 import kit
+from builder import reachability
 from builder.files import whole_directory, write_atomic
 from kit import layout
 from kit import manifest as manifests
@@ -43,7 +45,10 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """What to record. ``feeds`` are snapshot directories by name, ``vex`` documents by name, times are UTC stamps."""
+    """What to record. ``feeds`` are snapshot directories by name, ``vex`` documents by name, times are UTC stamps.
+
+    ``evidence`` are call graphs and runtime traces.
+    """
 
     scan_id: str
     time: str
@@ -57,6 +62,7 @@ class ScanRequest:
     subject: str | None = None
     oci_digest: str | None = None
     level: int = 3
+    evidence: Sequence[reachability.Evidence] = ()
 
 
 def record(request: ScanRequest, signers: Sequence[Signer], out: Path) -> tuple[Path, Manifest]:
@@ -87,18 +93,23 @@ def _write(request: ScanRequest, signers: Sequence[Signer], directory: Path) -> 
     sbom = read_sbom(request.sbom)
     subject = manifests.Subject(name=request.subject or sbom.name or "unnamed", oci_digest=request.oci_digest)
     sbom_format = f"{sbom.format.lower()}-{sbom.spec_version}"
-    members = _members(request, subject, sbom_format)
+    section, documents = reachability.section(request.evidence, request.time)
+    members = _members(request, subject, sbom_format) | documents
     input_path = directory / layout.INPUT_BUNDLE
     with input_path.open("wb") as target:
         input_record = write_bundle(target, members.items(), level=request.level)
     inputs = _inputs(request, sbom_format, {member.path: member.digest for member in input_record.members})
     with BundleReader(input_path, input_record) as reader:
         reader.verify()
-        draft = _manifest(request, subject, inputs, input_record, None, {})
+        draft = msgspec.structs.replace(
+            _manifest(request, subject, inputs, input_record, None, {}), reachability=section
+        )
         outputs = replay.run(replay.evaluation_input(draft, reader))
     with (directory / layout.OUTPUT_BUNDLE).open("wb") as target:
         output_record = write_bundle(target, outputs.items(), level=request.level)
-    manifest = _manifest(request, subject, inputs, input_record, output_record, outputs)
+    manifest = msgspec.structs.replace(
+        _manifest(request, subject, inputs, input_record, output_record, outputs), reachability=section
+    )
     encoded = canonical.encode_record(manifest)
     manifests.parse(encoded)
     write_atomic(directory / layout.MANIFEST_FILE, encoded)

@@ -4,20 +4,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.feeds import current_snapshot
+from builder.reachability import Evidence
 from builder.record import Tool
 from kit import layout
 from kit.bundle import BundleReader
-from kit.bytes import canonical
-from kit.errors import FileMissing, UsageError
-from kit.manifest import Manifest
+from kit.bytes import canonical, digest
+from kit.errors import FileMissing, LimitExceeded, UsageError
+from kit.manifest import Manifest, check_name
+from kit.snapshot.records import RECORD
+from verifier.asked import typed
 from verifier.medium import read_file
 
 MAX_INPUT = 64 << 20
+CAS_SCHEME = "cas://"
 
 
-def read(path: Path) -> bytes:
-    """Return an input document's bytes."""
-    return read_file(path, limit=MAX_INPUT)
+def read(path: Path, option: str, *, limit: int = MAX_INPUT) -> bytes:
+    """Return the bytes of a file that an option names; :class:`UsageError` where there is none, or a larger one."""
+    try:
+        return read_file(path, limit=limit)
+    except FileMissing as fault:
+        found = "a directory" if path.is_dir() else "no such file"
+        raise UsageError(option=option, path=str(path), expected="a file", found=found) from fault
+    except LimitExceeded as fault:
+        raise UsageError(
+            option=option, path=str(path), expected=f"at most {limit} bytes", found="a larger file"
+        ) from fault
 
 
 def feed_directories(store: Path, wanted: Sequence[str]) -> dict[str, Path]:
@@ -25,8 +37,13 @@ def feed_directories(store: Path, wanted: Sequence[str]) -> dict[str, Path]:
     directories: dict[str, Path] = {}
     for entry in wanted:
         name, _, place = entry.partition("=")
+        with typed("--feed"):
+            check_name(name, "--feed")
         if name in directories:
-            raise UsageError(detail="a feed is given twice", found=name)
+            raise UsageError(option="--feed", detail="a feed is given twice", found=name)
+        if place and not (Path(place) / RECORD).is_file():
+            found = f"a directory without {RECORD}" if Path(place).is_dir() else "no such directory"
+            raise UsageError(option="--feed", path=place, expected="a snapshot's directory", found=found)
         directories[name] = Path(place) if place else current_snapshot(store, name)
     return dict(sorted(directories.items()))
 
@@ -36,9 +53,11 @@ def vex_documents(paths: Sequence[Path]) -> dict[str, bytes]:
     documents: dict[str, bytes] = {}
     for path in paths:
         name = path.name.lower().removesuffix(".json").removesuffix(".openvex").removesuffix(".vex")
+        with typed("--vex"):
+            check_name(name, "--vex")
         if name in documents:
-            raise UsageError(detail="two VEX documents have the same name", found=path.name)
-        documents[name] = read(path)
+            raise UsageError(option="--vex", detail="two documents have the same name", found=path.name)
+        documents[name] = read(path, "--vex")
     return dict(sorted(documents.items()))
 
 
@@ -49,11 +68,31 @@ def tools(entries: Sequence[str]) -> list[Tool]:
         identity, _, place = entry.partition("=")
         name, _, version = identity.partition("@")
         if not (name and version and place):
-            raise UsageError(detail="a tool is given as NAME@VERSION=FILE", found=entry[:80])
+            raise UsageError(option="--tool", expected="NAME@VERSION=FILE", found=entry[:80])
+        with typed("--tool"):
+            check_name(name, "--tool")
         if not Path(place).is_file():
-            raise FileMissing(path=Path(place).name)
+            raise UsageError(option="--tool", path=place, expected="a file", found="no such file")
         found.append(Tool(name, version, Path(place)))
     return found
+
+
+def evidence(entries: Sequence[str]) -> list[Evidence]:
+    """Return evidence of reachability from entries ``FILE``, ``URI`` (named only) or ``URI=FILE``."""
+    found = []
+    for entry in entries:
+        if not entry.startswith(CAS_SCHEME):
+            found.append(Evidence(Path(entry).name, data=read(Path(entry), "--reachability")))
+            continue
+        uri, _, place = entry.partition("=")
+        found.append(Evidence(uri, uri=uri, data=read(Path(place), "--reachability") if place else None))
+    return found
+
+
+def oci_digest(text: str | None) -> str | None:
+    """Return an image's digest as it was given."""
+    with typed("--oci-digest"):
+        return None if text is None else digest.check(text)
 
 
 def summary(directory: Path, manifest: Manifest) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """Publishing the RootPack: first root, keyring, and new versions of what signs it (docs/format.md section 4.4).
 
 Every publication is put together in memory, verified as a site would verify it, and only then written: new files first,
-the timestamp that makes them current last. At any moment the directory holds one whole RootPack.
+the timestamp that makes them current last. At any moment the directory holds one whole RootPack. python-tuf writes what
+our own reader then has to accept.
 """
 
 import re
@@ -15,6 +16,16 @@ from securesystemslib.signer import (  # type: ignore[attr-defined]  # re-export
     Signature,
     SSlibKey,
 )
+from tuf.api.metadata import (  # type: ignore[attr-defined]  # re-exported without saying so
+    Metadata,
+    MetaFile,
+    Role,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
 
 from builder import files, signer
 from builder import trust_view as view
@@ -24,7 +35,7 @@ from kit.errors import AlreadyAccepted, MalformedDocument, UsageError
 from kit.trust import keyring, metadata, rootpack
 from kit.trust.keyring import Keyring, KeyringEntry
 from kit.trust.keys import ECDSA_P256, ED25519, PublicKey, Signer
-from kit.trust.metadata import Metadata, MetaFile, Role, Root, SignedFile, Snapshot, TargetFile, Targets, Timestamp
+from kit.trust.metadata import SignedFile
 from kit.trust.rootpack import TrustedPack, Versions
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
@@ -210,7 +221,7 @@ def _publish(
     """Sign and write the next version of targets, snapshot and timestamp, then remove the files they replace."""
     old = view.current_files(pack_dir)
     roots = view.root_paths(old)
-    newest = view.read(Root, old, roots[-1])
+    newest = view.read(metadata.Root, old, roots[-1])
     signers = {role: _signers(newest, role, keys_dir, password) for role in _PUBLISHED}
     new = _compose(contents, pack.versions, signers, now, lifetimes)
     result = {path: old[path] for path in roots} | new
@@ -234,7 +245,7 @@ def _compose(
     for name, data in sorted(contents.items()):
         target = TargetFile.from_data(name, data, ["sha256"])
         targets.targets[name] = target
-        new[rootpack.target_path(name, target)] = data
+        new[rootpack.target_path(name, target.hashes)] = data
     targets_data = _sign(targets, signers[Targets.type])
     new[f"metadata/{targets.version}.targets.json"] = targets_data
     snapshot = Snapshot(
@@ -248,7 +259,7 @@ def _compose(
         version=previous.timestamp + 1 if previous else 1,
         expires=now + lifetimes.online,
         snapshot_meta=MetaFile.from_data(snapshot.version, snapshot_data, ["sha256"]),
-        unrecognized_fields={rootpack.ISSUED: view.text(now)},
+        unrecognized_fields={metadata.ISSUED: view.text(now)},
     )
     new[rootpack.TIMESTAMP] = _sign(timestamp, signers[Timestamp.type])
     return new
@@ -268,7 +279,7 @@ def _sign(signed: S, signers: Iterable[Signer]) -> bytes:
     return document.to_bytes()
 
 
-def _signers(root: SignedFile[Root], role: str, keys_dir: Path, password: bytes | None) -> Sequence[Signer]:
+def _signers(root: SignedFile[metadata.Root], role: str, keys_dir: Path, password: bytes | None) -> Sequence[Signer]:
     needed = metadata.role_keys(root, role)
     at_hand = signer.find(keys_dir, [key.fingerprint for key in needed.keys.values()], password)
     if len(at_hand) < needed.threshold:

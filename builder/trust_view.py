@@ -105,7 +105,7 @@ def current_files(pack_dir: Path) -> RootPackFiles:
     snapshot_path = f"metadata/{versions.snapshot}.snapshot.json"
     targets_path = f"metadata/{versions.targets}.targets.json"
     targets = read(Targets, found, targets_path)
-    named = {rootpack.target_path(name, target) for name, target in targets.signed.targets.items()}
+    named = {rootpack.target_path(name, target.hashes) for name, target in targets.signed.targets.items()}
     wanted = {rootpack.TIMESTAMP, snapshot_path, targets_path, *named, *root_paths(found)}
     return {path: data for path, data in found.items() if path in wanted}
 

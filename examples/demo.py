@@ -23,7 +23,7 @@ FEED = "example-pypi"
 
 
 class Demo:
-    """Runs commands and prints one line a step."""
+    """Runs commands and prints one line a step: title, seconds, verdict."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -32,10 +32,12 @@ class Demo:
     def step(self, title: str, command: list[str], *, expect: int = 0, cwd: Path = ROOT) -> str:
         """Run one command; print its verdict line; stop the demo when its exit code is not the expected one."""
         self.number += 1
+        started = time.monotonic()
+        print(f"{self.number:2}  {title:<58} ", end="", flush=True)
         done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment())
         said = [line for line in done.stderr.splitlines() if line.startswith("VERDICT")]
         verdict = said[-1].removeprefix("VERDICT").split("  next:")[0].strip() if said else f"exit {done.returncode}"
-        print(f"{self.number:2}  {title:<58} {verdict}", flush=True)
+        print(f"{time.monotonic() - started:5.1f} s  {verdict}", flush=True)
         if done.returncode != expect:
             print(done.stdout, done.stderr, sep="\n", file=sys.stderr)
             raise SystemExit(f"demo: expected exit code {expect}, got {done.returncode}: {' '.join(command)}")
@@ -104,7 +106,7 @@ def connected_half(demo: Demo) -> Path:
         [
             *stella, "scan", "--record", "--sbom", str(INPUTS / "sbom.cdx.json"), *store, "--feed", FEED,
             "--vex", str(INPUTS / "vex/orders-api.openvex.json"), "--policy", str(INPUTS / "policy.toml"), "--key", key,
-            "--scan-id", SCAN_ID, "--time", "2026-06-02T08:00:00Z", "--out", str(record.parent),
+            "--rootpack", rootpack, "--scan-id", SCAN_ID, "--time", "2026-06-02T08:00:00Z", "--out", str(record.parent),
         ],
     )  # fmt: skip
     root = CONNECTED / "rootpack/metadata/1.root.json"
@@ -113,7 +115,10 @@ def connected_half(demo: Demo) -> Path:
     demo.step(
         "ingest the record", [*stella, "locker", "ingest", str(record), "--locker", locker, "--rootpack", rootpack]
     )
-    demo.step("freeze the verifier", [sys.executable, "-m", "builder.freeze", "--out", str(DEMO / "dist")])
+    demo.step(
+        "freeze the verifier (the first time: about a minute)",
+        [sys.executable, "-m", "builder.freeze", "--out", str(DEMO / "dist")],
+    )
     kit = DEMO / "medium/offline"
     program = next(path for path in sorted((DEMO / "dist").iterdir()) if path.is_dir())
     demo.step(

@@ -4,7 +4,7 @@ The class name is the reason code. Details travel as fields, so that a caller re
 parsing prose.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 MAX_DETAIL = 512
 """How much of a foreign text an error repeats, in characters."""
@@ -23,11 +23,16 @@ class StellaError(Exception):
 
     exit_code: ClassVar[int] = 1
     sentence: ClassVar[str] = "Something went wrong."
-    next_step: ClassVar[str] = "Report this as a bug."
+    next_step: str = "Report this as a bug."
 
     def __init__(self, **details: str | int) -> None:
         super().__init__(details)
         self.details: dict[str, str | int] = {name: _short(value) for name, value in details.items()}
+
+    def then(self, next_step: str) -> Self:
+        """Return the error with another next step than its class's, where the occurrence asks for one."""
+        self.next_step = next_step
+        return self
 
     @property
     def reason(self) -> str:
@@ -57,6 +62,14 @@ class UsageError(StellaError):
     next_step = "See the command's --help."
 
 
+class NotSiteResults(StellaError):
+    """A file that does not begin like one of site results was given as one; nothing of it was kept or is shown."""
+
+    exit_code = 2
+    sentence = "This is not a file of site results; nothing of it was kept."
+    next_step = "Give the file that stella sync export wrote at the site, such as results.stella-sync."
+
+
 class Interrupted(StellaError):
     """The operator or the system stopped the run."""
 
@@ -65,23 +78,15 @@ class Interrupted(StellaError):
     next_step = "Run the same command again; it is safe."
 
 
-# 10 to 12: the replay
+# 10, 12: the replay
 
 
 class ReplayDiffers(StellaError):
-    """The replayed outputs are not the recorded bytes, and no declared-benign class covers the difference."""
+    """The replayed outputs are not the recorded bytes."""
 
     exit_code = 10
     sentence = "The replay gave other outputs than the recorded ones."
     next_step = "Read diff.json or report.html in the run directory; hand back the receipt."
-
-
-class BenignDifference(StellaError):
-    """The outputs differ only in classes that were declared benign beforehand."""
-
-    exit_code = 11
-    sentence = "The replay differs from the record, in declared-benign classes only."
-    next_step = "Read diff.json in the run directory and accept or refuse the difference."
 
 
 class PolicyVerdictFailed(StellaError):
@@ -116,7 +121,7 @@ class SignerRetired(StellaError):
 
     exit_code = 21
     sentence = "The signer's key was not valid at that time."
-    next_step = "Ask for a kit that is signed by a current key."
+    next_step = "Ask the sender for it signed by a current key."
 
 
 class SignerRevoked(StellaError):
@@ -125,6 +130,14 @@ class SignerRevoked(StellaError):
     exit_code = 21
     sentence = "The signer's key has been revoked."
     next_step = "Do not use this kit; ask the sender for one signed by a current key."
+
+
+class SignerUnfit(StellaError):
+    """A record or kit would be signed by a key that the RootPack does not trust for it, so sites would refuse it."""
+
+    exit_code = 21
+    sentence = "This key cannot sign for sites that follow the RootPack; nothing was made."
+    next_step = "Sign with a key of usage kit that is valid now: see stella rootpack show."
 
 
 class EvidenceMissing(StellaError):
@@ -229,6 +242,22 @@ class UnsupportedVersion(StellaError):
     next_step = "Use the verifier that travels in the kit's bin/ directory, or a newer one."
 
 
+class VerifierTooOld(StellaError):
+    """The manifest demands a newer verifier than this one."""
+
+    exit_code = 31
+    sentence = "The scan asks for a newer verifier than this program."
+    next_step = "Use the verifier that travels in the kit's bin/ directory, or a newer one."
+
+
+class MatchContractDiffers(StellaError):
+    """A feed snapshot was indexed by other matching rules than this program looks it up by."""
+
+    exit_code = 31
+    sentence = "A feed snapshot was made under other matching rules; this program would silently find less in it."
+    next_step = "Use the verifier of the kit's bin/ directory, or ask the sender to make the snapshot anew."
+
+
 class LimitExceeded(StellaError):
     """Input is larger, deeper or more numerous than declared or allowed."""
 
@@ -281,7 +310,7 @@ class FileMissing(StellaError):
     """A signed file or member is not there."""
 
     exit_code = 32
-    sentence = "A signed file is missing."
+    sentence = "A file is missing."
     next_step = "Copy the medium again; if it happens again, ask for a fresh kit."
 
 
@@ -416,7 +445,7 @@ class AirgapEgressBlocked(StellaError):
     next_step = "Report the receipt; nothing of this run counts as verified."
 
 
-# 70, 71: locker
+# 70, 71: what is held here already
 
 
 class RefusedByHold(StellaError):
@@ -424,7 +453,7 @@ class RefusedByHold(StellaError):
 
     exit_code = 70
     sentence = "A hold or a retention brake forbids this."
-    next_step = "See stella evidence holds list."
+    next_step = "Nothing was changed; ask the keeper of the locker which hold or brake it is."
 
 
 class LockerConflict(StellaError):
@@ -433,3 +462,11 @@ class LockerConflict(StellaError):
     exit_code = 71
     sentence = "The locker holds something else under this identity."
     next_step = "Compare both with stella diff; neither was changed."
+
+
+class OtherRootPinned(StellaError):
+    """Another trust root is pinned at this place; a site changes roots by rotation only."""
+
+    exit_code = 71
+    sentence = "Another trust root is pinned here; it stays, and nothing was changed."
+    next_step = "Show the pinned one: stella offline status. For another sender, make a site of its own: --site."

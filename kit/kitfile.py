@@ -112,8 +112,7 @@ def parse(data: bytes) -> Kit:
     kit = canonical.decode_record(data, Kit, max_bytes=MAX_BYTES)
     if kit.schema_version != SCHEMA_VERSION:
         raise UnsupportedVersion(path=layout.KIT_FILE, expected=SCHEMA_VERSION, found=kit.schema_version)
-    if not _CHANNEL.fullmatch(kit.channel):
-        raise MalformedDocument(path=layout.KIT_FILE, pointer="/channel", found=kit.channel[:64])
+    check_channel(kit.channel)
     if kit.sequence < 1:
         raise MalformedDocument(path=layout.KIT_FILE, pointer="/sequence", expected="at least 1", found=kit.sequence)
     if not 1 <= kit.staleness_window_hours <= MAX_WINDOW_HOURS:
@@ -132,6 +131,14 @@ def parse(data: bytes) -> Kit:
         if digests.get(path) != scan.manifest_digest:
             raise MalformedDocument(path=layout.KIT_FILE, pointer="/scans", detail=f"{path} is not listed with it")
     return kit
+
+
+def check_channel(channel: str) -> str:
+    """Return the name of a channel that keeps the rule for it."""
+    if not _CHANNEL.fullmatch(channel):
+        expected = "a-z, 0-9, dash, at most 32 characters"
+        raise MalformedDocument(path=layout.KIT_FILE, pointer="/channel", expected=expected, found=channel[:64])
+    return channel
 
 
 def sums(entries: Iterable[tuple[str, str]]) -> bytes:

@@ -18,6 +18,10 @@ SCAN_MEMBER = "config/scan.json"
 SEEDS_MEMBER = "seeds/random-seeds.json"
 ENVIRONMENT_MEMBER = "env/env.json"
 
+GRAPH_URI = "cas://reachability/graphs/"
+TRACE_URI = "cas://reachability/runtime/"
+"""How call graphs and runtime traces are named in the evidence store: this and their hash."""
+
 OUTPUT_MEMBERS = {
     "sbom": "sbom.json",
     "findings": "findings.json",
@@ -36,3 +40,8 @@ def scan_directory(scan_id: str) -> str:
 def feed_prefix(name: str) -> str:
     """Return the prefix of a feed's members in the input bundle."""
     return f"feeds/{name}/"
+
+
+def reachability_member(kind: str, name: str) -> str:
+    """Return the member of the input bundle that holds a graph (``graphs``) or a trace (``runtime``)."""
+    return f"reachability/{kind}/{name}.json"

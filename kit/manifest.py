@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from uuid import UUID
 
 import msgspec
 
-from kit import layout
+from kit import layout, reachability
 from kit.bundle import BundleRecord, check_record
 from kit.bytes import canonical, digest
 from kit.errors import DigestMismatch, MalformedDocument, UnsupportedVersion
+from kit.reachability import Reachability
 from kit.trust import statement
 
 SCHEMA_VERSION = "1.0"
@@ -161,6 +162,7 @@ class Manifest(_Document, frozen=True):
     engine: Engine
     compressor: Compressor
     provenance: Provenance
+    reachability: Reachability | None = None
 
 
 class ManifestPredicate(_Document, frozen=True):
@@ -251,7 +253,7 @@ def check_time(time: str, pointer: str) -> datetime:
     """Return a UTC time written ``YYYY-MM-DDTHH:MM:SSZ``."""
     if _TIME.fullmatch(time):
         try:
-            return datetime.strptime(time, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+            return datetime.fromisoformat(time)
         except ValueError:
             pass
     raise MalformedDocument(pointer=pointer, expected="YYYY-MM-DDTHH:MM:SSZ", found=time[:64])
@@ -292,7 +294,22 @@ def _check_inputs(manifest: Manifest) -> None:
     declared += [("rules", document.path, document.digest) for document in inputs.rules]
     declared += [("tools", tool.path, tool.sha256) for tool in inputs.tools if tool.path]
     _check_members("inputs", declared, members)
-    _check_accounted(manifest, {path for _, path, _ in declared if path})
+    carried = _check_reachability(manifest, members)
+    _check_accounted(manifest, carried | {path for _, path, _ in declared if path})
+
+
+def _check_reachability(manifest: Manifest, members: dict[str, str]) -> set[str]:
+    """Hold the evidence of reachability against member list and scan time; return the paths that it names."""
+    if manifest.reachability is None:
+        return set()
+    scanned = check_time(manifest.scan.time, "/scan/time")
+    for position, trace in enumerate(manifest.reachability.runtime_traces):
+        pointer = f"/reachability/runtimeTraces/{position}/recordedAt"
+        if trace.recorded_at is not None and check_time(trace.recorded_at, pointer) > scanned:
+            raise MalformedDocument(
+                pointer=pointer, expected=f"not after {manifest.scan.time}", found=trace.recorded_at
+            )
+    return reachability.check(manifest.reachability, members)
 
 
 def _check_accounted(manifest: Manifest, named: set[str]) -> None:

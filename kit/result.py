@@ -100,7 +100,10 @@ class OutputEntry(_Document, frozen=True):
 
 
 class Result(_Document, frozen=True):
-    """What a run found. ``mode`` is ``verify``, ``strict`` or ``what-if:<dimension>``."""
+    """What a run found. ``mode`` is ``verify``, ``strict`` or ``what-if:<dimension>``.
+
+    ``policy_verdict`` is what the policy says of the replayed findings; ``verdict`` is about the replay.
+    """
 
     schema_version: str
     run_id: str
@@ -125,6 +128,7 @@ class Result(_Document, frozen=True):
     engine: EngineEntry | None = None
     inputs: dict[str, object] | None = None
     outputs: tuple[OutputEntry, ...] = ()
+    policy_verdict: str | None = None
     causes: dict[str, int] | None = None
     counters: dict[str, int] | None = None
     difference_digest: str | None = None

@@ -5,6 +5,7 @@ the members ``runs/<scan-id>/<run-id>/...``. The envelope's statement carries th
 covers every byte (docs/format.md section 8).
 """
 
+import base64
 from collections.abc import Sequence
 from typing import BinaryIO
 
@@ -12,7 +13,7 @@ import msgspec
 
 from kit.bundle import BundleRecord, check_record
 from kit.bytes import canonical
-from kit.errors import LimitExceeded, MalformedDocument, UnsupportedVersion
+from kit.errors import LimitExceeded, MalformedDocument, NotSiteResults, UnsupportedVersion
 from kit.trust import dsse, statement
 from kit.trust.keys import PublicKey, Signer
 
@@ -21,6 +22,10 @@ SUBJECT = "runs.tar.zst"
 SCHEMA_VERSION = "1.0"
 MAX_ENVELOPE = 8 << 20
 _CHUNK = 1 << 20
+
+_STATEMENT = b'{"_type":"%b","predicate":{"bundle":{' % statement.TYPE.encode()
+BEGINNING = b'{"payload":"' + base64.b64encode(_STATEMENT[: len(_STATEMENT) // 3 * 3])
+"""The first bytes of every such file: canonical JSON leaves no other spelling of what comes first in the envelope."""
 
 
 class RunEntry(
@@ -58,6 +63,18 @@ def write(target: BinaryIO, results: SiteResults, bundle: BinaryIO, signer: Sign
         target.write(chunk)
 
 
+def check_beginning(source: BinaryIO) -> None:
+    """Tell by its first bytes that ``source`` is a file of site results, and go back to where it stood.
+
+    Nothing is verified. Raises :class:`NotSiteResults`, which repeats none of the bytes: they may be somebody's secret.
+    """
+    start = source.tell()
+    found = source.read(len(BEGINNING))
+    source.seek(start)
+    if found != BEGINNING:
+        raise NotSiteResults
+
+
 def split(source: BinaryIO, bundle: BinaryIO, *, max_bytes: int) -> bytes:
     """Return the envelope line of ``source`` and copy the rest into ``bundle``, at most ``max_bytes`` of it."""
     envelope = source.readline(MAX_ENVELOPE + 1)
@@ -72,14 +89,23 @@ def split(source: BinaryIO, bundle: BinaryIO, *, max_bytes: int) -> bytes:
     return envelope[:-1]
 
 
-def verify(envelope: bytes, keys: Sequence[PublicKey], *, threshold: int) -> tuple[SiteResults, tuple[PublicKey, ...]]:
+def verify(
+    envelope: bytes, keys: Sequence[PublicKey], *, threshold: int, retired: Sequence[PublicKey] = ()
+) -> tuple[SiteResults, tuple[PublicKey, ...]]:
     """Return the signed description of the results and the distinct keys that signed it.
 
-    The signer must be the site that the description names. The bundle itself is still to be verified against
-    ``results.bundle``.
+    ``keys`` are those of sites that are valid at the time by which the caller judges, ``retired`` those that are not:
+    never counted, but told apart from unknown ones. The signer must be the site that the description names. The bundle
+    itself is still to be verified against ``results.bundle``. Raises what :func:`kit.trust.dsse.verify` raises.
     """
     verified = dsse.verify(
-        envelope, keys, threshold=threshold, payload_types=(dsse.IN_TOTO,), name="site results", max_bytes=MAX_ENVELOPE
+        envelope,
+        keys,
+        threshold=threshold,
+        payload_types=(dsse.IN_TOTO,),
+        name="site results",
+        retired=retired,
+        max_bytes=MAX_ENVELOPE,
     )
     parsed = statement.parse(verified.payload)
     if parsed.predicate_type != PREDICATE_TYPE:

@@ -46,9 +46,14 @@ _OPTIONAL = (DIFFERENCE_FILE, RECORD_FILE)
 
 
 def verify_envelope(envelope: bytes, pack: TrustedPack, now: datetime) -> tuple[SiteResults, PublicKey]:
-    """Return what the file says of itself, and the key of the one site that says it."""
+    """Return what the file says of itself, and the key of the one site that says it.
+
+    Keys are judged at ``now``: when a file was made, only its own signer says. Raises :class:`SignerRetired` for a key
+    outside of its window, apart from :class:`SignerUnknown`.
+    """
     keys = pack.keys("site", at=stamp(now))
-    described, signers = syncfile.verify(envelope, keys, threshold=pack.threshold("site"))
+    retired = [key for key in pack.keys("site", at=None) if key not in keys]
+    described, signers = syncfile.verify(envelope, keys, threshold=pack.threshold("site"), retired=retired)
     site = next((key for key in signers if key.fingerprint == described.site), None)
     if site is None:
         raise SignerUnknown(path="site results", found=described.site)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from kit.bytes import digest
-from kit.errors import AlreadyAccepted, LockerConflict, TrustRootRefused, UsageError
+from kit.errors import AlreadyAccepted, OtherRootPinned, TrustRootRefused, UsageError
 from locker import rows as tables
 from locker.cas import Cas
 from locker.files import exclusive, refuse_network, sync_directory, typed_errors, writer
@@ -76,7 +76,7 @@ def init(path: Path, root: bytes, expect_root: str, *, now: datetime, entropy: C
 
     ``expect_root`` is ``SHA256:<hex>``, received by another way than the file; ``entropy`` returns that many random
     bytes, for the key that the locker signs with. Raises :class:`AlreadyAccepted` where this locker is already,
-    :class:`LockerConflict` where one with another root is, :class:`UsageError` for a directory with anything else in
+    :class:`OtherRootPinned` where one with another root is, :class:`UsageError` for a directory with anything else in
     it, :class:`UnsuitableFileSystem`, and the errors of :func:`verifier.site.init` for a wrong root.
     """
     with typed_errors(path.name):
@@ -129,7 +129,9 @@ def _refuse_existing(path: Path, root: bytes) -> None:
     if pinned == digest.of_bytes(root):
         raise AlreadyAccepted(path=path.name, detail="this locker exists")
     if pinned is not None:
-        raise LockerConflict(path=path.name, expected=pinned, found=digest.of_bytes(root))
+        raise OtherRootPinned(path=path.name, expected=pinned, found=digest.of_bytes(root)).then(
+            "Give another directory: the locker of another trust root is another locker."
+        )
     if found and MARK not in found:
         raise UsageError(path=path.name, detail="the directory is not empty", found=min(found))
 

@@ -20,12 +20,13 @@ from kit import result as results
 from kit import syncfile
 from kit.bundle import BundleReader, write_bundle
 from kit.bytes import digest
-from kit.errors import LimitExceeded, LockerConflict, StellaError, UsageError
+from kit.errors import LimitExceeded, LockerConflict, NotSiteResults, StellaError, UsageError
 from kit.manifest import check_name, check_time
 from kit.result import Result
 from kit.syncfile import RunEntry
 from kit.trust import rootpack
 from kit.trust.keys import PublicKey
+from kit.trust.rootpack import RootPackFiles
 from locker import cas, quarantine, registry, rows, trust
 from locker.files import typed_errors
 from locker.site_results import MAX_MEMBER, members_by_run, verify_envelope, verify_run
@@ -38,15 +39,22 @@ IMPORTED = "imported"
 KNOWN = "known"
 QUARANTINED = "quarantined"
 
+_OPPOSITES = {results.VERIFIED: results.DIFFERS, results.DIFFERS: results.VERIFIED}
+
 
 @dataclass(frozen=True, slots=True)
 class TakenRun:
-    """What became of one run in the file; ``conflicts`` are the digests of results of this site that say otherwise."""
+    """What became of one run in the file.
+
+    ``conflicts`` are the digests of results of this site that say otherwise; ``refused_to`` is the quarantine's entry
+    of a run that was refused with ``error``.
+    """
 
     entry: RunEntry
     outcome: str
     conflicts: tuple[str, ...] = ()
     error: StellaError | None = None
+    refused_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +70,32 @@ def take(
 ) -> Taken:
     """Verify a file of site results and keep every run of it; idempotent.
 
-    ``tenant`` is given to results about scans that the locker does not know. Raises the error of a file that cannot be
-    verified, after it was put into the quarantine; faults of single runs are in the answer.
+    ``tenant`` is given to results about scans that the locker does not know. Raises :class:`NotSiteResults` for a file
+    of another kind, of which nothing is kept, and the error of a file that cannot be verified, after it was put into
+    the quarantine; faults of single runs are in the answer.
     """
     check_name(tenant, "tenant")
     if not path.is_file():
         raise UsageError(path=path.name, detail="there is no such file")
-    given = rootpack.read_directory(rootpack_directory) if rootpack_directory else None
-    with locker.writing(), path.open("rb") as source:
-        _check_size(locker, path, tenant, now)
-        pack, _ = trust.in_force(locker, given, now=now)
-        with _whole_file(locker, path, tenant, now), _unpacked(locker, source) as (envelope, archive):
-            described, site = verify_envelope(envelope, pack, now)
-            with BundleReader(archive, described.bundle) as bundle:
-                bundle.verify()
-                members = members_by_run(described)
-                importer = _Importer(locker, bundle, site, tenant, now)
-                runs = tuple(importer.take(entry, members[entry.path]) for entry in described.runs)
+    with path.open("rb") as source:
+        _check_kind(source, path)
+        given = rootpack.read_directory(rootpack_directory) if rootpack_directory else None
+        with locker.writing():
+            return _take(locker, source, path, given, tenant, now)
+
+
+def _take(
+    locker: Locker, source: BinaryIO, path: Path, given: RootPackFiles | None, tenant: str, now: datetime
+) -> Taken:
+    _check_size(locker, path, tenant, now)
+    pack, _ = trust.in_force(locker, given, now=now)
+    with _whole_file(locker, path, tenant, now), _unpacked(locker, source) as (envelope, archive):
+        described, site = verify_envelope(envelope, pack, now)
+        with BundleReader(archive, described.bundle) as bundle:
+            bundle.verify()
+            members = members_by_run(described)
+            importer = _Importer(locker, bundle, site, tenant, now)
+            runs = tuple(importer.take(entry, members[entry.path]) for entry in described.runs)
     return Taken(described.site, runs)
 
 
@@ -89,9 +106,9 @@ def described(taken: Taken) -> dict[str, object]:
 
 def verdict(taken: Taken, *, fail_on_conflict: bool) -> tuple[str, int, str]:
     """Return word, exit code and next step: those of the first run that was refused, else of a conflict if asked."""
-    refused = next((run.error for run in taken.runs if run.error is not None), None)
-    if refused is not None:
-        return refused.reason, refused.exit_code, refused.next_step
+    for run in taken.runs:
+        if run.error is not None:
+            return run.error.reason, run.error.exit_code, f"read quarantine/{run.refused_to}/failure-reason.txt"
     if fail_on_conflict and any(run.conflicts for run in taken.runs):
         return LockerConflict.__name__, LockerConflict.exit_code, LockerConflict.next_step
     return "IMPORTED", 0, ""
@@ -108,7 +125,7 @@ def _described(run: TakenRun) -> dict[str, object]:
         "result": entry.result_digest,
         "conflictsWith": list(run.conflicts),
     }
-    return answer | ({"refusal": run.error.reason} if run.error else {})
+    return answer | ({"refusal": run.error.reason, "quarantine": run.refused_to} if run.error else {})
 
 
 class _Importer:
@@ -128,8 +145,8 @@ class _Importer:
             result = verify_run(entry, files, self._site)
         except StellaError as error:
             refusal = quarantine.Refusal(tenant=self._tenant, source=quarantine.SITE_RESULTS, error=error, files=files)
-            quarantine.keep(self._locker, refusal, now=self._now)
-            return TakenRun(entry, QUARANTINED, error=error)
+            place = quarantine.keep(self._locker, refusal, now=self._now)
+            return TakenRun(entry, QUARANTINED, error=error, refused_to=place)
         return self._keep(entry, files, result)
 
     def _keep(self, entry: RunEntry, files: dict[str, bytes], result: Result) -> TakenRun:
@@ -188,17 +205,31 @@ class _Importer:
 
 
 def _conflicts(connection: sa.Connection, entry: RunEntry, site: PublicKey) -> tuple[str, ...]:
-    """Return the results of the same site, manifest and mode that came to another verdict."""
-    if not entry.manifest_digest:
+    """Return the results of the same site, manifest and mode that contradict this one.
+
+    A replay of the same inputs cannot both give the recorded bytes and others. A refusal says nothing of the outputs:
+    a bad copy and then a good one is no contradiction.
+    """
+    opposite = _OPPOSITES.get(entry.verdict)
+    if not entry.manifest_digest or opposite is None:
         return ()
     table = rows.site_results.c
     others = sa.select(table.digest).where(
         table.manifest_hash == entry.manifest_digest,
         table.site == site.fingerprint,
         table.mode == entry.mode,
-        table.verdict != entry.verdict,
+        table.verdict == opposite,
     )
     return tuple(f"sha256:{found}" for found in connection.execute(others.order_by(table.digest)).scalars())
+
+
+def _check_kind(source: BinaryIO, path: Path) -> None:
+    """Refuse a file that is something else and keep nothing of it: it may be a private key, given by mistake."""
+    try:
+        syncfile.check_beginning(source)
+    except NotSiteResults as fault:
+        fault.details.setdefault("path", path.name)
+        raise
 
 
 def _check_size(locker: Locker, path: Path, tenant: str, now: datetime) -> None:
@@ -221,7 +252,7 @@ def _whole_file(locker: Locker, path: Path, tenant: str, now: datetime) -> Itera
         if 20 <= error.exit_code < 40:
             files = {"results.stella-sync": path}
             refusal = quarantine.Refusal(tenant=tenant, source=quarantine.SITE_RESULTS, error=error, files=files)
-            quarantine.keep(locker, refusal, now=now)
+            error.details["quarantine"] = quarantine.keep(locker, refusal, now=now)
         raise
 
 

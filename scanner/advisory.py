@@ -47,14 +47,23 @@ class Affected(msgspec.Struct, frozen=True, gc=False):
     package: Package | None = None
     ranges: msgspec.Raw = msgspec.Raw()
     versions: msgspec.Raw = msgspec.Raw()
+    ecosystem_specific: msgspec.Raw = msgspec.Raw()
     severity: tuple[Severity, ...] | None = None
 
 
 class Extent(msgspec.Struct, frozen=True, gc=False):
-    """Which versions an affected entry is about: the union of a list and ranges."""
+    """Which versions an affected entry is about: the union of a list and ranges.
+
+    ``custom_ranges`` are in the numbering of a Go module's own maintainers, where that is not Go's.
+    """
 
     ranges: tuple[Range, ...]
     versions: tuple[str, ...]
+    custom_ranges: tuple[Range, ...] = ()
+
+
+class _GoSpecific(msgspec.Struct, frozen=True, gc=False):
+    custom_ranges: tuple[Range, ...] | None = None
 
 
 class DatabaseSpecific(msgspec.Struct, frozen=True, gc=False):
@@ -64,10 +73,11 @@ class DatabaseSpecific(msgspec.Struct, frozen=True, gc=False):
 
 
 class Advisory(msgspec.Struct, frozen=True, gc=False):
-    """One advisory record. ``modified`` and ``withdrawn`` are times as given."""
+    """One advisory record. ``modified``, ``published`` and ``withdrawn`` are times as given."""
 
     id: str
     modified: str
+    published: str | None = None
     withdrawn: str | None = None
     aliases: tuple[str, ...] | None = None
     upstream: tuple[str, ...] | None = None
@@ -90,6 +100,7 @@ _FAULTS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DECODER = msgspec.json.Decoder(Advisory)
 _RANGES = msgspec.json.Decoder(tuple[Range, ...] | None)
 _VERSIONS = msgspec.json.Decoder(tuple[str, ...] | None)
+_GO_SPECIFIC = msgspec.json.Decoder(_GoSpecific)
 
 
 def decode(line: bytes) -> Advisory:
@@ -113,4 +124,15 @@ def extent(entry: Affected) -> Extent:
         versions = _VERSIONS.decode(entry.versions) if entry.versions else None
     except _FAULTS as fault:
         raise MalformedRecord(str(fault)) from None
-    return Extent(ranges or (), versions or ())
+    return Extent(ranges or (), versions or (), _custom_ranges(entry))
+
+
+def _custom_ranges(entry: Affected) -> tuple[Range, ...]:
+    """Return the custom ranges of a Go module; what is no such list is left alone, as every unknown extension is."""
+    if entry.package is None or entry.package.ecosystem != "Go" or not entry.ecosystem_specific:
+        return ()
+    try:
+        found = _GO_SPECIFIC.decode(entry.ecosystem_specific).custom_ranges
+    except _FAULTS:
+        return ()
+    return found or ()

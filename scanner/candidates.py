@@ -8,15 +8,23 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from kit.bytes import digest
-from kit.errors import NameCollision
+from kit.errors import LimitExceeded, NameCollision
 from scanner import advisory, identity
-from scanner.advisory import Advisory, Extent, Severity
-from scanner.match import Doubt, Evidence, Schemes, State, Subject, fixed_versions, git_ranges, match
+from scanner.advisory import Advisory, Severity
+from scanner.match import Doubt, Entry, Evidence, State
 from scanner.sbom import Component, Sbom
+from scanner.schemes import Schemes, Subject
 
 NOT_A_PACKAGE = "not-a-package"
 """The reason of components that are no packages: accounted for, but no gap in the evaluation."""
 _NO_PACKAGES = frozenset({"file", "operating-system"})
+MAX_COMPARISONS = 2_000_000
+"""How often a package may be held against a list or range; a large system against all its feeds takes 200,000."""
+MAX_HITS = 100_000
+"""How many outcomes may be listed: records that affect a package, or that cannot be judged or read."""
+MAX_NAMES = 1_000_000
+"""How many names, places and versions all hits together may carry."""
+_KEPT_SPELLINGS = 1 << 16
 
 
 class FeedSource(Protocol):
@@ -78,6 +86,7 @@ class Hit:
     fixed: tuple[str, ...]
     severity: tuple[Severity, ...]
     severity_word: str
+    published: str | None = None
     withdrawn: str | None = None
 
 
@@ -142,12 +151,13 @@ def survey(sbom: Sbom, covered: Collection[str]) -> tuple[list[Target], list[Une
 def judge(targets: Sequence[Target], feeds: Iterable[FeedSource]) -> Judged:
     """Hold every record of the targets' packages against them.
 
-    Raises :class:`NameCollision` where two feeds have one name.
+    Raises :class:`NameCollision` where two feeds have one name, :class:`LimitExceeded` beyond the bounds above.
     """
     wanted: dict[tuple[str, str], list[int]] = {}
     for position, target in enumerate(targets):
         wanted.setdefault((target.package.ecosystem, target.package.name), []).append(position)
     judged = Judged()
+    tally = _Tally()
     lookup: dict[tuple[str, str], list[int]] = {}
     for feed in sorted(feeds, key=lambda one: one.name):
         if feed.name in judged.records:
@@ -158,12 +168,37 @@ def judge(targets: Sequence[Target], feeds: Iterable[FeedSource]) -> Judged:
             count += 1
             try:
                 record = advisory.decode(line)
-                _judge_record(record, line, feed.name, targets, _entries(record, wanted, lookup), judged)
+                entries = _entries(record, wanted, lookup, tally)
             except advisory.MalformedRecord:
+                tally.add_hit()
                 judged.unreadable.append((feed.name, digest.of_bytes(line)))
+            else:
+                _judge_record(record, line, feed.name, targets, entries, judged, tally)
         judged.records[feed.name] = count
     judged.unreadable.sort()
     return judged
+
+
+class _Tally:
+    """Counts what an evaluation costs, so that no document makes it cost more than its bounds."""
+
+    def __init__(self) -> None:
+        self._comparisons = self._hits = self._names = 0
+
+    def add_comparisons(self, count: int) -> None:
+        """Count packages held against lists and ranges."""
+        self._comparisons += count
+        if self._comparisons > MAX_COMPARISONS:
+            raise LimitExceeded(detail="comparisons of packages with advisories", expected=MAX_COMPARISONS)
+
+    def add_hit(self, names: int = 0) -> None:
+        """Count one outcome that is listed, and the names, places and versions that it carries."""
+        self._hits += 1
+        self._names += names
+        if self._hits > MAX_HITS:
+            raise LimitExceeded(detail="findings and doubts of one evaluation", expected=MAX_HITS)
+        if self._names > MAX_NAMES:
+            raise LimitExceeded(detail="names in the findings of one evaluation", expected=MAX_NAMES)
 
 
 def _unevaluated(component: Component, reason: str, detail: str = "") -> Unevaluated:
@@ -171,20 +206,28 @@ def _unevaluated(component: Component, reason: str, detail: str = "") -> Unevalu
 
 
 def _entries(
-    record: Advisory, wanted: Mapping[tuple[str, str], list[int]], lookup: dict[tuple[str, str], list[int]]
-) -> dict[int, list[int]]:
-    """Return the positions of a record's affected entries by target; ``lookup`` remembers spellings of names."""
-    found: dict[int, list[int]] = {}
-    for position, entry in enumerate(record.affected or ()):
-        if entry.package is None:
+    record: Advisory,
+    wanted: Mapping[tuple[str, str], list[int]],
+    lookup: dict[tuple[str, str], list[int]],
+    tally: _Tally,
+) -> dict[int, list[Entry]]:
+    """Return a record's affected entries by target, in the record's order; ``lookup`` remembers spellings of names."""
+    found: dict[int, list[Entry]] = {}
+    for position, affected in enumerate(record.affected or ()):
+        if affected.package is None:
             continue
-        spelled = (entry.package.ecosystem, entry.package.name)
+        spelled = (affected.package.ecosystem, affected.package.name)
         named = lookup.get(spelled)
         if named is None:
+            if len(lookup) == _KEPT_SPELLINGS:
+                lookup.clear()
             key = (spelled[0], identity.normalise(*spelled))
             named = lookup[spelled] = wanted.get(key, [])
-        for target in named:
-            found.setdefault(target, []).append(position)
+        if named:
+            entry = Entry(advisory.extent(affected), position)
+            tally.add_comparisons(entry.weight * len(named))
+            for target in named:
+                found.setdefault(target, []).append(entry)
     return found
 
 
@@ -193,26 +236,25 @@ def _judge_record(
     line: bytes,
     feed: str,
     targets: Sequence[Target],
-    entries: Mapping[int, list[int]],
+    entries: Mapping[int, Sequence[Entry]],
     judged: Judged,
+    tally: _Tally,
 ) -> None:
     """Judge one record for each target that it names and file the outcomes."""
-    affected = record.affected or ()
-    extents = {
-        position: advisory.extent(affected[position]) for positions in entries.values() for position in positions
-    }
-    judged.git_ranges += sum(git_ranges(extent) for extent in extents.values())
+    judged.git_ranges += sum(
+        {entry.position: entry.git_ranges for found in entries.values() for entry in found}.values()
+    )
     identifier = ""
-    for number, positions in entries.items():
+    for number, held in entries.items():
         subject = targets[number].subject
-        matched: list[Evidence] = []
+        matched: list[tuple[Entry, Evidence]] = []
         state, undecided = State.NOT_AFFECTED, None
-        for position in positions:
-            outcome = match(extents[position], position, subject)
+        for entry in held:
+            outcome = entry.match(subject)
             if outcome.evidence:
-                matched.append(outcome.evidence)
+                matched.append((entry, outcome.evidence))
             elif outcome.doubt:
-                undecided = undecided or (position, outcome.doubt)
+                undecided = undecided or (entry.position, outcome.doubt)
             elif outcome.state is State.NOT_EVALUATED:
                 state = State.NOT_EVALUATED
         if matched:
@@ -224,26 +266,23 @@ def _judge_record(
         if matched:
             identifier = identifier or digest.of_bytes(line)
             found = judged.hits if record.withdrawn is None else judged.withdrawn
-            found.setdefault(number, []).append(_hit(record, feed, identifier, matched, extents, subject))
+            hit = _hit(record, feed, identifier, matched, subject)
+            tally.add_hit(len(hit.aliases) + len(hit.upstream) + len(hit.matched) + len(hit.fixed) + len(hit.severity))
+            found.setdefault(number, []).append(hit)
         elif undecided and record.withdrawn is None:
             identifier = identifier or digest.of_bytes(line)
+            tally.add_hit()
             judged.undecided.setdefault(number, []).append(
                 Undecided(feed, record.id, identifier, record.modified, *undecided)
             )
 
 
 def _hit(
-    record: Advisory,
-    feed: str,
-    identifier: str,
-    matched: Sequence[Evidence],
-    extents: Mapping[int, Extent],
-    subject: Subject,
+    record: Advisory, feed: str, identifier: str, matched: Sequence[tuple[Entry, Evidence]], subject: Subject
 ) -> Hit:
-    positions = [evidence.affected for evidence in matched]
-    fixed = sorted({found for position in positions for found in fixed_versions(extents[position], subject)})
+    fixed = sorted({found for entry, _ in matched for found in entry.fixed(subject)})
     affected = record.affected or ()
-    own = {(one.type, one.score): one for position in positions for one in affected[position].severity or ()}
+    own = {(one.type, one.score): one for entry, _ in matched for one in affected[entry.position].severity or ()}
     vectors = own or {(one.type, one.score): one for one in record.severity or ()}
     return Hit(
         feed=feed,
@@ -252,9 +291,10 @@ def _hit(
         modified=record.modified,
         aliases=record.aliases or (),
         upstream=record.upstream or (),
-        matched=tuple(matched),
+        matched=tuple(evidence for _, evidence in matched),
         fixed=tuple(text for _, _, text in fixed),
         severity=tuple(vectors[key] for key in sorted(vectors)),
         severity_word=record.severity_word,
+        published=record.published,
         withdrawn=record.withdrawn,
     )

@@ -10,17 +10,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.bytes import canonical, digest, merkle
-from kit.errors import NameCollision
+from kit.errors import LimitExceeded, NameCollision
 from kit.manifest import check_time
 from scanner import outputs, policy
 from scanner.candidates import NOT_A_PACKAGE, FeedSource, Judged, Target, Unevaluated, judge, survey
-from scanner.findings import Assembled, assemble, package_entry
+from scanner.findings import Assembled, Given, assemble, package_entry
 from scanner.match import MATCH_CONTRACT, State
 from scanner.policy import Policy
+from scanner.reachability import Evidence, Source
 from scanner.sbom import Sbom, normalised, read_sbom
-from scanner.vex import VexDocument, VexIndex, read_openvex
+from scanner.vex import Allowance, VexDocument, VexIndex, read_vex
 
-__all__ = ["MATCH_CONTRACT", "EvaluationInput", "FeedSource", "evaluate", "read_documents"]
+__all__ = ["MATCH_CONTRACT", "EvaluationInput", "FeedSource", "evaluate"]
 
 _SKIPPED_GAPS = frozenset({"malformed", "more", "other-purl"})
 """Parts of an SBOM whose loss can hide a package."""
@@ -30,7 +31,8 @@ _SKIPPED_GAPS = frozenset({"malformed", "more", "other-purl"})
 class EvaluationInput:
     """Everything that an evaluation reads; the order of feeds and documents does not count.
 
-    ``time`` is UTC, ``YYYY-MM-DDTHH:MM:SSZ``; ``vex`` holds names and documents.
+    ``time`` is UTC, ``YYYY-MM-DDTHH:MM:SSZ``; ``vex`` holds names and documents; ``reachability`` holds what the
+    manifest says of each graph and trace, and its bytes where it is carried.
     """
 
     scan_id: str
@@ -40,6 +42,7 @@ class EvaluationInput:
     feeds: Sequence[FeedSource]
     vex: Sequence[tuple[str, bytes]]
     policy: bytes
+    reachability: Sequence[Source] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class _Evaluation:
     sbom: Sbom
     vex: tuple[VexDocument, ...]
     rules: Policy
+    evidence: Evidence
     targets: Sequence[Target]
     unevaluated: Sequence[Unevaluated]
     judged: Judged
@@ -59,28 +63,38 @@ class _Evaluation:
 def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     """Return the output members, by path, ascending.
 
-    Raises the errors of the readers for an SBOM, VEX document or policy that is refused as a whole, and
-    :class:`NameCollision` where two inputs of a kind have one name. Parts and records that cannot be read are listed
+    Raises the errors of the readers for an SBOM, VEX document, graph, trace or policy that is refused as a whole,
+    :class:`NameCollision` where two inputs of a kind have one name, :class:`LimitExceeded` where inputs or outputs are
+    beyond a counted bound (docs/matching.md section 4.6). Parts and records that cannot be read are listed
     in the outputs.
     """
     check_time(given.time, "/scan/time")
     rules = policy.load(given.policy, time=given.time)
-    documents = read_documents(given.vex)
     sbom = read_sbom(given.sbom)
+    evidence = Evidence(given.reachability, given.time)
     covered = frozenset(ecosystem for feed in given.feeds for ecosystem in feed.ecosystems)
     targets, unevaluated = survey(sbom, covered)
     judged = judge(targets, given.feeds)
-    assembled = assemble(judged, targets, sbom, VexIndex(documents), rules)
-    return _write(_Evaluation(given, sbom, documents, rules, targets, unevaluated, judged, assembled))
+    statements = VexIndex(wanted=_names(judged))
+    documents = _read_vex(given.vex, statements)
+    assembled = assemble(judged, targets, Given(sbom, statements, evidence, rules))
+    return _write(_Evaluation(given, sbom, documents, rules, evidence, targets, unevaluated, judged, assembled))
 
 
-def read_documents(given: Iterable[tuple[str, bytes]]) -> tuple[VexDocument, ...]:
-    """Return the VEX documents of an input, by name."""
+def _names(judged: Judged) -> frozenset[str]:
+    """Return all ids under which a statement may speak of a finding."""
+    hits = (hit for hits in judged.hits.values() for hit in hits)
+    return frozenset(name for hit in hits for name in (hit.id, *hit.aliases, *hit.upstream))
+
+
+def _read_vex(given: Iterable[tuple[str, bytes]], statements: VexIndex) -> tuple[VexDocument, ...]:
+    """Read the documents, one after the other, and file what they say about the findings."""
     documents: dict[str, VexDocument] = {}
-    for name, data in sorted(given):
+    allowance = Allowance()
+    for name, data in sorted(given, key=lambda one: one[0]):
         if name in documents:
             raise NameCollision(path=name, detail="two VEX documents have this name")
-        documents[name] = read_openvex(name, data)
+        documents[name] = statements.add(read_vex(name, data, allowance, wanted=statements.wanted))
     return tuple(documents.values())
 
 
@@ -98,6 +112,9 @@ def _write(done: _Evaluation) -> dict[str, bytes]:
         outputs.LOG: _log(done, verdict),
     }
     members[outputs.VERDICT_TREE] = canonical.encode_record(_verdict_tree(members))
+    for path, data in members.items():
+        if len(data) > outputs.MAX_MEMBER:
+            raise LimitExceeded(path=path, expected=outputs.MAX_MEMBER, found=len(data))
     return {path: members[path] for path in sorted(members)}
 
 
@@ -158,7 +175,7 @@ def _vex(done: _Evaluation) -> outputs.VexOutput:
                 digest=document.digest,
                 format=document.format,
                 author=document.author,
-                statements=len(document.statements),
+                statements=document.count,
                 skipped=tuple(
                     outputs.SkippedEntry(pointer=one.pointer, reason=one.reason, detail=one.detail or None)
                     for one in document.skipped
@@ -190,6 +207,9 @@ def _verdict(done: _Evaluation, finding_root: str) -> outputs.VerdictDocument:
             ),
             vex=tuple(outputs.NamedInput(name=one.name, digest=one.digest) for one in done.vex),
             policy=outputs.NamedInput(name=rules.document.name, digest=rules.digest),
+            reachability=tuple(
+                outputs.ReachabilityInput(cas_uri=one.uri, digest=one.digest) for one in done.evidence.sources
+            ),
         ),
         verdict={"ignore": "pass"}.get(worst := policy.worst(ground.action for ground in grounds), worst),
         grounds=tuple(grounds),
@@ -237,6 +257,11 @@ def _grounds(done: _Evaluation, counts: Mapping[str, int], actions: Mapping[str,
             for name in ("notEvaluated", "sbomPartsLost", "undecidable", "unreadable")
             if counts[name]
         ]
+    if done.evidence.missing:
+        missing = done.evidence.missing
+        grounds.append(
+            outputs.GroundEntry(action="warn", kind="reachability", count=missing, name="reachability:unknown")
+        )
     bounds = document.thresholds
     for name, bound, count in (
         ("maxFindings", bounds.max_findings, actions["fail"] + actions["warn"]),
@@ -287,8 +312,19 @@ def _trace(done: _Evaluation) -> outputs.Trace:
             "vexConflicts": len(done.assembled.conflicts),
             "vexDecisions": len(done.assembled.decisions),
             "vexPartial": len(done.assembled.partial),
-            "vexStatements": sum(len(document.statements) for document in done.vex),
+            "vexStatements": sum(document.count for document in done.vex),
         },
+        graphs=tuple(
+            outputs.GraphTrace(
+                cas_uri=one.uri,
+                nodes=one.nodes,
+                calls=one.calls,
+                reached=one.reached,
+                code_id_coverage=one.coverage,
+            )
+            for one in done.evidence.sources
+            if one.coverage is not None
+        ),
     )
 
 
@@ -303,6 +339,8 @@ def _log(done: _Evaluation, verdict: outputs.VerdictDocument) -> bytes:
         records = done.judged.records[feed.name]
         lines.append(("feed", {"name": feed.name, "snapshot": feed.digest, "records": records}))
     lines += [("vex", {"name": document.name, "digest": document.digest}) for document in verdict.inputs.vex]
+    for source in verdict.inputs.reachability:
+        lines.append(("reachability", {"casUri": source.cas_uri, "digest": source.digest or "not there"}))
     lines += [
         ("policy", {"name": rules.document.name, "digest": rules.digest, "expiredRules": len(rules.expired)}),
         ("match", dict(_trace(done).counters)),

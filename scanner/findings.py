@@ -6,15 +6,21 @@ docs/matching.md sections 5 to 8.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from scanner import groups, policy
+import msgspec
+
+from scanner import groups, policy, reachability
 from scanner.candidates import Hit, Judged, Target
+from scanner.identity import Package
 from scanner.outputs import (
     ComponentEntry,
     DecisionEntry,
+    DowngradeEntry,
     Finding,
     PackageEntry,
+    ReachabilityEntry,
     RecordEntry,
     VectorEntry,
+    VexBlockEntry,
     VexConflictEntry,
     VexDecisionEntry,
     VexEntry,
@@ -22,13 +28,25 @@ from scanner.outputs import (
     VexStatementEntry,
 )
 from scanner.policy import Facts, Policy
-from scanner.sbom import Component, Sbom
+from scanner.sbom import Sbom
 from scanner.severity import assess
-from scanner.vex import Decision, VexIndex, resolve
-from scanner.vex.model import Status
+from scanner.vex import Block, Decision, Resolver, Status, VexIndex
+from scanner.vex.instant import parse_instant
 
 _CAUTION: tuple[Status | None, ...] = ("affected", "under_investigation", "unknown", None, "fixed", "not_affected")
 """Most cautious first; ``None`` is a vulnerability of the group that no statement speaks for."""
+_UNDECIDED = DecisionEntry(action="", by="")
+"""Stands in a finding until its facts have been put before the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What findings are made with, beside the hits: inventory, statements, evidence of reachability, policy."""
+
+    sbom: Sbom
+    vex: VexIndex
+    evidence: reachability.About
+    rules: Policy
 
 
 @dataclass(slots=True)
@@ -41,9 +59,10 @@ class Assembled:
     partial: list[VexPartialEntry] = field(default_factory=list)
 
 
-def assemble(judged: Judged, targets: Sequence[Target], sbom: Sbom, vex: VexIndex, rules: Policy) -> Assembled:
+def assemble(judged: Judged, targets: Sequence[Target], given: Given) -> Assembled:
     """Return the findings of all targets; targets are sorted, and so are the findings of each."""
-    components = {component.ref: component for component in sbom.components}
+    resolver = Resolver(given.vex, given.sbom, given.rules.document.vex.trust)
+    components = {component.ref: component for component in given.sbom.components}
     assembled = Assembled()
     for number, target in enumerate(targets):
         hits = judged.hits.get(number)
@@ -53,7 +72,9 @@ def assemble(judged: Judged, targets: Sequence[Target], sbom: Sbom, vex: VexInde
         grouped = groups.group(hits)
         grouped.sort(key=lambda group: groups.rank(groups.representative(hit.id for hit in group)))
         for group in grouped:
-            _assemble_one(group, target, components[target.refs[0]], sbom.subject, vex, rules, assembled)
+            # An instance that no system package owns is nobody else's to mend, so all must be owned.
+            owned = all(components[ref].owner is not None for ref in target.refs)
+            _assemble_one(group, target, owned, given, resolver, assembled)
     return assembled
 
 
@@ -65,7 +86,31 @@ def package_entry(target: Target) -> PackageEntry:
 
 def decision_entry(decision: policy.Decision) -> DecisionEntry:
     """Return a decision as the outputs state it."""
-    return DecisionEntry(action=decision.action, by=decision.by, rule=decision.rule, reason=decision.reason)
+    lowered = decision.downgrade
+    return DecisionEntry(
+        action=decision.action,
+        by=decision.by,
+        rule=decision.rule,
+        reason=decision.reason,
+        downgrade=DowngradeEntry(rule=lowered.rule, to=lowered.to, reason=lowered.reason) if lowered else None,
+    )
+
+
+def facts(finding: Finding) -> Facts:
+    """Return what the policy may ask about a finding; its own decision does not count."""
+    component = finding.component
+    return Facts(
+        names=(finding.id, *finding.aliases),
+        package=Package(component.ecosystem, component.package, component.version),
+        severity=finding.severity.level,
+        vex_status=finding.vex.status if finding.vex else None,
+        fix_available=finding.fix_available,
+        purl=component.purl,
+        score=finding.severity.score,
+        owned=finding.owned_by_os_package,
+        published=_first_published(finding.records),
+        reachability=finding.reachability.state if finding.reachability else reachability.UNKNOWN,
+    )
 
 
 def vulnerabilities(group: Sequence[Hit]) -> list[tuple[str, ...]]:
@@ -82,10 +127,11 @@ def vulnerabilities(group: Sequence[Hit]) -> list[tuple[str, ...]]:
         return [tuple(sorted(names | upstream if len(upstream) == 1 else names))]
     if len(known) == 1:
         return [tuple(sorted(names))]
-    parts = []
-    for name in known:
-        records = {hit.id for hit in group if name == hit.id or name in hit.aliases}
-        parts.append(tuple(sorted(records | {name})))
+    speakers: dict[str, set[str]] = {name: {name} for name in known}
+    for hit in group:
+        for name in speakers.keys() & {hit.id, *hit.aliases}:
+            speakers[name].add(hit.id)
+    parts = [tuple(sorted(speakers[name])) for name in known]
     parts += [
         tuple(sorted({hit.id, *hit.aliases}))
         for hit in group
@@ -99,50 +145,57 @@ def _names(group: Iterable[Hit]) -> set[str]:
 
 
 def _assemble_one(
-    group: Sequence[Hit],
-    target: Target,
-    component: Component,
-    subject: Component | None,
-    vex: VexIndex,
-    rules: Policy,
-    assembled: Assembled,
+    group: Sequence[Hit], target: Target, owned: bool, given: Given, resolver: Resolver, assembled: Assembled
 ) -> None:
     """Make one finding and note which statements were weighed."""
     identifier = groups.representative(hit.id for hit in group)
     package = package_entry(target)
-    parts = [resolve(vex, names, component, subject, rules.document.vex.trust) for names in vulnerabilities(group)]
+    parts = [resolver.decide(names, target.refs) for names in vulnerabilities(group)]
     statement = min(parts, key=lambda part: _CAUTION.index(part.status if part else None))
     _note(identifier, package, [part for part in parts if part], statement, assembled)
-    severity = assess(group)
-    names = _names(group)
-    fixes = any(hit.fixed for hit in group)
-    decision = rules.decide(
-        Facts(
-            names=sorted(names),
-            package=target.package,
-            severity=severity.level,
-            vex_status=statement.status if statement else None,
-            fix_available=fixes,
-        )
+    found = Finding(
+        id=identifier,
+        aliases=tuple(sorted(_names(group) - {identifier}, key=groups.rank)),
+        component=ComponentEntry(
+            purl=package.purl,
+            ecosystem=package.ecosystem,
+            package=package.package,
+            version=package.version,
+            refs=target.refs,
+        ),
+        records=tuple(_record(hit) for hit in group),
+        severity=assess(group),
+        fix_available=any(hit.fixed for hit in group),
+        vex=_vex(statement) if statement else None,
+        owned_by_os_package=owned,
+        reachability=_reachability(given.evidence.about(package.purl, package.version)),
+        decision=_UNDECIDED,
     )
-    assembled.findings.append(
-        Finding(
-            id=identifier,
-            aliases=tuple(sorted(names - {identifier}, key=groups.rank)),
-            component=ComponentEntry(
-                purl=package.purl,
-                ecosystem=package.ecosystem,
-                package=package.package,
-                version=package.version,
-                refs=target.refs,
-            ),
-            records=tuple(_record(hit) for hit in group),
-            severity=severity,
-            fix_available=fixes,
-            vex=_vex(statement) if statement else None,
-            decision=decision_entry(decision),
-        )
+    decision = decision_entry(given.rules.decide(facts(found)))
+    assembled.findings.append(msgspec.structs.replace(found, decision=decision))
+
+
+def _reachability(verdict: reachability.Verdict | None) -> ReachabilityEntry | None:
+    if verdict is None:
+        return None
+    path, seen = verdict.path, verdict.seen
+    return ReachabilityEntry(
+        state=verdict.state,
+        reason=verdict.reason,
+        graph=path.graph if path else None,
+        entry_point=path.entry_point if path else None,
+        node=path.node if path else None,
+        path_length=path.length if path else None,
+        trace=seen.trace if seen else None,
+        recorded_at=seen.recorded_at if seen else None,
+        symbol=(seen.symbol or None) if seen else None,
     )
+
+
+def _first_published(records: Sequence[RecordEntry]) -> str | None:
+    """Return the earliest time of publication that can be read, ``None`` without one."""
+    times = [(parse_instant(record.published), record.published) for record in records if record.published]
+    return min(((instant, text) for instant, text in times if instant), default=(None, None))[1]
 
 
 def _record(hit: Hit) -> RecordEntry:
@@ -153,6 +206,7 @@ def _record(hit: Hit) -> RecordEntry:
         modified=hit.modified,
         matched=hit.matched,
         fixed=hit.fixed,
+        published=hit.published,
         severity=tuple(VectorEntry(type=one.type, score=one.score) for one in hit.severity),
     )
 
@@ -166,7 +220,7 @@ def _vex(decision: Decision) -> VexEntry:
     )
 
 
-def _statement(decision: Decision) -> VexStatementEntry:
+def _statement(decision: Decision | Block) -> VexStatementEntry:
     return VexStatementEntry(
         document=decision.statement.digest,
         statement=decision.statement.index,
@@ -182,7 +236,10 @@ def _note(
 ) -> None:
     """Note the statement that holds, those that speak for a part of the finding only, and the conflicts on the way."""
     if held is not None:
-        assembled.decisions.append(VexDecisionEntry(id=identifier, component=package, decided=_statement(held)))
+        blocks = tuple(VexBlockEntry(ref=one.ref, statement=_statement(one)) for one in held.blocks)
+        assembled.decisions.append(
+            VexDecisionEntry(id=identifier, component=package, decided=_statement(held), blocks=blocks)
+        )
     weighed: Mapping[object, Decision] = {part.statement: part for part in parts}
     for part in weighed.values():
         if held is None or part.statement != held.statement:

@@ -5,31 +5,20 @@ text is silent the contract decides: order of events at one version, versions th
 be judged.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
-from scanner import versions
-from scanner.advisory import Event, Extent, Range
-from scanner.versions import semver
+from scanner.advisory import Extent, Range
+from scanner.ranges import Interval, OrderedRange, Unordered
+from scanner.schemes import Subject, VersionKeys
 
 MATCH_CONTRACT = "osv-match/1"
 
-ZERO = "0"
-"""``introduced: "0"`` comes before every version."""
-INFINITY = "*"
-"""``limit: "*"`` comes after every version."""
-
-_SEMVER_SCHEMES = frozenset({"go", "semver"})
-"""Schemes that are SemVer already, with the spellings of their ecosystem."""
-_FIXED, _LAST_AFFECTED, _INTRODUCED, _LIMIT = range(4)
-"""Kinds of events in their order at one version: fixed < last_affected < introduced. A limit stands apart."""
-_NO_EVENT = Event()
-_Mark: TypeAlias = tuple[Any, int, str]
-"""An event as (key, kind, text); the key of ``introduced: "0"`` is ``None``."""
+_FIRST_NUMBERED = "0.0.1"
 
 
 class State(Enum):
@@ -82,224 +71,161 @@ _NOT_AFFECTED = Outcome(State.NOT_AFFECTED)
 _NOT_EVALUATED = Outcome(State.NOT_EVALUATED)
 
 
-class VersionKeys:
-    """The sortable keys of one scheme, each text parsed once; ``None`` stands for a text that cannot be parsed."""
+class Entry:
+    """One affected entry of a record, ready to be held against many versions of its package.
 
-    __slots__ = ("_keys", "_parse", "_spellings", "scheme")
+    What is put in order for one version serves the next: all versions of a package are of one ecosystem.
+    """
 
-    def __init__(self, scheme: str, parse: Callable[[str], Any]) -> None:
-        self.scheme = scheme
-        self._parse = parse
-        self._keys: dict[str, Any] = {}
-        self._spellings: dict[Any, set[str]] = {}
+    __slots__ = ("_custom", "_equal", "_extent", "_ordered", "_texts", "position")
 
-    def of(self, text: str) -> Any:
-        """Return the key of a version, ``None`` where it has none."""
-        try:
-            return self._keys[text]
-        except KeyError:
-            pass
-        try:
-            key = self._parse(text)
-        except versions.Unparsable:
-            key = None
-        else:
-            self._spellings.setdefault(key, set()).add(text)
-        self._keys[text] = key
-        return key
+    def __init__(self, extent: Extent, position: int) -> None:
+        self._extent = extent
+        self.position = position
+        self._texts: Mapping[str, int] | None = None
+        self._equal: Mapping[Any, int] | None = None
+        self._ordered: dict[int, OrderedRange | Doubt] = {}
+        self._custom: tuple[OrderedRange, ...] | None = None
 
-    def listed(self, key: Any, texts: tuple[str, ...]) -> int | None:
-        """Return the position of the first text that is a version equal to the key.
+    @property
+    def weight(self) -> int:
+        """How many comparisons one version takes: one for the list, one for each range."""
+        return 1 + len(self._extent.ranges) + len(self._extent.custom_ranges)
 
-        Lists are long and repeat: new texts are parsed, then one set of all spellings of the version answers.
+    @property
+    def git_ranges(self) -> int:
+        """How many ranges of commits the entry has; they are counted, never evaluated."""
+        return sum(item.type == "GIT" for item in self._extent.ranges)
+
+    def match(self, subject: Subject) -> Outcome:
+        """Judge the entry, whose package is the component's.
+
+        The evidence of a hit is the first that holds of: a list entry of the same text, a range in the record's order,
+        a custom range, a list entry of an equal version.
         """
-        for text in set(texts).difference(self._keys):
-            self.of(text)
-        spellings = self._spellings.get(key)
-        if spellings is None or spellings.isdisjoint(texts):
-            return None
-        return next(index for index, text in enumerate(texts) if text in spellings)
+        listed = self._extent.versions
+        if listed and (place := self._place_of_text(subject.version)) is not None:
+            return self._listed(place, "text")
+        found, doubt, unread = self._walk(subject)
+        if found is not None:
+            return Outcome(State.AFFECTED, found)
+        if listed and subject.native is not None and subject.native_key is not None:
+            place = self._place_of_equal(subject.native, subject.native_key)
+            if place is not None:
+                return self._listed(place, subject.native.scheme)
+        elif listed:
+            unread = True
+        if doubt is None and not listed and self._extent.ranges and self.git_ranges == len(self._extent.ranges):
+            doubt = Doubt("git-only")
+        if doubt is not None:
+            return Outcome(State.UNDECIDABLE, doubt=doubt)
+        return _NOT_EVALUATED if unread else _NOT_AFFECTED
 
+    def fixed(self, subject: Subject) -> Iterator[tuple[str, Any, str]]:
+        """Yield (scheme, key, text) of the lowest fixed version above the component's, for each judged range."""
+        for index, item in enumerate(self._extent.ranges):
+            ordered = self._in_order(item, index, subject)
+            if isinstance(ordered, OrderedRange) and (above := ordered.fixed_above(_own_key(item, subject))):
+                yield ordered.scheme, *above
+        for ordered in self._custom_ranges(subject):
+            if above := ordered.fixed_above(subject.native_key):
+                yield ordered.scheme, *above
 
-class Schemes:
-    """The version schemes of one evaluation."""
+    def _walk(self, subject: Subject) -> tuple[Evidence | None, Doubt | None, bool]:
+        """Return what the ranges say: a hit, or the first doubt and whether a range could not be held against it.
 
-    def __init__(self) -> None:
-        self._semver = VersionKeys("semver", semver.key)
-        self._native: dict[str, VersionKeys] = {}
+        Where there are custom ranges, a range without an end does not settle anything: it only says that no version in
+        Go's own numbering has the fix. What it holds is affected if a custom range holds it too.
+        """
+        doubt: Doubt | None = None
+        unread = is_open = waits = False
+        custom = self._custom_ranges(subject)
+        for index, item in enumerate(self._extent.ranges):
+            if item.type == "GIT":
+                continue
+            ordered = self._in_order(item, index, subject)
+            if ordered is None:
+                unread = True
+            elif isinstance(ordered, Doubt):
+                doubt = doubt or ordered
+            else:
+                found = ordered.find(_own_key(item, subject))
+                if found is not None and not (custom and ordered.is_open and found.is_open):
+                    return self._in_range("range", index, ordered.scheme, found), None, False
+                is_open = is_open or ordered.is_open
+                waits = waits or found is not None
+        if waits or not is_open:
+            for index, ordered in enumerate(custom):
+                if found := ordered.find(subject.native_key):
+                    return self._in_range("custom-range", index, ordered.scheme, found), None, False
+        return None, doubt, unread
 
-    def native(self, ecosystem: str) -> VersionKeys | None:
-        """Return the keys of an ecosystem's own scheme, ``None`` where there is none."""
-        scheme = versions.comparator_name(ecosystem)
-        if scheme is None:
-            return None
-        found = self._native.get(scheme)
+    def _in_order(self, item: Range, index: int, subject: Subject) -> OrderedRange | Doubt | None:
+        """Return a range ready for a version, or why it cannot be judged; ``None`` where the version has no key."""
+        if item.type == "SEMVER":
+            if subject.strict_key is None:
+                return Doubt("version-not-semver", index, subject.version) if subject.native_key is not None else None
+            keys = subject.strict
+        elif item.type == "ECOSYSTEM":
+            if subject.native is None or subject.native_key is None:
+                return None
+            keys = subject.native
+        else:
+            return None if item.type == "GIT" else Doubt("unknown-range-type", index, item.type)
+        found = self._ordered.get(index)
         if found is None:
-            found = self._native[scheme] = VersionKeys(scheme, lambda text: versions.key(ecosystem, text))
+            try:
+                found = OrderedRange(item.events, keys)
+            except Unordered as fault:
+                found = Doubt(fault.reason, index, fault.value)
+            self._ordered[index] = found
         return found
 
-    def subject(self, ecosystem: str, version: str) -> "Subject":
-        """Return a component's version, ready to be compared."""
-        native = self.native(ecosystem)
-        strict = native if native is not None and native.scheme in _SEMVER_SCHEMES else self._semver
-        return Subject(
-            version=version,
-            native=native,
-            native_key=native.of(version) if native else None,
-            strict=strict,
-            strict_key=strict.of(version),
+    def _custom_ranges(self, subject: Subject) -> tuple[OrderedRange, ...]:
+        """Return the custom ranges where they count: all can be read, and the version belongs to a numbering.
+
+        A version below 0.0.1 is the pseudo-version of a commit without a tag; no numbering says where it stands.
+        """
+        if not self._extent.custom_ranges or subject.native is None or subject.native_key is None:
+            return ()
+        if self._custom is None:
+            try:
+                self._custom = tuple(OrderedRange(item.events, subject.native) for item in self._extent.custom_ranges)
+            except Unordered:
+                self._custom = ()
+        return self._custom if subject.native_key >= subject.native.of(_FIRST_NUMBERED) else ()
+
+    def _in_range(self, by: str, index: int, scheme: str, interval: Interval) -> Evidence:
+        return Evidence(
+            affected=self.position,
+            by=by,
+            index=index,
+            comparator=scheme,
+            introduced=interval.introduced,
+            fixed=interval.fixed,
+            last_affected=interval.last_affected,
         )
 
+    def _listed(self, index: int, comparator: str) -> Outcome:
+        text = self._extent.versions[index]
+        found = Evidence(affected=self.position, by="list", index=index, comparator=comparator, listed=text)
+        return Outcome(State.AFFECTED, found)
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """A component's version: its ``native`` key is for ``ECOSYSTEM`` ranges and lists, ``strict`` for ``SEMVER``."""
+    def _place_of_text(self, version: str) -> int | None:
+        if self._texts is None:
+            self._texts = _first_places(self._extent.versions)
+        return self._texts.get(version)
 
-    version: str
-    native: VersionKeys | None
-    native_key: Any
-    strict: VersionKeys
-    strict_key: Any
-
-
-def match(extent: Extent, position: int, subject: Subject) -> Outcome:
-    """Judge one affected entry of a record, whose package is the component's.
-
-    The evidence of a hit is the first that holds of: a list entry of the same text, a range in the record's order, a
-    list entry of an equal version.
-    """
-    listed = extent.versions
-    if subject.version in listed:
-        index = listed.index(subject.version)
-        return _listed(position, index, "text", subject.version)
-    doubt: Doubt | None = None
-    unread = False
-    judged = bool(listed)
-    for index, item in enumerate(extent.ranges):
-        if item.type == "GIT":
-            continue
-        judged = True
-        found = _match_range(item, index, position, subject)
-        if isinstance(found, Evidence):
-            return Outcome(State.AFFECTED, found)
-        if isinstance(found, Doubt):
-            doubt = doubt or found
-        unread = unread or found is State.NOT_EVALUATED
-    if subject.native is not None and subject.native_key is not None:
-        place = subject.native.listed(subject.native_key, listed)
-        if place is not None:
-            return _listed(position, place, subject.native.scheme, listed[place])
-    elif listed:
-        unread = True
-    if doubt is None and not judged and extent.ranges:
-        doubt = Doubt("git-only")
-    if doubt is not None:
-        return Outcome(State.UNDECIDABLE, doubt=doubt)
-    return _NOT_EVALUATED if unread else _NOT_AFFECTED
+    def _place_of_equal(self, keys: VersionKeys, own: Any) -> int | None:
+        if self._equal is None:
+            self._equal = _first_places([keys.of(text) for text in self._extent.versions])
+        return self._equal.get(own)
 
 
-def _listed(position: int, index: int, comparator: str, text: str) -> Outcome:
-    return Outcome(
-        State.AFFECTED, Evidence(affected=position, by="list", index=index, comparator=comparator, listed=text)
-    )
+def _own_key(item: Range, subject: Subject) -> Any:
+    return subject.strict_key if item.type == "SEMVER" else subject.native_key
 
 
-def fixed_versions(extent: Extent, subject: Subject) -> Iterator[tuple[str, Any, str]]:
-    """Yield (scheme, key, text) of the lowest fixed version above the component's, for each judged range."""
-    for item in extent.ranges:
-        chosen = _scheme_of(item, subject)
-        if chosen is None:
-            continue
-        keys, own = chosen
-        found = [(keys.of(event.fixed), event.fixed) for event in item.events if event.fixed is not None]
-        above = [pair for pair in found if pair[0] is not None and pair[0] > own]
-        if above:
-            yield keys.scheme, *min(above)
-
-
-def git_ranges(extent: Extent) -> int:
-    """Return how many ranges of commits an entry has; they are counted, never evaluated."""
-    return sum(item.type == "GIT" for item in extent.ranges)
-
-
-def _scheme_of(item: Range, subject: Subject) -> tuple[VersionKeys, Any] | None:
-    """Return the keys that order a range's versions and the component's key among them."""
-    if item.type == "SEMVER" and subject.strict_key is not None:
-        return subject.strict, subject.strict_key
-    if item.type == "ECOSYSTEM" and subject.native is not None and subject.native_key is not None:
-        return subject.native, subject.native_key
-    return None
-
-
-def _match_range(item: Range, index: int, position: int, subject: Subject) -> Evidence | Doubt | State:
-    """Judge one range of versions."""
-    if item.type not in {"SEMVER", "ECOSYSTEM"}:
-        return Doubt("unknown-range-type", index, item.type)
-    chosen = _scheme_of(item, subject)
-    if chosen is None:
-        if item.type == "SEMVER" and subject.native_key is not None:
-            return Doubt("version-not-semver", index, subject.version)
-        return State.NOT_EVALUATED
-    keys, own = chosen
-    marks: list[_Mark] = []
-    limits: list[str] = []
-    for kind, text in _events(item.events):
-        if kind is None:
-            return Doubt("unknown-event", index)
-        everywhere = text == (INFINITY if kind == _LIMIT else ZERO if kind == _INTRODUCED else None)
-        key = None if everywhere else keys.of(text)
-        if key is None and not everywhere:
-            return Doubt("unparsable-event", index, text)
-        if kind == _LIMIT:
-            limits.append(text)
-        else:
-            marks.append((key, kind, text))
-    last, bound = _walk(marks, own)
-    if last is None or last[1] != _INTRODUCED:
-        return State.NOT_AFFECTED
-    if limits and not any(text == INFINITY or own < keys.of(text) for text in limits):
-        return State.NOT_AFFECTED
-    return Evidence(
-        affected=position,
-        by="range",
-        index=index,
-        comparator=keys.scheme,
-        introduced=last[2],
-        fixed=bound[2] if bound and bound[1] == _FIXED else None,
-        last_affected=bound[2] if bound and bound[1] == _LAST_AFFECTED else None,
-    )
-
-
-def _walk(marks: Sequence[_Mark], own: Any) -> tuple[_Mark | None, _Mark | None]:
-    """Return the last event in effect at a version, and the first event after it that would end an interval.
-
-    A walk through the sorted events ends in the state of the last event in effect, so the highest of those decides and
-    nothing need be sorted. Of equal events the one that stands later in the record counts as higher.
-    """
-    last: _Mark | None = None
-    bound: _Mark | None = None
-    for mark in marks:
-        key, kind, _ = mark
-        if key is None:
-            last = last if last and last[0] is not None else mark
-        elif own < key or (kind == _LAST_AFFECTED and own == key):
-            if kind != _INTRODUCED and (bound is None or (key, kind) < bound[:2]):
-                bound = mark
-        elif last is None or last[0] is None or last[:2] <= (key, kind):
-            last = mark
-    return last, bound
-
-
-def _events(events: tuple[Event, ...]) -> Iterator[tuple[int | None, str]]:
-    """Yield (kind, text) of each event in the record's order; ``None`` is a kind that the contract does not know."""
-    for event in events:
-        if event.introduced is not None:
-            yield _INTRODUCED, event.introduced
-        if event.fixed is not None:
-            yield _FIXED, event.fixed
-        if event.last_affected is not None:
-            yield _LAST_AFFECTED, event.last_affected
-        if event.limit is not None:
-            yield _LIMIT, event.limit
-        if event == _NO_EVENT:
-            yield None, ""
+def _first_places(values: Sequence[Any]) -> dict[Any, int]:
+    """Return the position of the first of each value."""
+    return dict(zip(reversed(values), range(len(values) - 1, -1, -1), strict=True))

@@ -6,9 +6,12 @@ that another snapshot changes only what its records cause. Arrays are sorted whe
 
 import msgspec
 
+from kit.reachability import CodeIdCoverage
 from scanner.match import Evidence
 
 SCHEMA_VERSION = "1.0"
+MAX_MEMBER = 64 << 20
+"""Bytes of one output member: what every reader of an output bundle takes."""
 
 SBOM = "sbom.json"
 FINDINGS = "findings.json"
@@ -57,11 +60,12 @@ class RecordEntry(_Document, frozen=True, gc=False):
     modified: str
     matched: tuple[Evidence, ...]
     fixed: tuple[str, ...] = ()
+    published: str | None = None
     severity: tuple[VectorEntry, ...] = ()
 
 
 class SeverityEntry(_Document, frozen=True, gc=False):
-    """A finding's severity: level, base score in tenths, and the record it comes from; or ``unknown`` with a reason."""
+    """A finding's severity: level, CVSS score in tenths, and the record it comes from; or ``unknown`` with a reason."""
 
     level: str
     score: int | None = None
@@ -80,6 +84,32 @@ class VexEntry(_Document, frozen=True, gc=False):
     justification: str | None = None
 
 
+class ReachabilityEntry(_Document, frozen=True, gc=False):
+    """What call graphs and traces say about the package.
+
+    Reachable: the shortest path (``pathLength`` calls from ``entryPoint`` to ``node`` in ``graph``), or the use that
+    was seen last (``symbol``, up to ``recordedAt``, in ``trace``), or both. Unknown: the reason.
+    """
+
+    state: str
+    reason: str | None = None
+    graph: str | None = None
+    entry_point: str | None = None
+    node: str | None = None
+    path_length: int | None = None
+    trace: str | None = None
+    recorded_at: str | None = None
+    symbol: str | None = None
+
+
+class DowngradeEntry(_Document, frozen=True, gc=False):
+    """The rule that lowered a finding before it was decided about, and the level it was lowered to."""
+
+    rule: str
+    to: str
+    reason: str
+
+
 class DecisionEntry(_Document, frozen=True, gc=False):
     """What the policy does about a finding, and what decided."""
 
@@ -87,6 +117,7 @@ class DecisionEntry(_Document, frozen=True, gc=False):
     by: str
     rule: str | None = None
     reason: str | None = None
+    downgrade: DowngradeEntry | None = None
 
 
 class Finding(_Document, frozen=True, gc=False):
@@ -100,6 +131,8 @@ class Finding(_Document, frozen=True, gc=False):
     fix_available: bool
     decision: DecisionEntry
     vex: VexEntry | None = None
+    owned_by_os_package: bool = False
+    reachability: ReachabilityEntry | None = None
 
 
 class WithdrawnEntry(_Document, frozen=True, gc=False):
@@ -187,12 +220,20 @@ class VexStatementEntry(_Document, frozen=True, gc=False):
     justification: str | None = None
 
 
+class VexBlockEntry(_Document, frozen=True, gc=False):
+    """A component on the way to a finding's component, by ref, and the statement that holds for it."""
+
+    ref: str
+    statement: VexStatementEntry
+
+
 class VexDecisionEntry(_Document, frozen=True, gc=False):
-    """The statement that holds for a finding."""
+    """The statement that holds for a finding, or the first of those that together block every path to its component."""
 
     id: str
     component: PackageEntry
     decided: VexStatementEntry
+    blocks: tuple[VexBlockEntry, ...] = ()
 
 
 class VexConflictEntry(_Document, frozen=True, gc=False):
@@ -236,6 +277,13 @@ class NamedInput(_Document, frozen=True, gc=False):
     digest: str
 
 
+class ReachabilityInput(_Document, frozen=True, gc=False):
+    """A call graph or trace by URI; without a digest it was named and not there."""
+
+    cas_uri: str
+    digest: str | None = None
+
+
 class InputsEntry(_Document, frozen=True, gc=False):
     """Everything that the evaluation read; the policy's digest is that of its compiled form."""
 
@@ -243,6 +291,7 @@ class InputsEntry(_Document, frozen=True, gc=False):
     feeds: tuple[NamedInput, ...]
     vex: tuple[NamedInput, ...]
     policy: NamedInput
+    reachability: tuple[ReachabilityInput, ...] = ()
 
 
 class GroundEntry(_Document, frozen=True, gc=False):
@@ -311,9 +360,20 @@ class FeedTrace(_Document, frozen=True, gc=False):
     records: int
 
 
+class GraphTrace(_Document, frozen=True, gc=False):
+    """How large a call graph is, how much of it the entry points reach, and how much of it can be identified."""
+
+    cas_uri: str
+    nodes: int
+    calls: int
+    reached: int
+    code_id_coverage: CodeIdCoverage
+
+
 class Trace(_Document, frozen=True, gc=False):
     """``logs/trace.json``: counters that depend on the inputs only, never on how the feeds are stored."""
 
     schema_version: str
     feeds: tuple[FeedTrace, ...]
     counters: dict[str, int]
+    graphs: tuple[GraphTrace, ...] = ()

@@ -6,7 +6,7 @@ handed onward.
 """
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from kit import kitfile, layout
@@ -33,7 +33,9 @@ from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
+from verifier import declared
 from verifier.medium import Medium, survey
+from verifier.replay import check_contract
 from verifier.run_dir import stamp
 from verifier.site import Site
 from verifier.steps import Steps
@@ -118,6 +120,9 @@ class Examination:
         with self._steps.step("media") as evidence:
             if self._request.manifest.name != layout.MANIFEST_FILE:
                 raise FileMissing(path=layout.MANIFEST_FILE, found=self._request.manifest.name)
+            if not self._request.scan_only and not (self._kit_root / layout.KIT_FILE).is_file():
+                # What lies above a manifest that is in no kit is nobody's medium, and not ours to look through.
+                raise EvidenceMissing(path=layout.KIT_FILE)
             medium = survey(self._kit_root)
             evidence["files"] = len(medium.sizes)
             evidence["bytes"] = sum(medium.sizes.values())
@@ -298,6 +303,7 @@ class Examination:
                 raise EvidenceMissing(path=layout.INPUT_BUNDLE)
             for feed in parsed.inputs.feeds:
                 reader = SnapshotReader(self._facts.input, feed.path, feed.snapshot_hash)
+                check_contract(reader)
                 _check_snapshot_members(reader, feed.path, parsed.bundles.input)
                 for name, expected, found in (
                     ("merkleRoot", feed.merkle_root, reader.info.content_root),
@@ -316,26 +322,20 @@ class Examination:
             self._steps.not_made("staleness", "the scan directory stands alone (--scan-only)")
             return
         with self._steps.step("staleness") as evidence:
-            created = manifests.check_time(kit.created_at, "/createdAt")
-            moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
             evidence["createdAt"] = kit.created_at
             evidence["windowHours"] = kit.staleness_window_hours
-            evidence["ageHours"] = int((moment - created).total_seconds() // 3600)
-            if created - moment > CLOCK_SKEW:
-                raise KitFromFuture(path=layout.KIT_FILE, expected=f"not after {stamp(moment)}", found=kit.created_at)
-            if moment - created > timedelta(hours=kit.staleness_window_hours):
-                raise KitStale(
-                    path=layout.KIT_FILE,
-                    expected=f"{kit.staleness_window_hours} hours",
-                    found=f"{evidence['ageHours']} hours",
-                )
+            moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
+            evidence["ageHours"] = age_in_hours(kit, moment)
+            check_age(kit, moment)
 
     def _check_engine(self) -> None:
-        """15. The running engine is the recorded one, or the operator varies the tools."""
+        """15. The running engine is the recorded one, or the operator varies the tools; declarations hold."""
         parsed = self._manifest()
         with self._steps.step("engine-and-tools") as evidence:
             recorded = next(tool for tool in parsed.inputs.tools if tool.name == manifests.ENGINE_TOOL)
             running = self._request.engine
+            declared.check_minimum(parsed, self._request.verifier_version)
+            evidence["minimumVerifier"] = parsed.engine.minimum_verifier
             evidence["recorded"] = recorded.sha256
             evidence["running"] = running.digest
             if parsed.engine.contract != MATCH_CONTRACT:
@@ -344,11 +344,34 @@ class Examination:
                 )
             if recorded.sha256 != running.digest and not self._request.vary_tools:
                 raise ToolHashMismatch(path=manifests.ENGINE_TOOL, expected=recorded.sha256, found=running.digest)
+            if self._facts.input is None:
+                raise EvidenceMissing(path=layout.INPUT_BUNDLE)
+            declared.check(parsed, self._facts.input)
+            evidence["policy"] = parsed.policy.digest
 
     def _manifest(self) -> manifests.Manifest:
         if self._facts.manifest is None:
             raise EvidenceMissing(path=layout.MANIFEST_FILE)
         return self._facts.manifest
+
+
+def age_in_hours(kit: kitfile.Kit, moment: datetime) -> int:
+    """Return how old a kit is, in whole hours; below zero for one that lies ahead."""
+    created = manifests.check_time(kit.created_at, "/createdAt")
+    return int((moment - created).total_seconds() // 3600)
+
+
+def check_age(kit: kitfile.Kit, moment: datetime) -> None:
+    """Refuse a kit that is older than its own window (:class:`KitStale`), or made later (:class:`KitFromFuture`)."""
+    created = manifests.check_time(kit.created_at, "/createdAt")
+    if created - moment > CLOCK_SKEW:
+        raise KitFromFuture(path=layout.KIT_FILE, expected=f"not after {stamp(moment)}", found=kit.created_at)
+    if moment - created > timedelta(hours=kit.staleness_window_hours):
+        raise KitStale(
+            path=layout.KIT_FILE,
+            expected=f"{kit.staleness_window_hours} hours",
+            found=f"{age_in_hours(kit, moment)} hours",
+        )
 
 
 def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:

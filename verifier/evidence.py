@@ -12,7 +12,7 @@ import msgspec
 from kit import journal, layout
 from kit import result as results
 from kit.bytes import canonical, digest
-from kit.errors import DigestMismatch, FileUndeclared, MalformedDocument
+from kit.errors import DigestMismatch, FileUndeclared, MalformedDocument, UsageError
 from kit.result import Receipt, Result
 from kit.trust import dsse, statement
 from kit.trust.keys import PublicKey
@@ -182,12 +182,26 @@ def metrics(result: Result, facts: Facts) -> str:
     return "\n".join(lines) + "\n"
 
 
+def check_run(directory: Path) -> None:
+    """Refuse a path that is no run's directory, or that of a run which was cut off (:class:`UsageError`)."""
+    if not (directory / JOURNAL_FILE).is_file():
+        near = [path.parent for path in sorted(directory.glob(f"*/{JOURNAL_FILE}"))] if directory.is_dir() else []
+        hint = f"The latest run here: {near[-1]}" if near else "Give the directory that the run's log line names."
+        detail = "this is no run's directory" if directory.is_dir() else "there is no such directory"
+        raise UsageError(path=str(directory), detail=detail).then(hint)
+    if not (directory / RESULT_FILE).exists():
+        raise UsageError(path=str(directory), detail="this run was cut off and has no result").then(
+            "Run the same command again, and give that run's directory."
+        )
+
+
 def read_run(directory: Path, key: PublicKey | None) -> bytes:
     """Return a run's result; with a key, only when that key signed it.
 
     Raises the errors of :func:`kit.trust.dsse.verify`, and :class:`DigestMismatch` for a result that is not the signed
     one.
     """
+    check_run(directory)
     result = read_file(directory / RESULT_FILE, limit=results.MAX_BYTES)
     results.parse_result(result)
     if key is not None:
@@ -197,6 +211,7 @@ def read_run(directory: Path, key: PublicKey | None) -> bytes:
 
 def read_receipt(directory: Path, key: PublicKey | None) -> bytes:
     """Return a run's receipt; with a key, only when that key signed it."""
+    check_run(directory)
     receipt = read_file(directory / RECEIPT_FILE, limit=results.MAX_BYTES)
     results.parse_receipt(receipt)
     if key is not None:

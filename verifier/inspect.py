@@ -11,23 +11,45 @@ import msgspec
 from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import digest
-from kit.errors import EvidenceMissing, StellaError
+from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
+from verifier import asked
+from verifier.checks import check_age
 from verifier.medium import Medium, survey
+from verifier.places import shown, site_option
+from verifier.report_rows import section, text_of
 from verifier.run_dir import stamp
+from verifier.session import how_to_pin
 from verifier.site import Site
 
 MAX_METADATA = 1 << 20
+SIGNED = "signed by a trusted key, files not checked"
+STATES = {
+    "TrustRootNotPinned": "no root pinned here, nothing checked",
+    "SignerUnknown": "SIGNER NOT KNOWN HERE",
+    "SignerRetired": "SIGNER'S KEY RETIRED",
+    "SignerRevoked": "SIGNER'S KEY REVOKED",
+    "SignatureInvalid": "SIGNATURE DOES NOT FIT",
+    "TrustRootRefused": "NOT OF THE PINNED ROOT",
+    "TrustExpired": "ROOTPACK EXPIRED",
+    "KitStale": "STALE",
+    "KitFromFuture": "FROM THE FUTURE",
+    "OlderThanAccepted": "OLDER THAN ACCEPTED",
+}
+"""What is said of a kit that a run would refuse, by reason code; of any other reason, that it is damaged."""
 
 
-def look(root: Path, site: Site | None, moment: datetime) -> dict[str, object]:
+def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dict[str, object]:
     """Describe a kit's directory. What no trusted key has signed is under ``claimed``.
 
-    ``trust`` says what holds here.
+    ``trust`` says what holds here, and ``nextStep`` what to do then; ``place`` is where the site is, or would be.
+    Raises :class:`UsageError` for a directory that is no kit.
     """
+    if not (root / layout.KIT_FILE).is_file():
+        raise UsageError(path=str(root), detail="this directory is no kit: it holds no KIT.json").then(
+            "Give the directory that holds KIT.json, as it is mounted here."
+        )
     medium = survey(root)
-    if layout.KIT_FILE not in medium.sizes:
-        raise EvidenceMissing(path=layout.KIT_FILE, detail="this is no kit")
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     kit = kitfile.parse(raw)
     files = {
@@ -35,6 +57,7 @@ def look(root: Path, site: Site | None, moment: datetime) -> dict[str, object]:
         for name, path in medium.below(f"{layout.ROOTPACK_DIRECTORY}/").items()
     }
     first_root = files.get("metadata/1.root.json")
+    trust = _trust(medium, files, raw, site, moment)
     return {
         "claimed": {
             "kitId": kit.kit_id,
@@ -49,8 +72,28 @@ def look(root: Path, site: Site | None, moment: datetime) -> dict[str, object]:
             "firstRoot": digest.of_bytes(first_root) if first_root else "not in the kit",
             "scans": [_scan(medium, entry.id) for entry in kit.scans],
         },
-        "trust": _trust(medium, files, raw, site, moment),
+        "trust": trust,
+        "nextStep": _next_step(trust, root, place),
     }
+
+
+def state(document: dict[str, object]) -> str:
+    """Return what stands behind a kit that was looked at, in a few words."""
+    return text_of(section(document, "trust"), "state") or "damaged"
+
+
+def _next_step(trust: dict[str, object], kit: Path, place: Path) -> str:
+    """Return what to do with a kit that was looked at: pin, replay, or whatever its state asks for."""
+    asked_for = trust.pop("nextStep", None)
+    if not trust["pinned"]:
+        return how_to_pin(kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json", place)
+    if asked_for is not None:
+        return str(asked_for)
+    scans = asked.scans_of(kit)
+    if not scans:
+        return "The kit holds no scan."
+    others = f" (or another of its {len(scans)} scans)" if len(scans) > 1 else ""
+    return f"stella replay {shown(scans[0])} --strict --offline{site_option(place)}{others}"
 
 
 def _scan(medium: Medium, scan_id: str) -> dict[str, object]:
@@ -71,19 +114,38 @@ def _trust(
 ) -> dict[str, object]:
     """Say who signed the kit, as far as this site's pinned root tells; a refusal is an answer here, not an error."""
     if site is None:
-        return {"pinned": False, "state": "nothing is verified: no trust root is pinned here"}
+        return _unsettled(TrustRootNotPinned(), pinned=False)
     try:
-        pack = rootpack.load(files, pinned_root=site.pinned_root, reference_time=moment, floors=None)
+        known = site.knows(digest.of_bytes(raw))
+        floors = None if known else site.state.floors
+        pack = rootpack.load(files, pinned_root=site.pinned_root, reference_time=moment, floors=floors)
         envelope = medium.read(layout.KIT_ENVELOPE, limit=MAX_METADATA)
         verified = pack.verify(
             envelope, usage="kit", at=stamp(moment), payload_types=(dsse.IN_TOTO,), name=layout.KIT_ENVELOPE
         )
-        kitfile.check_statement(verified.payload, raw)
+        kit = kitfile.check_statement(verified.payload, raw)
     except StellaError as error:
-        return {"pinned": True, "state": f"{error.reason}: {error}"}
+        return _unsettled(error, pinned=True)
     signers = [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
+    try:
+        site.check_order(kit, digest.of_bytes(raw))
+        check_age(kit, moment)
+    except StellaError as error:
+        return _unsettled(error, pinned=True) | {"signers": signers}
     return {
         "pinned": True,
-        "state": "KIT.json is signed by trusted keys; its files are not checked yet",
+        "state": SIGNED,
+        "sentence": "KIT.json is signed by trusted keys; its files are not checked yet.",
         "signers": signers,
+    }
+
+
+def _unsettled(error: StellaError, *, pinned: bool) -> dict[str, object]:
+    """Return what is not settled about a kit, and why; the reason is that of the run that would refuse it."""
+    return {
+        "pinned": pinned,
+        "state": STATES.get(error.reason, "damaged"),
+        "reason": error.reason,
+        "sentence": str(error),
+        "nextStep": error.next_step,
     }

@@ -8,7 +8,8 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 
 from kit.bytes import digest, names
-from kit.errors import FileMissing, FileUndeclared, LimitExceeded, SizeMismatch
+from kit.bytes.files import open_regular
+from kit.errors import FileMissing, FileUndeclared, LimitExceeded, NameCollision, SizeMismatch
 
 MAX_ENTRIES = 100_000
 _ANOTHER_KIND = (errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EISDIR)
@@ -76,14 +77,22 @@ class Medium:
 
 
 def survey(root: Path) -> Medium:
-    """List a kit's directory. Raises :class:`FileUndeclared` for anything that is neither a file nor a directory."""
+    """List a kit's directory.
+
+    Raises :class:`FileUndeclared` for anything that is neither a file nor a directory, :class:`HostileName` and
+    :class:`NameCollision` for a name that is not allowed, of an empty directory too.
+    """
     sizes: dict[str, int] = {}
+    folded: dict[str, str] = {}
     pending = [""]
     while pending:
         prefix = pending.pop()
         with os.scandir(root / prefix) as entries:
             for entry in entries:
                 path = prefix + entry.name
+                other = folded.setdefault(names.fold(path), path)
+                if other != path:
+                    raise NameCollision(path=names.shown(path), found=names.shown(other))
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(status.st_mode):
                     pending.append(names.check_name(path) + "/")
@@ -97,12 +106,15 @@ def survey(root: Path) -> Medium:
 
 
 def read_file(path: Path, *, limit: int) -> bytes:
-    """Return the bytes of one file that an operator named; raises :class:`FileMissing` or :class:`LimitExceeded`."""
+    """Return the bytes of one regular file that an operator named, without ever waiting for a pipe.
+
+    Raises :class:`FileMissing` or :class:`LimitExceeded`.
+    """
     try:
-        with path.open("rb") as source:
+        with BufferedReader(open_regular(path)) as source:
             data = source.read(limit + 1)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise FileMissing(path=path.name) from None
+    except FileMissing as error:
+        raise error.then(f"Check the path: is {path.name} the file that you mean?") from None
     if len(data) > limit:
         raise LimitExceeded(path=path.name, expected=limit)
     return data

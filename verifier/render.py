@@ -9,12 +9,15 @@ from kit import errors
 from kit.bytes import canonical, digest
 from kit.result import Receipt
 from verifier import texts
+from verifier.report_difference import difference_view
 from verifier.report_rows import JsonObject, inline, joined, rows_of, section, text_of
 
 WIDTH = 80
 SLIP_WIDTH = 64
 _LABEL = 11
 _WORD = 9
+_FIRST = 5
+"""How many differences the status block names."""
 
 _BLOCK_CHECKS = {
     "media": ("media",),
@@ -31,10 +34,18 @@ _BLOCK_CHECKS = {
 """Which checks stand behind a line of the status block; a check that no line names has only its place in the counts."""
 
 
-def status_block(result: JsonObject, *, where: str | None = None) -> str:
+def status_block(
+    result: JsonObject,
+    *,
+    where: str | None = None,
+    next_step: str | None = None,
+    difference: JsonObject | None = None,
+) -> str:
     """Return what an operator sees at the end of a run: a line a topic with its state, then verdict and next step.
 
-    ``result`` is a result document as decoded JSON, ``where`` the run's directory as the operator would type it.
+    ``result`` is a result document as decoded JSON, ``where`` the run's directory as the operator would type it,
+    ``next_step`` the result's with places filled in (kept on one line, to be copied), ``difference`` the run's
+    diff.json as decoded JSON.
     """
     checks = {text_of(row, "name") or "": row for row in rows_of(result, "checks")}
     states = [text_of(row, "state") for row in checks.values()]
@@ -54,10 +65,33 @@ def status_block(result: JsonObject, *, where: str | None = None) -> str:
         lines.append(f"{'log':<{_LABEL}}{texts.printable(where)}")
     verdict = f"{text_of(result, 'verdict') or 'REFUSED'} ({text_of(result, 'exitCode') or '1'})"
     lines += ["", *_row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)]
-    for label, key in (("because", "sentence"), ("next", "nextStep")):
-        if said := text_of(result, key):
-            lines += _row(label, inline(said))
+    if policy := text_of(result, "policyVerdict"):
+        lines += _row("policy", f"{policy}: what the policy says of the findings, not of the replay")
+    if said := text_of(result, "sentence"):
+        lines += _row("because", inline(said))
+    lines += _causes(difference)
+    if next_step:
+        lines.append(f"{'next':<{_LABEL}}{texts.printable(next_step)}")
+    elif said := text_of(result, "nextStep"):
+        lines += _row("next", inline(said))
     return _finished(lines)
+
+
+def _causes(difference: JsonObject | None) -> list[str]:
+    """Return the counts of the causes of a difference, and its first entries that do not just follow from others."""
+    tree = difference_view(difference)
+    if tree is None or tree.is_equal:
+        return []
+    lines = [line for row in tree.causes for line in _row("causes", f"{row.count} {row.words} ({row.cause})")]
+    lines = [line if not number else " " * _LABEL + line[_LABEL:] for number, line in enumerate(lines)]
+    entries = [entry for member in tree.told for entry in member.entries if entry.kind != "metadata"]
+    for number, entry in enumerate(entries[:_FIRST]):
+        said = f"{entry.sign} {entry.subject}" + (f" in {entry.place}" if entry.place else "")
+        change = f" ({entry.before or 'nothing'} -> {entry.after or 'nothing'})" if entry.is_short else ""
+        lines += _row("" if number else "first", f"{said}{change}: {entry.cause_words}")
+    if len(entries) > _FIRST:
+        lines += _row("", f"and {len(entries) - _FIRST} more, in diff.json and report.html")
+    return lines
 
 
 def receipt_text(receipt: Receipt) -> str:
@@ -139,7 +173,7 @@ def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
     short = f"fingerprint {texts.grouped(manifest, 16)}" if manifest else None
     yield "manifest", joined(short, "signed by", ", ".join(owners) or None)
     yield "volumes", None
-    yield "files", _counted(checks, ("files", "files"))
+    yield "files", _files(checks)
     yield "bundles", _counted(checks, ("input-bundle", "members"), ("output-bundle", "members"))
     yield "ledger", None
     yield "engine", text_of(section(result, "engine"), "version")
@@ -158,6 +192,15 @@ def _counted(checks: Mapping[str | None, JsonObject], *places: tuple[str, str]) 
     if None in counts:
         return None
     return " and ".join(f"{count}" for count in counts) + f" {places[0][1]}"
+
+
+def _files(checks: Mapping[str | None, JsonObject]) -> str | None:
+    """Return how many files there are, and of how many of them nothing but the size was looked at."""
+    others = text_of(checks.get("files", {}), "otherScansNotHashed")
+    counted = _counted(checks, ("files", "files"))
+    if counted is None or others is None:
+        return counted
+    return f"{counted}; {others} of them belong to other scans and were NOT hashed in this run, only sized"
 
 
 def _equality(row: Mapping[str, object]) -> str:

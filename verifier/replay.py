@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 
 from kit.bundle import MemberSource
 from kit.bytes import digest
+from kit.errors import MatchContractDiffers
 from kit.manifest import Manifest
+from kit.reachability import GraphInput, TraceInput
 from kit.result import OutputEntry
 from kit.snapshot import SnapshotReader
+from scanner.engine import MATCH_CONTRACT
 
 if TYPE_CHECKING:
     from scanner.evaluate import EvaluationInput, FeedSource
@@ -38,12 +41,15 @@ def evaluation_input(
 ) -> "EvaluationInput":
     """Return the evaluation's input as a manifest and the verified members of its input bundle give it.
 
-    ``opened`` are readers, by path of the feed, that the checks have made already.
+    ``opened`` are readers, by path of the feed, that the checks have made already. Raises
+    :class:`MatchContractDiffers` for a feed that was indexed under other rules.
     """
     from scanner.evaluate import EvaluationInput
 
     inputs, opened = manifest.inputs, opened or {}
     feeds = [opened.get(feed.path) or SnapshotReader(source, feed.path, feed.snapshot_hash) for feed in inputs.feeds]
+    for feed in feeds:
+        check_contract(feed)
     return EvaluationInput(
         scan_id=manifest.scan.id,
         time=manifest.scan.time,
@@ -52,7 +58,29 @@ def evaluation_input(
         feeds=feeds,
         vex=[(document.name, source.read(document.path, limit=MAX_DOCUMENT)) for document in inputs.vex],
         policy=source.read(inputs.rules[0].path, limit=MAX_DOCUMENT),
+        reachability=_reachability(manifest, source),
     )
+
+
+def _reachability(manifest: Manifest, source: MemberSource) -> list[tuple[GraphInput | TraceInput, bytes | None]]:
+    """Return graphs and traces with their bytes; the bytes of one that is only named are ``None``."""
+    section = manifest.reachability
+    named: list[GraphInput | TraceInput] = []
+    if section is not None:
+        named += section.graphs
+        named += section.runtime_traces
+    return [(entry, source.read(entry.path, limit=MAX_DOCUMENT) if entry.path else None) for entry in named]
+
+
+def check_contract(feed: SnapshotReader) -> None:
+    """Refuse a snapshot whose index was made under other matching rules than the running engine's.
+
+    The index is looked up by normalised package names: another normaliser finds less in it, and nothing would show
+    that. A snapshot that does not name its rules is refused as well: whatever ``stella feed add`` makes names them.
+    """
+    found = feed.info.match_contract
+    if found != MATCH_CONTRACT:
+        raise MatchContractDiffers(path=feed.name, expected=MATCH_CONTRACT, found=(found or "not recorded")[:64])
 
 
 def run(inputs: "EvaluationInput") -> dict[str, bytes]:

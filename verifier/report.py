@@ -64,6 +64,7 @@ class Page:
     exit_code: str
     sentence: str
     next_step: str
+    policy: str
     tallies: tuple[Fact, ...]
     about: tuple[Fact, ...]
     checks: tuple[CheckRow, ...]
@@ -129,6 +130,7 @@ def page_of(run: RunView) -> Page:
         exit_code=text_of(result, "exitCode") or "none given",
         sentence=text_of(result, "sentence") or "",
         next_step=text_of(result, "nextStep") or "",
+        policy=text_of(result, "policyVerdict") or (findings.verdict if findings is not None else ""),
         tallies=_tallies(checks, outputs, findings),
         about=_about(result),
         checks=checks,
@@ -251,11 +253,16 @@ def _bare(digest: str | None) -> str:
     return (digest or "").removeprefix("sha256:")
 
 
+def _previous(receipt: JsonObject) -> Fact:
+    label, previous = "Receipt before it", text_of(receipt, "previous")
+    return fact(label, previous, code=True) if previous else Fact(label, "none: the first receipt of this site")
+
+
 def _receipt(run: RunView) -> tuple[Fact, ...]:
     if run.receipt is None:
         return ()
     return (
         fact("Site", texts.grouped(site) if (site := text_of(run.receipt, "site")) else None, code=True),
         fact("Result", text_of(run.receipt, "resultDigest"), code=True),
-        fact("Receipt before it", text_of(run.receipt, "previous"), code=True),
+        _previous(run.receipt),
     )

@@ -14,6 +14,7 @@ CAUSES = {
     "vex-statement": "a VEX statement decides otherwise",
     "policy-rule": "a policy rule decides otherwise",
     "sbom-component": "the SBOM has other components",
+    "reachability-evidence": "a call graph or trace says otherwise",
     "tool": "another tool ran",
     "engine-contract": "another engine or contract ran",
     "ordering": "only the order differs",

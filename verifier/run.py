@@ -18,6 +18,7 @@ from kit.snapshot import SnapshotReader
 from scanner.difference import Difference
 from verifier import evidence, replay
 from verifier.checks import Examination, Facts, Request
+from verifier.report_rows import text_of
 from verifier.run_dir import Clock, RunDirectory, stamp
 from verifier.site import AcceptedKit, Site
 from verifier.steps import Steps
@@ -40,9 +41,10 @@ KEPT = (layout.OUTPUT_MEMBERS["findings"], layout.OUTPUT_MEMBERS["verdict"])
 ALONE = " The scan's kit was not looked at (--scan-only)."
 NEXT_STEPS = {
     results.VERIFIED: "stella receipt RUN_DIR, then stella sync export --out FILE",
-    results.INTACT: "stella replay manifest.json --strict --offline",
-    results.WHAT_IF: "Read diff.json or report.html in the run directory.",
+    results.INTACT: "stella replay MANIFEST --strict --offline",
+    results.WHAT_IF: "Read diff.json or report.html in RUN_DIR",
 }
+"""What to do after a run; the words in capitals are places, which no result names. The command line fills them in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +271,7 @@ class Run:
             verifier=EngineEntry(version=self._request.verifier_version, digest=self._request.engine.digest),
             site=self._site.fingerprint,
             outputs=found.outputs,
+            policy_verdict=_policy_verdict(found.replayed),
             causes=dict(found.difference.causes) if found.difference else None,
             counters=found.counters or None,
             difference_digest=digest.of_bytes(difference) if difference else None,
@@ -283,6 +286,12 @@ class Run:
 def _as_dict(check: Check) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(check)
     return fields
+
+
+def _policy_verdict(outputs: Mapping[str, bytes]) -> str | None:
+    """Return what the policy says of the replayed findings, where there are any."""
+    data = outputs.get(layout.OUTPUT_MEMBERS["verdict"])
+    return text_of(evidence.as_json(data), "verdict") if data is not None else None
 
 
 def _counters(facts: Facts, inputs: "EvaluationInput") -> dict[str, int]:

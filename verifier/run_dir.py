@@ -1,25 +1,23 @@
 """The directory that a run leaves behind: journal first, finished files by rename, everything fsynced.
 
-Nothing here looks finished before it is: a file appears under its name only when all its bytes are on the medium, and
-the journal's last line is ``run-finished`` only when everything else is in place.
+Nothing here looks finished before it is: the journal's last line is ``run-finished`` only when everything else is in
+place.
 """
 
 import fcntl
 import os
-import re
-import secrets
-import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 from kit import journal
 from kit.bytes import digest
-from kit.errors import MalformedDocument, NotWritable, StellaError
+from kit.errors import MalformedDocument, StellaError
+from verifier.durable import claim, make_directory, sync_directory, unclaimed, write_atomic
 
 JOURNAL_FILE = "journal.ndjson"
+CUT_OFF_FILE = "cut-off.txt"
 LAST_LINE = 4096
 """More than the last line of a finished journal can be long, in bytes."""
 Clock = Callable[[], datetime]
@@ -30,97 +28,14 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write a file so that it exists whole under its name, or not at all, whatever happens."""
-    with writing(path, mode=mode) as target:
-        target.write(data)
-
-
-@contextmanager
-def writing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """Yield a file that takes its name, whole and durable, when the block ends; after an error nothing of it is left.
-
-    What killed writers of the same file left behind is removed. Raises :class:`NotWritable` where no file can be.
-    """
-    if not path.parent.is_dir():
-        raise NotWritable(path=path.parent.name, detail="there is no such directory")
-    if path.is_dir():
-        raise NotWritable(path=path.name, detail="there is a directory of this name")
-    remove_leftovers(path)
-    temporary = part_of(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            claim(descriptor)
-            yield target
-            target.flush()
-            os.fsync(descriptor)
-            temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def part_of(path: Path) -> Path:
-    """Return a fresh name beside ``path`` for what is not whole yet."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-
-
-def claim(descriptor: int) -> None:
-    """Mark an unfinished file or directory as in use for as long as its descriptor is open."""
-    with suppress(OSError):  # a file system without locks: nobody can claim there, and nothing is removed
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove the unfinished files or directories beside ``path`` that killed makers of it left: those nobody claims."""
-    unfinished = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{12}\.part")
-    for entry in sorted(path.parent.iterdir()):
-        if unfinished.fullmatch(entry.name):
-            with suppress(OSError), _unclaimed(entry, fcntl.LOCK_EX):
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
-
-
-@contextmanager
-def _unclaimed(path: Path, lock: int) -> Iterator[None]:
-    """Hold what nobody claims; BlockingIOError where somebody does."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _is_claimed(path: Path) -> bool:
     try:
-        with _unclaimed(path, fcntl.LOCK_SH):
+        with unclaimed(path, fcntl.LOCK_SH):
             return False
     except BlockingIOError:
         return True
     except OSError:  # there is none
         return False
-
-
-def make_directory(path: Path, *, mode: int = 0o777) -> None:
-    """Make a directory, and its parents where they are missing, durably."""
-    missing = [place for place in (path, *path.parents) if not place.exists()]
-    path.mkdir(parents=True, exist_ok=True, mode=mode)
-    for place in missing:
-        sync_directory(place.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class RunDirectory:
@@ -173,14 +88,24 @@ class RunDirectory:
 def unfinished(scan_directory: Path) -> list[str]:
     """Return the names of earlier runs of a scan that were cut off: their journal says so, or they never had one.
 
-    A run that is still at work is none. Only the end of each journal is read, so that the cost does not grow with what
-    the runs did.
+    A run that is still at work is none, and neither is one of which :func:`tell_cut_off` left word. Only the end of
+    each journal is read, so that the cost does not grow with what the runs did.
     """
     if not scan_directory.is_dir():
         return []
     runs = [path for path in sorted(scan_directory.iterdir()) if path.is_dir()]
     journals = {path.name: path / JOURNAL_FILE for path in runs}
-    return [name for name, path in journals.items() if not _ends_finished(path) and not _is_claimed(path)]
+    return [
+        name
+        for name, path in journals.items()
+        if not path.with_name(CUT_OFF_FILE).exists() and not _ends_finished(path) and not _is_claimed(path)
+    ]
+
+
+def tell_cut_off(run_directory: Path, told_by: str) -> None:
+    """Leave word in a run's directory that it was cut off, so that it is said once and stays to be seen."""
+    text = f"This run was cut off before it had finished, and counts for nothing. Run {told_by} said so.\n"
+    write_atomic(run_directory / CUT_OFF_FILE, text.encode())
 
 
 def _ends_finished(path: Path) -> bool:

@@ -1,9 +1,9 @@
 """Setting up a run: site, reference time, run directory and guard, before the first byte of input is read."""
 
-import secrets
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,15 +11,17 @@ import msgspec
 
 import kit
 from kit import layout
-from kit.errors import MalformedDocument, TrustRootNotPinned, UsageError
+from kit.errors import FileMissing, MalformedDocument, TrustRootNotPinned, UsageError
 from kit.manifest import check_scan_id, check_time
 from kit.result import Check, ReferenceTime, Result
 from scanner import engine
-from verifier import guard
+from verifier import asked, guard, mounts, whatif
 from verifier.checks import Request
+from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
+from verifier.places import shown, site_option
 from verifier.run import Plan, Run
-from verifier.run_dir import Clock, RunDirectory, make_directory, stamp, unfinished
+from verifier.run_dir import Clock, RunDirectory, stamp, tell_cut_off, unfinished
 from verifier.site import Site, load, read_root, root_fingerprint
 
 
@@ -35,11 +37,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A finished run: its result, its directory, and earlier runs of the scan that were cut off."""
+    """A finished run: its result, its directory, its manifest, and what else the operator is told, a sentence each."""
 
     result: Result
     directory: Path
-    cut_off: list[str]
+    manifest: Path
+    notes: list[str]
 
 
 def clock() -> datetime:
@@ -49,14 +52,15 @@ def clock() -> datetime:
 
 def moment(at: str | None, now: datetime) -> datetime:
     """Return the moment that expiry is judged at: the operator's, else now."""
-    return now if at is None else check_time(at, "--at")
+    with asked.typed("--at"):
+        return now if at is None else check_time(at, "--at")
 
 
 def reference_time(at: str | None, now: datetime) -> ReferenceTime:
     """Return the time to judge expiry by: the operator's, else the site clock's."""
     if at is None:
         return ReferenceTime(time=stamp(now), source="site clock")
-    check_time(at, "--at")
+    moment(at, now)
     return ReferenceTime(time=at, source="--at (audit)")
 
 
@@ -65,52 +69,83 @@ def carry_out(
 ) -> Outcome:
     """Carry out one run on a manifest, under the guard, and return what it left behind.
 
-    The guard is in force before anything of the kit is read, and stays for the life of the process. Raises
+    The guard is in force before anything of the kit is read, and stays for the life of the process. What the operator
+    mistyped is refused before that, and leaves nothing behind: :class:`kit.errors.UsageError`. Raises
     :class:`kit.errors.TrustRootNotPinned` where the site has no root, :class:`kit.errors.GuardNotInForce` without a
     guard.
     """
-    site = _site(setting.site, manifest)
-    _check_apart(setting, manifest)
-    scan = _scan_of(manifest)
-    place = setting.ops / "replay" / scan
-    make_directory(place)
-    report = guard.enforce([setting.ops, setting.site])
-    cut_off = unfinished(place)
     now = setting.clock()
+    judged = reference_time(setting.at, now)
+    place = asked.place(manifest, scan_only=scan_only)
+    plan = _with_place(plan)
+    site = _site(setting.site, place)
+    notes = [place.taken] if place.taken else []
+    notes += _check_apart(setting, place, site)
+    runs = setting.ops / "replay" / _scan_of(place.manifest)
+    make_directory(runs)
+    report = guard.enforce([setting.ops, setting.site])
+    if plan.dimension and plan.with_path and not whatif.is_scan(plan.with_path):
+        whatif.check_unsigned(plan.dimension, plan.with_path, place.manifest)
     request = Request(
-        manifest=manifest.parent.resolve() / manifest.name,
-        reference_time=reference_time(setting.at, now),
+        manifest=place.manifest,
+        reference_time=judged,
         engine=engine.current(),
         verifier_version=kit.__version__,
         scan_only=scan_only,
         vary_tools=plan.dimension == "tools",
     )
-    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
-    with _directory(place / run_id, setting.clock) as directory:
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
+    cut_off = unfinished(runs)
+    with _directory(runs / run_id, setting.clock) as directory:
+        notes += [f"an earlier run was cut off and counts for nothing: {name}" for name in cut_off]
         result = Run(plan, request, site, directory, msgspec.to_builtins(report), setting.clock, on_check).execute()
-        return Outcome(result, directory.path, cut_off)
+        # Last, so that a run which is killed itself has not silently taken the word out of the next one's mouth.
+        for name in cut_off:
+            tell_cut_off(runs / name, run_id)
+        return Outcome(result, directory.path, manifest, notes)
 
 
-def _site(place: Path, manifest: Path) -> Site:
+def _with_place(plan: Plan) -> Plan:
+    """Return the plan with the varied input where it really lies."""
+    if plan.dimension is None or plan.with_path is None:
+        return plan
+    return replace(plan, with_path=whatif.find(plan.dimension, plan.with_path))
+
+
+def _site(place: Path, manifest: asked.Place) -> Site:
     """Return the pinned site; where there is none, the error names the fingerprint that the kit's own root has."""
     try:
         return load(place)
     except TrustRootNotPinned as error:
         guard.enforce([])
-        above = manifest.absolute().parents
-        root = above[min(2, len(above) - 1)] / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
-        if root.is_file():
+        root = manifest.kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
+        with suppress(FileMissing):
             error.details["rootInTheKit"] = root_fingerprint(read_root(root))
+            error.next_step = how_to_pin(root, place)
         raise
 
 
-def _check_apart(setting: Setting, manifest: Path) -> None:
-    """Refuse a site or a place for results inside the kit: what comes with a kit says nothing about it."""
-    above = manifest.resolve().parents
-    kit_root = above[min(2, len(above) - 1)]
-    for option, place in (("--site", setting.site), ("--ops", setting.ops)):
-        if kit_root in (place.resolve(), *place.resolve().parents) and len(above) > 3:
-            raise UsageError(detail=f"{option} lies inside the kit; give a place of the site's own")
+def how_to_pin(root: Path, site: Path) -> str:
+    """Return the next step at a site that has pinned nothing: the fingerprint comes by another way than the root."""
+    return (
+        "Compare the fingerprint with the one you received by another way, then run: "
+        f"stella offline init --root {shown(root)} --expect-root SHA256:<the one you received>{site_option(site)}"
+    )
+
+
+def _check_apart(setting: Setting, place: asked.Place, site: Site) -> list[str]:
+    """Refuse a site or a place for results inside the kit, or a site on the medium; return what to note of the latter.
+
+    What comes with a kit says nothing about it.
+    """
+    kit_root, above = place.kit, place.manifest.parents
+    for option, given in (("--site", setting.site), ("--ops", setting.ops)):
+        if kit_root in (given.resolve(), *given.resolve().parents) and len(above) > 3:
+            raise UsageError(path=str(given), detail=f"{option} lies inside the kit").then(
+                f"Give a place of the site's own: {option} DIR"
+            )
+    note = mounts.apart(setting.site, kit_root)
+    return [f"{note} (pinned here: {root_fingerprint(site.pinned_root)})"] if note else []
 
 
 @contextmanager
@@ -128,6 +163,6 @@ def _scan_of(manifest: Path) -> str:
     No path is made of foreign text.
     """
     try:
-        return check_scan_id(manifest.parent.resolve().name)
+        return check_scan_id(manifest.parent.name)
     except MalformedDocument:
         return UNKNOWN_SCAN

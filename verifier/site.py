@@ -14,17 +14,20 @@ import msgspec
 from kit.bytes import canonical, digest
 from kit.errors import (
     AlreadyAccepted,
+    KeyRefused,
     MalformedDocument,
     OlderThanAccepted,
+    OtherRootPinned,
     RootNotExpected,
     TrustRootNotPinned,
     UnsupportedVersion,
+    UsageError,
 )
 from kit.kitfile import Kit
 from kit.trust import rootpack
 from kit.trust.keys import SEED_SIZES, PemSigner
+from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
-from verifier.run_dir import make_directory, write_atomic
 
 SCHEMA_VERSION = "1.0"
 ROOT_FILE = "pinned.root.json"
@@ -33,6 +36,7 @@ PUBLIC_FILE = "site.pub.pem"
 STATE_FILE = "state.json"
 LOCK_FILE = "lock"
 MAX_ROOT = 1 << 20
+FINGERPRINT_DIGITS = 64
 
 
 class AcceptedKit(
@@ -106,19 +110,18 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
     """Pin a trust root at a new site and make the site's signing key.
 
     ``expect_root`` is the fingerprint that reached the operator by another way: ``SHA256:<hex>``. Raises
-    :class:`RootNotExpected` when the file is another one, :class:`AlreadyAccepted` when this root is pinned here
-    already, and the errors of :func:`kit.trust.rootpack.check_root` for a file that is no self-signed root.
+    :class:`UsageError` when that is no fingerprint, :class:`RootNotExpected` when the file is another one,
+    :class:`AlreadyAccepted` when this root is pinned here already, :class:`OtherRootPinned` when another one is, and
+    the errors of :func:`kit.trust.rootpack.check_root` for a file that is no self-signed root.
     """
     found = digest.of_bytes(root)
-    expected = "sha256:" + expect_root.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
-    digest.check(expected)
+    expected = _fingerprint(expect_root)
     if found != expected:
         raise RootNotExpected(expected=expected, found=found)
     rootpack.check_root(root)
     make_directory(path, mode=0o700)
     with _locked(path):
-        if (path / ROOT_FILE).exists():
-            raise AlreadyAccepted(path=path.name, detail="a root is pinned here; a site changes roots by rotation only")
+        _refuse_pinned(path, found)
         signer = PemSigner.from_seed("ed25519", entropy(SEED_SIZES["ed25519"]))
         write_atomic(path / KEY_FILE, signer.to_pem(), mode=0o600)
         write_atomic(path / PUBLIC_FILE, signer.public.to_pem())
@@ -126,6 +129,29 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
         # The root comes last: a directory without it is no site, so that a crash before this leaves nothing pinned.
         write_atomic(path / ROOT_FILE, root)
     return load(path)
+
+
+def _fingerprint(text: str) -> str:
+    """Return the digest that an operator typed: any case, in groups or not."""
+    digits = text.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
+    if len(digits) != FINGERPRINT_DIGITS or not set(digits) <= set("0123456789abcdef"):
+        raise UsageError(
+            expected=f"SHA256: and {FINGERPRINT_DIGITS} hexadecimal digits",
+            found=f"{len(digits)} characters: {text[:80]}",
+            detail="--expect-root is no fingerprint of a root",
+        ).then("Read the fingerprint from your sheet again, all groups of it.")
+    return f"sha256:{digits}"
+
+
+def _refuse_pinned(path: Path, root_digest: str) -> None:
+    """Raise where a root is pinned: the same one is there already, another one stays."""
+    try:
+        pinned = digest.of_bytes((path / ROOT_FILE).read_bytes())
+    except FileNotFoundError:
+        return
+    if pinned == root_digest:
+        raise AlreadyAccepted(path=path.name, detail="this root is pinned here")
+    raise OtherRootPinned(path=path.name, expected=pinned, found=root_digest)
 
 
 @contextmanager
@@ -140,11 +166,18 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def load(path: Path) -> Site:
-    """Return the site that was made in a directory; raises :class:`TrustRootNotPinned` where there is none."""
+    """Return the site that was made in a directory.
+
+    Raises :class:`TrustRootNotPinned` where there is none, :class:`KeyRefused` when others can read its signing key.
+    """
     try:
         root = (path / ROOT_FILE).read_bytes()
     except FileNotFoundError:
         raise TrustRootNotPinned(path=path.name) from None
+    if (path / KEY_FILE).stat().st_mode & 0o077:
+        raise KeyRefused(
+            path=KEY_FILE, detail="others than its owner can read this private key, so anybody may have signed with it"
+        ).then(f"If nobody else was on this host: chmod 600 {path / KEY_FILE}. Otherwise make a new site.")
     signer = PemSigner.from_pem((path / KEY_FILE).read_bytes())
     return Site(path, root, signer, _read_state(path))
 

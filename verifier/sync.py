@@ -12,8 +12,9 @@ from kit.errors import FileMissing, FileUndeclared, NotWritable, StellaError
 from kit.manifest import check_scan_id
 from kit.syncfile import RunEntry, SiteResults
 from verifier import evidence
+from verifier.durable import writing
 from verifier.medium import read_file
-from verifier.run_dir import JOURNAL_FILE, is_finished, writing
+from verifier.run_dir import JOURNAL_FILE, is_finished
 from verifier.site import Site
 
 PACKED = (

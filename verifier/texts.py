@@ -7,6 +7,7 @@ out, so that a terminal, a printer and a telephone all get the same text.
 
 import unicodedata
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ import templates
 from kit.errors import FileMissing
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from collections.abc import MutableMapping
+
+    from jinja2 import Environment, Template
     from jinja2.nodes import EvalContext
     from markupsafe import Markup
 
@@ -24,6 +27,16 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 def render(name: str, **values: object) -> str:
     """Return the text of a template; every variable that it uses must be given."""
     return _environment().get_template(name).render(values)
+
+
+def module_of(name: str) -> str:
+    """Return the module in which a frozen program has a template compiled (``builder.freeze_prepared``)."""
+    return f"prepared.{name.replace('.', '_')}"
+
+
+def compiled(name: str) -> str:
+    """Return a template as the source of the Python module that a frozen program renders it from."""
+    return _environment().compile(_source(name), name, f"templates/{name}", raw=True, defer_init=True)
 
 
 def trusted(markup: str) -> "Markup":
@@ -68,6 +81,21 @@ def _environment() -> "Environment":
     from jinja2 import Environment, FunctionLoader, StrictUndefined, pass_eval_context, select_autoescape
     from markupsafe import Markup
 
+    class Loader(FunctionLoader):
+        """Takes a template compiled where there is one, else compiles its source."""
+
+        def load(
+            self,
+            environment: Environment,
+            name: str,
+            globals: "MutableMapping[str, object] | None" = None,  # noqa: A002
+        ) -> "Template":
+            try:
+                module = import_module(module_of(name))
+            except ModuleNotFoundError:
+                return super().load(environment, name, globals)
+            return environment.template_class.from_module_dict(environment, vars(module), globals or {})
+
     @pass_eval_context
     def shown(context: "EvalContext", value: object) -> object:
         if isinstance(value, Markup) or not isinstance(value, str):
@@ -75,7 +103,7 @@ def _environment() -> "Environment":
         return visible(value) if context.autoescape else printable(value)
 
     environment = Environment(
-        loader=FunctionLoader(_source),
+        loader=Loader(_source),
         autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
         undefined=StrictUndefined,
         finalize=shown,

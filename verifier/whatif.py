@@ -10,17 +10,23 @@ from pathlib import Path
 from kit import layout
 from kit.bundle import DirectorySource
 from kit.bytes import digest
-from kit.errors import FileMissing, UsageError
+from kit.errors import StellaError, UsageError
+from kit.manifest import MAX_BYTES, Manifest, parse
 from kit.snapshot import SnapshotReader
+from scanner import policy as policies
 from scanner.evaluate import EvaluationInput, FeedSource
+from verifier import asked
 from verifier.medium import read_file
-from verifier.replay import MAX_DOCUMENT, with_feeds, with_policy
+from verifier.replay import MAX_DOCUMENT, check_contract, with_feeds, with_policy
 
 FEEDS = "feeds"
 TOOLS = "tools"
 POLICY = "policy"
 DIMENSIONS = (FEEDS, TOOLS, POLICY)
 SNAPSHOT_FILE = "snapshot.json"
+_OF_A_SCAN = (layout.MANIFEST_FILE, layout.KIT_FILE)
+_ANY_TIME = "1970-01-01T00:00:00Z"
+"""When a policy is only read, its rules' ends do not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,41 @@ def check_dimension(value: str) -> str:
     return value
 
 
+def find(dimension: str, named: Path) -> Path:
+    """Return the input that an operator means by ``--with``: another scan's manifest, snapshots, or a policy file.
+
+    Raises :class:`UsageError` where there is nothing of that kind.
+    """
+    if named.name == layout.MANIFEST_FILE or any((named / name).is_file() for name in _OF_A_SCAN):
+        return asked.place(named).manifest
+    if dimension == POLICY and not named.is_file():
+        raise _mistaken(named, "there is no policy file at this place", "Give a policy in TOML, or another scan.")
+    if dimension == FEEDS and not _snapshot_directories(named):
+        raise _mistaken(
+            named,
+            "there is no feed snapshot at this place",
+            "Give the directory that holds snapshot.json, a directory of such, or another scan.",
+        )
+    return named.resolve()
+
+
+def check_unsigned(dimension: str, path: Path, manifest: Path) -> None:
+    """Refuse an input that nobody signed and that cannot take the place of the recorded one (:class:`UsageError`).
+
+    The manifest is read for its feeds' names only; nothing vouches for it yet, and a faulty one is for the run to say.
+    """
+    recorded = _peek(manifest)
+    try:
+        if dimension == POLICY:
+            policies.load(read_file(path, limit=policies.MAX_BYTES), time=recorded.scan.time if recorded else _ANY_TIME)
+        elif recorded is not None:
+            _matching({feed.name for feed in recorded.inputs.feeds}, _snapshots(path))
+    except UsageError:
+        raise
+    except StellaError as error:
+        raise _mistaken(path, f"--with cannot be used: {error}", "Mend it, or give another one.") from None
+
+
 def from_scan(dimension: str, recorded: EvaluationInput, other: EvaluationInput) -> tuple[EvaluationInput, Variation]:
     """Vary one dimension by the same dimension of another scan, whose manifest and bundles were verified."""
     if dimension == POLICY:
@@ -54,7 +95,10 @@ def from_path(dimension: str, recorded: EvaluationInput, path: Path) -> tuple[Ev
         return with_policy(recorded, policy), Variation(
             POLICY, signed=False, digests={"policy": digest.of_bytes(policy)}
         )
-    return _replace_feeds(recorded, _snapshots(path), signed=False)
+    feeds = _snapshots(path)
+    for feed in feeds:
+        feed.verify_quick()
+    return _replace_feeds(recorded, feeds, signed=False)
 
 
 def running_tools(recorded: EvaluationInput, engine_digest: str) -> tuple[EvaluationInput, Variation]:
@@ -65,31 +109,49 @@ def running_tools(recorded: EvaluationInput, engine_digest: str) -> tuple[Evalua
 def _replace_feeds(
     recorded: EvaluationInput, feeds: Sequence[FeedSource], *, signed: bool
 ) -> tuple[EvaluationInput, Variation]:
-    names = {feed.name for feed in recorded.feeds}
+    chosen = _matching({feed.name for feed in recorded.feeds}, feeds)
+    digests = {feed.name: feed.snapshot_digest for feed in chosen}
+    return with_feeds(recorded, chosen), Variation(FEEDS, signed=signed, digests=digests)
+
+
+def _matching(names: set[str], feeds: Sequence[FeedSource]) -> list[FeedSource]:
     chosen = [feed for feed in feeds if feed.name in names]
     if not chosen:
         raise UsageError(
             detail="--with holds no feed of a name that the scan used",
             expected=", ".join(sorted(names)),
             found=", ".join(sorted(feed.name for feed in feeds)) or "none",
-        )
-    digests = {feed.name: feed.snapshot_digest for feed in chosen}
-    return with_feeds(recorded, chosen), Variation(FEEDS, signed=signed, digests=digests)
+        ).then("Give a snapshot of the feed that is expected.")
+    return chosen
 
 
-def _snapshots(path: Path) -> list[FeedSource]:
-    """Open every snapshot at a path or one level below it, each verified against its own description."""
-    if not path.is_dir():
-        raise FileMissing(path=path.name, detail="--with takes a snapshot directory or another scan's manifest.json")
-    places = [path] if (path / SNAPSHOT_FILE).is_file() else sorted(place for place in path.iterdir() if place.is_dir())
-    feeds: list[FeedSource] = []
-    for place in places:
-        if (place / SNAPSHOT_FILE).is_file():
-            described = read_file(place / SNAPSHOT_FILE, limit=MAX_DOCUMENT)
-            reader = SnapshotReader(DirectorySource(place), "", digest.of_bytes(described))
-            reader.verify_quick()
-            feeds.append(reader)
+def _snapshots(path: Path) -> list[SnapshotReader]:
+    """Open every snapshot at a path or one level below it, by its own description."""
+    feeds: list[SnapshotReader] = []
+    for place in _snapshot_directories(path):
+        described = read_file(place / SNAPSHOT_FILE, limit=MAX_DOCUMENT)
+        reader = SnapshotReader(DirectorySource(place), "", digest.of_bytes(described))
+        check_contract(reader)
+        feeds.append(reader)
     return feeds
+
+
+def _snapshot_directories(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    places = [path] if (path / SNAPSHOT_FILE).is_file() else sorted(path.iterdir())
+    return [place for place in places if (place / SNAPSHOT_FILE).is_file()]
+
+
+def _peek(manifest: Path) -> Manifest | None:
+    try:
+        return parse(read_file(manifest, limit=MAX_BYTES))
+    except StellaError:
+        return None
+
+
+def _mistaken(named: Path, detail: str, next_step: str) -> UsageError:
+    return UsageError(path=str(named), detail=detail).then(next_step)
 
 
 def is_scan(path: Path) -> bool:

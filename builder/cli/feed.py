@@ -1,12 +1,14 @@
 """stella feed: make, list and show the feed snapshots that scans are evaluated against."""
 
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
+from verifier.cli.table import table
 
 if TYPE_CHECKING:
     from builder.feeds import FeedSummary, FeedView
@@ -18,13 +20,21 @@ Examples:
 
   stella feed add pypi PyPI/all.zip --time 2026-05-29T00:00:00Z
 
-  stella feed list --json
+  stella feed add go advisories/ --feeds /srv/feeds --origin https://osv-vulnerabilities.storage.googleapis.com/Go/all.zip
 
-  stella feed show pypi --deep
+  stella feed list
+
+  stella feed list --feeds /srv/feeds --json
+
+  stella feed show pypi
+
+  stella feed show pypi --snapshot fca5dc1a8f47545c --deep --json
 """
 
 Feeds = Annotated[Path, typer.Option("--feeds", envvar="STELLA_FEEDS", help="The feed store.", metavar="DIR")]
 Name = Annotated[str, typer.Argument(help="The feed's name: a-z, 0-9, dot, dash, underscore.", metavar="NAME")]
+
+DEFAULT_FEEDS = Path("feeds")
 
 
 @app.command()
@@ -33,23 +43,40 @@ def add(
     source: Annotated[
         Path, typer.Argument(help="OSV all.zip, directory of OSV JSON files, or NDJSON.", metavar="SOURCE")
     ],
-    feeds: Feeds = Path("feeds"),
+    feeds: Feeds = DEFAULT_FEEDS,
     time: Annotated[
         str | None,
-        typer.Option("--time", help="When the source was current, UTC; its last change by default.", metavar="TIME"),
+        typer.Option(
+            "--time",
+            help="When the source was current, such as its download, UTC; by default the newest 'modified' of its "
+            "records. Never a file's time.",
+            metavar="YYYY-MM-DDTHH:MM:SSZ",
+        ),
     ] = None,
     origin: Annotated[
-        str | None, typer.Option("--origin", help="Where it comes from, as sites are to see it.", metavar="TEXT")
+        str | None,
+        typer.Option(
+            "--origin", help="Where it comes from, as sites are to see it; the file's name by default.", metavar="TEXT"
+        ),
     ] = None,
     level: Annotated[int, typer.Option("--level", help="Zstandard level.", min=1, max=19)] = 3,
     dictionary_from: Annotated[
         Path | None,
-        typer.Option("--dictionary-from", help="Snapshot directory whose dictionary is used.", metavar="SNAPSHOT"),
+        typer.Option(
+            "--dictionary-from",
+            help="Snapshot directory whose dictionary is used; one is trained by default.",
+            metavar="DIR",
+        ),
     ] = None,
     json: Json = False,
 ) -> Verdict:
-    """Make a snapshot of an advisory source; it becomes the feed's current one."""
+    """Make a snapshot of an advisory source.
+
+    It becomes the feed's current one. The same records give the same snapshot, and adding it again changes nothing.
+    """
     from builder import feeds as store
+    from verifier import session
+    from verifier.run_dir import stamp
 
     console = Console(json=json)
     added = store.add(
@@ -57,17 +84,23 @@ def add(
         name,
         source,
         snapshot_time=time,
+        now=stamp(session.clock()),
         level=level,
         dictionary_from=dictionary_from,
         origin=origin,
     )
-    _print_view(console, store.show(feeds, name, added.digest))
+    view = store.show(feeds, name, added.digest)
+    _print_view(console, view)
+    if added.time_from_records:
+        console.talk(f"time {view.info.snapshot_time}: the newest 'modified' of the records; --time says another")
     word = "ADDED" if added.created else "UNCHANGED"
-    return console.verdict(word, 0, f"stella scan --record --feed {name} ...")
+    elsewhere = [] if feeds == DEFAULT_FEEDS else ["--feeds", str(feeds)]
+    words = ["--feed", name, *elsewhere, "--sbom", "SBOM", "--policy", "POLICY", "--key", "KEY", "--out", "records"]
+    return console.verdict(word, 0, join(["stella", "scan", "--record", *words]))
 
 
 @app.command("list")
-def list_(feeds: Feeds = Path("feeds"), json: Json = False) -> Verdict:
+def list_(feeds: Feeds = DEFAULT_FEEDS, json: Json = False) -> Verdict:
     """List the feeds with their current snapshots."""
     from builder import feeds as store
 
@@ -77,28 +110,35 @@ def list_(feeds: Feeds = Path("feeds"), json: Json = False) -> Verdict:
         console.document({"feeds": found})
     else:
         console.data("\n".join(_summary_lines(found)))
-    return console.verdict("LISTED", 0)
+    return console.verdict(f"LISTED {len(found)}", 0, "" if found else "stella feed add NAME SOURCE")
 
 
 @app.command()
 def show(
     name: Name,
-    feeds: Feeds = Path("feeds"),
+    feeds: Feeds = DEFAULT_FEEDS,
     snapshot: Annotated[
-        str | None, typer.Option("--snapshot", help="Digest, or its first digits; else the current one.")
+        str | None,
+        typer.Option(
+            "--snapshot", help="Digest of a snapshot, or its first digits; the current one by default.", metavar="HEX"
+        ),
     ] = None,
     deep: Annotated[
         bool, typer.Option("--deep", help="Check every advisory, both trees and the index as well.")
     ] = False,
     json: Json = False,
 ) -> Verdict:
-    """Verify a snapshot against its record and show its counts, roots, and irregular records."""
+    """Check a snapshot against its own record.
+
+    Shows its counts, roots, and irregular records. INTACT says that the bytes are those of the record; who made the
+    record is for the signature of the scan that uses it.
+    """
     from builder import feeds as store
 
     console = Console(json=json)
     view = store.show(feeds, name, snapshot, deep=deep)
     _print_view(console, view)
-    return console.verdict("VERIFIED", 0)
+    return console.verdict("INTACT", 0, "" if deep else "--deep also checks every advisory, both trees and the index")
 
 
 def _print_view(console: Console, view: "FeedView") -> None:
@@ -109,10 +149,15 @@ def _print_view(console: Console, view: "FeedView") -> None:
 
 
 def _summary_lines(found: "list[FeedSummary]") -> list[str]:
-    return [f"{'feed':<20} {'time':<20} {'advisories':>10} {'packages':>9}  snapshot"] + [
-        f"{feed.name:<20} {feed.snapshot_time:<20} {feed.advisories:>10} {feed.packages:>9}  {feed.snapshot[7:23]}"
+    head = ("feed", "time", "advisories", "packages", "refused", "snapshots", "current snapshot")
+    rows = [
+        (
+            feed.name, feed.snapshot_time, str(feed.advisories), str(feed.packages), str(feed.refused),
+            str(feed.snapshots), feed.snapshot.removeprefix("sha256:")[:16],
+        )
         for feed in found
-    ]
+    ]  # fmt: skip
+    return table(head, rows, right=range(2, 6))
 
 
 def _view_lines(view: "FeedView") -> list[str]:

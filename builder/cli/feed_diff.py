@@ -11,6 +11,14 @@ from verifier.cli.options import Json
 if TYPE_CHECKING:
     from builder.feed_changes import FeedDifference
 
+EXAMPLES = """
+Examples:
+
+  stella feed diff osv-pypi@sha256:<digest> osv-pypi
+
+  stella feed diff <digest> osv-pypi --sbom app.cdx.json --exit-code
+"""
+
 app = typer.Typer()
 
 _MOST_SHOWN = 200
@@ -29,7 +37,7 @@ def diff(
     ] = _FEEDS,
     packages: Annotated[
         list[str] | None,
-        typer.Option("--packages", help="Only records about this package; may be repeated.", metavar="PURL"),
+        typer.Option("--packages", help="Only records about this package.", metavar="PURL"),
     ] = None,
     sbom: Annotated[
         Path | None, typer.Option("--sbom", help="Only records about packages of this SBOM.", metavar="FILE")
@@ -45,7 +53,7 @@ def diff(
     console = Console(json=json)
     wanted = None
     if packages or sbom is not None:
-        wanted = feed_changes.packages_of(packages or [], requests.read(sbom) if sbom is not None else None)
+        wanted = feed_changes.packages_of(packages or [], requests.read(sbom, "--sbom") if sbom is not None else None)
     places = [feed_changes.locate(feeds, text) for text in (before, after)]
     with opened(places[0]) as old, opened(places[1]) as new:
         found = feed_changes.compare(old, new, wanted)

@@ -1,69 +1,130 @@
 """stella kit: plan, build and rehearse kits."""
 
 from pathlib import Path
-from typing import Annotated
+from shlex import join
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kit.errors import UsageError
+from builder.cli.options import DEFAULT_ROOTPACK, KitKeys, Passphrase, RootPack, passphrase
+from kit.errors import NoSpace, UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
+if TYPE_CHECKING:
+    from builder.plan import Plan
+
 app = typer.Typer(no_args_is_help=True, help="Assemble signed kits from recorded scans, and rehearse them.")
 
-Record = Annotated[
-    list[Path], typer.Option("--record", help="A recorded scan's directory; once a scan.", metavar="DIR")
-]
-RootPack = Annotated[
-    Path, typer.Option("--rootpack", envvar="STELLA_ROOTPACK", help="The RootPack's directory.", metavar="DIR")
-]
-Program = Annotated[
+EXAMPLES = """
+Examples:
+
+  stella kit plan --record records/<scan-id> --program dist/linux-x86_64 --medium-size 4.7GB
+
+  stella kit plan --record records/<scan-id> --record records/<other-id> --json
+
+  stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --program dist/linux-x86_64 \\
+    --sequence 1 --out offline
+
+  stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --sequence 2 --out offline-2 --dry-run
+
+  stella kit rehearse offline --root rootpack/metadata/1.root.json
+
+  stella kit rehearse offline --root rootpack/metadata/1.root.json --installed --json
+"""
+
+_PLAN_TIME = "1970-01-01T00:00:00Z"
+
+Records = Annotated[list[Path], typer.Option("--record", help="A recorded scan's directory.", metavar="DIR")]
+Programs = Annotated[
     list[Path] | None,
-    typer.Option("--program", help="Frozen verifier to carry: a directory <os>-<arch>.", metavar="DIR"),
+    typer.Option("--program", help="Frozen verifier to carry: dist/<os>-<arch>.", metavar="DIR"),
+]
+MediumSize = Annotated[
+    str | None,
+    typer.Option("--medium-size", help="Capacity to fit into: 700MB, 4.7GB, 25GiB, or bytes.", metavar="SIZE"),
 ]
 
 
 @app.command()
-def plan(record: Record, rootpack: RootPack = Path("rootpack"), program: Program = None, json: Json = False) -> Verdict:
-    """Show which files a kit would hold and how large it would be; writes nothing."""
-    from builder import assemble
+def plan(
+    record: Records,
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    program: Programs = None,
+    medium_size: MediumSize = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="Where the kit would be built: its free space counts.", metavar="DIR")
+    ] = Path("offline"),
+    json: Json = False,
+) -> Verdict:
+    """Show what a kit would hold and if it fits.
 
-    console = Console(json=json)
-    request = assemble.KitRequest(record, rootpack, program or [], "plan", 1, "1970-01-01T00:00:00Z", 1)
-    files = [{"path": path, "size": source.stat().st_size} for path, source in assemble.plan(request)]
-    total = sum(file["size"] for file in files if isinstance(file["size"], int))
-    console.document({"files": [f"{file['size']:>12} {file['path']}" for file in files], "bytes": total})
-    return console.verdict("PLANNED", 0)
+    Nothing is verified or written; stella kit build --dry-run verifies as well.
+    """
+    from builder import assemble
+    from builder import plan as plans
+
+    request = assemble.KitRequest(record, rootpack, program or [], "plan", 1, _PLAN_TIME, 1)
+    medium = None if medium_size is None else plans.parse_size(medium_size)
+    words = [*_options("--record", record), *_unless_default(rootpack), *_options("--program", program or [])]
+    following = join(["stella", "kit", "build", *words, "--key", "keys/kit-1.key.pem", "--sequence", "1"])
+    return _planned(
+        Console(json=json), plans.make(request, out, medium=medium), f"{following} --out {join([str(out)])}"
+    )
 
 
 @app.command()
 def build(
-    record: Record,
-    key: Annotated[
-        list[Path], typer.Option("--key", help="Signing key of usage kit (PEM); once a signer.", metavar="FILE")
-    ],
+    record: Records,
+    key: KitKeys,
     out: Annotated[Path, typer.Option("--out", help="The kit's directory, made by this command.", metavar="DIR")],
-    sequence: Annotated[int, typer.Option("--sequence", help="Number of the kit in its channel; only rises.", min=1)],
-    rootpack: RootPack = Path("rootpack"),
-    program: Program = None,
-    channel: Annotated[str, typer.Option("--channel", help="A site or a group of sites.")] = "default",
-    created_at: Annotated[str | None, typer.Option("--time", help="Time of building, UTC; now by default.")] = None,
+    sequence: Annotated[
+        int, typer.Option("--sequence", help="Number of the kit in its channel; only rises.", min=1, metavar="NUMBER")
+    ],
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    program: Programs = None,
+    channel: Annotated[
+        str, typer.Option("--channel", help="A site or a group of sites: a-z, 0-9, dash.", metavar="NAME")
+    ] = "default",
+    created_at: Annotated[
+        str | None,
+        typer.Option("--time", help="Time of building, UTC; now by default.", metavar="YYYY-MM-DDTHH:MM:SSZ"),
+    ] = None,
     staleness_hours: Annotated[
-        int, typer.Option("--staleness-hours", help="How long sites may accept the kit.", min=1)
+        int, typer.Option("--staleness-hours", help="How long sites may accept the kit.", min=1, max=24 * 3660)
     ] = 24 * 90,
+    passphrase_file: Passphrase = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check keys and records and show the plan, but write nothing.")
+    ] = False,
     json: Json = False,
 ) -> Verdict:
-    """Build a kit: one signed directory that is verified and replayed behind the gap."""
-    from builder import assemble, signer
+    """Build a signed kit from recorded scans.
+
+    It is one directory, which is verified and replayed behind the gap. Keys and records are checked first.
+    """
+    from builder import assemble, signing, trust_view
+    from builder import plan as plans
+    from kit.kitfile import check_channel
     from kit.manifest import check_time
     from verifier import session
+    from verifier.asked import typed
     from verifier.run_dir import stamp
 
     console = Console(json=json)
-    moment = created_at or stamp(session.clock())
-    check_time(moment, "--time")
+    now = stamp(session.clock())
+    moment = created_at or now
+    with typed("--time"):
+        check_time(moment, "--time")
+    with typed("--channel"):
+        check_channel(channel)
     request = assemble.KitRequest(record, rootpack, program or [], channel, sequence, moment, staleness_hours)
-    kit = assemble.assemble(request, [signer.load(path) for path in key], out)
+    assemble.check_paths(request)
+    signers = signing.load(key, rootpack, at=moment, password=passphrase(passphrase_file))
+    if dry_run:
+        assemble.check(request, signers, now=now)
+        return _planned(console, plans.make(request, out), "the same without --dry-run")
+    kit = assemble.assemble(request, signers, out, now=now)
     document: dict[str, object] = {
         "kit": str(out),
         "kitId": kit.kit_id,
@@ -73,7 +134,8 @@ def build(
         "bytes": sum(file.size for file in kit.files),
     }
     console.document(document)
-    return console.verdict("BUILT", 0, f"stella kit rehearse {out} --root 1.root.json")
+    root = trust_view.root_paths(trust_view.current_files(rootpack))[0]
+    return console.verdict("BUILT", 0, join(["stella", "kit", "rehearse", str(out), "--root", str(rootpack / root)]))
 
 
 @app.command()
@@ -87,19 +149,25 @@ def rehearse(
     ] = True,
     json: Json = False,
 ) -> Verdict:
-    """Replay every scan of a finished kit with the verifier's engine, offline, at a throw-away site."""
+    """Replay a finished kit at a throw-away site.
+
+    Every scan, offline, with the verifier that the kit carries. Nothing of it stays behind.
+    """
     import os
 
     from builder import rehearse as rehearsals
-    from verifier import site
+    from builder.requests import read
+    from kit.layout import KIT_FILE
+    from kit.trust.metadata import MAX_BYTES
 
     console = Console(json=json)
-    if not kit.is_dir():
-        raise UsageError(detail="there is no kit at this place", path=kit.name)
+    if not (kit / KIT_FILE).is_file():
+        found = "no such directory" if not kit.is_dir() else f"a directory without {KIT_FILE}"
+        raise UsageError(path=str(kit), expected="a kit's directory, made by stella kit build", found=found)
     system = os.uname()
     platform = f"{system.sysname.lower()}-{system.machine}"
     program = rehearsals.program_in(kit, platform) if own_program else None
-    outcomes = rehearsals.rehearse(kit, site.read_root(root), program=program)
+    outcomes = rehearsals.rehearse(kit, read(root, "--root", limit=MAX_BYTES), program=program)
     console.document(
         {
             "engine": "the kit's own verifier" if program else "the installed program",
@@ -107,4 +175,25 @@ def rehearse(
         },
     )
     worst = max(outcome.exit_code for outcome in outcomes)
-    return console.verdict("REHEARSED" if worst == 0 else "REHEARSAL FAILED", worst)
+    if worst:
+        return console.verdict("REHEARSAL FAILED", worst, "mend the cause named above, then build again")
+    return console.verdict("REHEARSED", 0, f"copy {kit} to the medium; at the site: stella look {kit.name}")
+
+
+def _planned(console: Console, plan: "Plan", following: str) -> Verdict:
+    from builder.plan import lines
+
+    if console.json:
+        console.document(plan)
+    console.data("\n".join(lines(plan)))
+    if plan.fits:
+        return console.verdict("PLANNED", 0, following)
+    return console.verdict("DOES NOT FIT", NoSpace.exit_code, "a larger medium, another --out, or fewer scans in a kit")
+
+
+def _options(option: str, paths: list[Path]) -> list[str]:
+    return [word for path in paths for word in (option, str(path))]
+
+
+def _unless_default(rootpack: Path) -> list[str]:
+    return [] if rootpack == DEFAULT_ROOTPACK else ["--rootpack", str(rootpack)]

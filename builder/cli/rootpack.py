@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from builder.cli.options import DEFAULT_ROOTPACK, Passphrase, RootPack, passphrase
+from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
@@ -22,36 +24,37 @@ Examples:
 
   stella rootpack init --owner release-engineering --keys keys
 
-  stella rootpack show --json
+  stella rootpack init --owner release-engineering --kit-key ci.pub.pem --kit-key spare.pub.pem --passphrase-file phrase
+
+  stella rootpack show
+
+  stella rootpack show --rootpack /srv/rootpack --json
 
   stella rootpack add-key site.pub.pem --usage site --owner site-7 --keys keys
+
+  stella rootpack add-key ci.pub.pem --usage kit --owner ci --until 2027-03-31T23:59:59Z
 """
 
-RootPack = Annotated[
-    Path, typer.Option("--rootpack", envvar="STELLA_ROOTPACK", help="The RootPack's directory.", metavar="DIR")
-]
 Keys = Annotated[
     Path,
     typer.Option("--keys", envvar="STELLA_KEYS", help="Directory of the private key files (mode 0600).", metavar="DIR"),
 ]
 Owner = Annotated[str, typer.Option("--owner", help="Who holds the key, as sites are to see it.", metavar="NAME")]
-Time = Annotated[
-    str | None, typer.Option("--time", help="Take this UTC time for now: YYYY-MM-DDTHH:MM:SSZ.", metavar="TIME")
-]
-Passphrase = Annotated[
-    Path | None,
-    typer.Option("--passphrase-file", help="Passphrase of the private keys, in the first line.", metavar="FILE"),
-]
+Time = Annotated[str | None, typer.Option("--time", help="Take this UTC time for now.", metavar="YYYY-MM-DDTHH:MM:SSZ")]
 
 
 @app.command()
 def init(
     owner: Owner,
-    rootpack: RootPack = Path("rootpack"),
+    rootpack: RootPack = DEFAULT_ROOTPACK,
     keys: Keys = Path("keys"),
     kit_key: Annotated[
         list[Path] | None,
-        typer.Option("--kit-key", help="Public key (PEM) of a kit signer kept elsewhere; else one is made."),
+        typer.Option(
+            "--kit-key",
+            help="Public key (PEM) of a kit signer kept elsewhere; repeat for more; else one is made.",
+            metavar="FILE",
+        ),
     ] = None,
     single_signer: Annotated[
         bool,
@@ -61,7 +64,10 @@ def init(
     time: Time = None,
     json: Json = False,
 ) -> Verdict:
-    """Found a RootPack: make the root, targets, online and kit keys that are missing, and publish version 1."""
+    """Found a RootPack and make its keys.
+
+    Makes the root, targets, online and kit keys that are missing, and publishes version 1.
+    """
     from builder import signer, trust
 
     console = Console(json=json)
@@ -73,7 +79,7 @@ def init(
         entropy=os.urandom,
         ceremony=trust.SINGLE_SIGNER if single_signer else trust.Ceremony(),
         kit_keys=[signer.load_public(path) for path in kit_key or []],
-        password=_passphrase(passphrase_file),
+        password=passphrase(passphrase_file),
     )
     _print(console, founded, [*_key_file_lines(founded.key_files), "", *_pack_lines(founded.pack)])
     console.talk(f"public keys: {keys}/*{signer.PUBLIC_SUFFIX}; take the root and targets keys offline now")
@@ -83,10 +89,14 @@ def init(
 
 
 @app.command()
-def show(rootpack: RootPack = Path("rootpack"), time: Time = None, json: Json = False) -> Verdict:
-    """Show versions, thresholds, windows and fingerprints; nothing is compared with a pin."""
+def show(rootpack: RootPack = DEFAULT_ROOTPACK, time: Time = None, json: Json = False) -> Verdict:
+    """Show versions, keys and their windows.
+
+    Nothing is compared with a pin.
+    """
     from builder import trust_view
 
+    _check_there(rootpack)
     console = Console(json=json)
     view = trust_view.show(rootpack, now=_now(time))
     _print(console, view, _pack_lines(view))
@@ -97,12 +107,15 @@ def show(rootpack: RootPack = Path("rootpack"), time: Time = None, json: Json = 
 @app.command("add-key")
 def add_key(
     key: Annotated[Path, typer.Argument(help="The public key to trust (PEM).", metavar="PEM")],
-    usage: Annotated[str, typer.Option("--usage", help="kit, site, anchor, log or witness.")],
+    usage: Annotated[str, typer.Option("--usage", help="kit, site, anchor, log or witness.", metavar="USAGE")],
     owner: Owner,
-    rootpack: RootPack = Path("rootpack"),
+    rootpack: RootPack = DEFAULT_ROOTPACK,
     keys: Keys = Path("keys"),
     until: Annotated[
-        str | None, typer.Option("--until", help="Last moment of its window, UTC; open by default.", metavar="TIME")
+        str | None,
+        typer.Option(
+            "--until", help="Last moment of its window, UTC; open by default.", metavar="YYYY-MM-DDTHH:MM:SSZ"
+        ),
     ] = None,
     threshold: Annotated[
         int | None,
@@ -112,9 +125,13 @@ def add_key(
     time: Time = None,
     json: Json = False,
 ) -> Verdict:
-    """Trust one more key for one usage, and publish new versions of targets, snapshot and timestamp."""
+    """Trust one more key for one usage.
+
+    Publishes new versions of targets, snapshot and timestamp; the keys of these roles must be at hand.
+    """
     from builder import signer, trust
 
+    _check_there(rootpack)
     console = Console(json=json)
     view = trust.add_key(
         rootpack,
@@ -125,22 +142,24 @@ def add_key(
         now=_now(time),
         valid_until=until,
         threshold=threshold,
-        password=_passphrase(passphrase_file),
+        password=passphrase(passphrase_file),
     )
     _print(console, view, _pack_lines(view))
-    return console.verdict("PUBLISHED", 0, "the next kit carries it: stella kit build")
+    return console.verdict("PUBLISHED", 0, "the next kit carries it: stella kit build ... --rootpack " + str(rootpack))
 
 
 def _now(time: str | None) -> datetime:
     from kit.trust.keyring import check_time
+    from verifier.asked import typed
 
-    return datetime.now(UTC) if time is None else datetime.fromisoformat(check_time(time, "--time"))
+    with typed("--time"):
+        return datetime.now(UTC) if time is None else datetime.fromisoformat(check_time(time, "--time"))
 
 
-def _passphrase(path: Path | None) -> bytes | None:
-    from builder import signer
-
-    return None if path is None else signer.read_passphrase(path)
+def _check_there(rootpack: Path) -> None:
+    if not (rootpack / "metadata").is_dir():
+        found = "a directory without metadata/" if rootpack.is_dir() else "no such directory"
+        raise UsageError(option="--rootpack", path=str(rootpack), expected="a RootPack's directory", found=found)
 
 
 def _print(console: Console, document: object, lines: Iterable[str]) -> None:

@@ -9,6 +9,8 @@ import mmap
 import os
 from array import array
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,6 +30,7 @@ from kit.errors import (
 
 _KEPT_FRAMES = 2
 _ZEROS = bytes(tar.BLOCK)
+_AS_STORED = "the bundle as it is stored, before anything in it is read"
 
 
 class BundleReader:
@@ -79,7 +82,8 @@ class BundleReader:
         walk = _Walk(self._file, self._codec, table)
         for member in self.record.members:
             table.starts.append(len(table.offsets))
-            _check_member(member, walk)
+            with _named(member.path):
+                _check_member(member, walk)
         if walk.next(len(tar.END)) != tar.END:
             raise MalformedTar(detail="no two zero blocks at the end")
         walk.finish()
@@ -139,11 +143,15 @@ class BundleReader:
     def _check_archive(self) -> None:
         size = os.fstat(self._file.fileno()).st_size
         if size != self.record.archive_size:
-            raise SizeMismatch(detail="archive", expected=self.record.archive_size, found=size)
+            raise SizeMismatch(
+                detail="the whole bundle, compressed as it lies there", expected=self.record.archive_size, found=size
+            )
         self._file.seek(0)
         found, _ = digest.of_stream(self._file, most=size)
         if found != self.record.archive_digest:
-            raise DigestMismatch(detail="archive", expected=self.record.archive_digest, found=found)
+            raise DigestMismatch(
+                detail="the whole bundle, compressed as it lies there", expected=self.record.archive_digest, found=found
+            )
 
 
 class BundleMember:
@@ -171,7 +179,8 @@ class BundleMember:
         while position < end:
             number, start = divmod(position, frames.MAX_CONTENT)
             content = min(frames.MAX_CONTENT, self._total - number * frames.MAX_CONTENT)
-            data = self._reader.frame(self._first + number, content)
+            with _named(self._path):
+                data = self._reader.frame(self._first + number, content)
             part = data[start : start + end - position]
             parts.append(part)
             position += len(part)
@@ -211,6 +220,16 @@ class _Walk:
         """Demand that there is no further frame."""
         for _ in self._found:
             raise MalformedTar(detail="frame after the end of the archive")
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the member whose frame is malformed."""
+    try:
+        yield
+    except MalformedFrame as fault:
+        fault.details.setdefault("path", path)
+        raise
 
 
 def _check_member(member: Member, walk: _Walk) -> None:

@@ -7,6 +7,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 HASH_SIZE = 32
+_PAIR = 2 * HASH_SIZE
+_NODE = hashlib.sha256(b"\x01")  # copying a hasher is cheaper than making one
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
@@ -58,7 +60,27 @@ class Tree:
 
 def root(leaf_hashes: Iterable[bytes]) -> bytes:
     """Return the tree's root over leaf hashes in order."""
-    return Tree(leaf_hashes).root()
+    return root_of_joined(b"".join(leaf_hashes))
+
+
+def root_of_joined(leaf_hashes: bytes) -> bytes:
+    """Return the tree's root over leaf hashes that stand one after the other, 32 bytes each.
+
+    Level by level: neighbours are joined, and a last one without a neighbour moves up as it is, which gives the tree of
+    section 2.1 for every size.
+    """
+    level = leaf_hashes or EMPTY_ROOT
+    while len(level) > HASH_SIZE:
+        paired = len(level) - len(level) % _PAIR
+        nodes: list[bytes] = []
+        for at in range(0, paired, _PAIR):
+            hasher = _NODE.copy()
+            hasher.update(level[at : at + _PAIR])
+            nodes.append(hasher.digest())
+        if paired < len(level):
+            nodes.append(level[paired:])
+        level = b"".join(nodes)
+    return level
 
 
 def inclusion_proof(index: int, leaf_hashes: Sequence[bytes]) -> list[bytes]:

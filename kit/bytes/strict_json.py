@@ -10,7 +10,7 @@ import re
 from collections.abc import Set as AbstractSet
 from functools import cache
 from itertools import chain
-from typing import TYPE_CHECKING, Annotated, Any, Never, Union
+from typing import TYPE_CHECKING, Annotated, Any, Never, NewType, Union
 
 import msgspec
 
@@ -59,6 +59,8 @@ class Plain:
         scalars: tuple[Any, ...] = (bool, integer, str, type(None)) if null else (bool, integer, str)
         nested: Any = Union[scalars]  # noqa: UP007 - built at run time
         for _ in range(FAST_DEPTH):
+            # A named type is hashed by identity; a bare union once for each of its 2^depth parts.
+            nested = NewType("_Level", nested)  # type: ignore[misc,no-redef]  # noqa: PLC0132 - made in a loop
             nested = Union[(*scalars, list[nested], dict[str, nested])]
         self._decoder: msgspec.json.Decoder[JsonValue] = msgspec.json.Decoder(nested)
         self._box = msgspec.defstruct("_Box", [("value", nested)])

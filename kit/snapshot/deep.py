@@ -61,11 +61,11 @@ def check_pages(reader: "SnapshotReader", start: int, stop: int, normalise: Norm
         page = reader.pages[number]
         content = reader.page_content(number)
         hashes, last_line = _hash_lines(content, page)
-        if merkle.root(hashes) != page.root:
+        if merkle.root_of_joined(hashes) != page.root:
             raise MerkleRootMismatch(path=PAGES, pointer=f"/{number}", expected=page.root.hex())
         following = reader.pages[number + 1] if number + 1 < len(reader.pages) else None
         _check_cut(ADVISORIES, number, page, last_line, following, PAGE_SIZE)
-        leaves += b"".join(hashes)
+        leaves += hashes
         if derivation is not None:
             derivation.add(page.first, content.split(b"\n")[:-1])
     part = PagesChecked(start, stop, bytes(leaves), derivation is not None)
@@ -81,8 +81,7 @@ def conclude(reader: "SnapshotReader", parts: Sequence[PagesChecked]) -> DeepChe
     if [part.start for part in parts] != bounds[:-1] or bounds[-1] != len(reader.pages):
         raise MalformedDocument(path=PAGES, detail="the parts do not cover the pages")
     info = reader.info
-    leaves = (part.leaves[at : at + 32] for part in parts for at in range(0, len(part.leaves), 32))
-    _check_root(ADVISORIES, merkle.root(leaves), info.content_root)
+    _check_root(ADVISORIES, merkle.root(part.leaves for part in parts), info.content_root)
     entries = (merkle.leaf_hash(reader.pages.entry(number)) for number in range(len(reader.pages)))
     _check_root(PAGES, merkle.root(entries), info.page_root)
     stored = _check_index(reader)
@@ -93,8 +92,8 @@ def conclude(reader: "SnapshotReader", parts: Sequence[PagesChecked]) -> DeepChe
     return DeepCheck(info.advisories, info.pages, info.packages, None)
 
 
-def _hash_lines(content: bytes, page: Page) -> tuple[list[bytes], int]:
-    """Return the leaf hashes of a page's lines and the length of the last line; nothing is copied."""
+def _hash_lines(content: bytes, page: Page) -> tuple[bytes, int]:
+    """Return the leaf hashes of a page's lines, joined, and the length of the last line; no line is copied."""
     hashes: list[bytes] = []
     view = memoryview(content)
     start = length = 0
@@ -111,7 +110,7 @@ def _hash_lines(content: bytes, page: Page) -> tuple[list[bytes], int]:
         raise MalformedDocument(
             path=ADVISORIES, pointer=f"/{page.first}", detail="number of lines", expected=page.count
         )
-    return hashes, length
+    return b"".join(hashes), length
 
 
 class _Derivation:

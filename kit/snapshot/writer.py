@@ -15,7 +15,7 @@ from typing import Self, TypeAlias, cast
 from kit.bundle import Member
 from kit.bytes import digest
 from kit.bytes.frames import LIBRARY, FrameCodec
-from kit.bytes.merkle import Tree, leaf_hash, root
+from kit.bytes.merkle import HASH_SIZE, Tree, leaf_hash, root, root_of_joined
 from kit.errors import LimitExceeded
 from kit.manifest import check_name, check_time
 from kit.snapshot import dictionary, records
@@ -182,21 +182,20 @@ class _Written:
 
 
 def _write_advisories(target: Path, order: "_Ordering", codec: FrameCodec) -> _Written:
-    content, entries, directory = Tree(), Tree(), bytearray()
+    content, entries, directory = bytearray(), Tree(), bytearray()
     with _PageFile(target, ADVISORIES, codec) as file:
         for lines in cut(order, PAGE_SIZE):
-            leaves = [leaf for _, leaf in lines]
-            entry = file.write([line for line, _ in lines], root(leaves)).pack()
+            leaves = b"".join([leaf for _, leaf in lines])
+            entry = file.write([line for line, _ in lines], root_of_joined(leaves)).pack()
             entries.append(leaf_hash(entry))
             directory += entry
-            for leaf in leaves:
-                content.append(leaf)
+            content += leaves
     return _Written(
         members=(file.member(), _put(target, PAGES, bytes(directory))),
-        leaves=content.size,
+        leaves=len(content) // HASH_SIZE,
         pages=entries.size,
         content_size=file.content_size,
-        root=digest.of_raw(content.root()),
+        root=digest.of_raw(root_of_joined(bytes(content))),
         page_root=digest.of_raw(entries.root()),
     )
 

@@ -34,6 +34,12 @@ _P256_SIZE = len(_P256_PREFIX) + 65
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
 _ED25519_SIZE = len(_ED25519_PREFIX) + 32
+_P256_PRIVATE = (
+    bytes.fromhex("308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420"),
+    bytes.fromhex("a144034200"),
+)
+_ED25519_PRIVATE = bytes.fromhex("302e020100300506032b657004220420")
+_PRIVATE_PEM = re.compile(rb"-----BEGIN PRIVATE KEY-----\n([A-Za-z0-9+/=\n]{1,256})-----END PRIVATE KEY-----\n")
 _PEM = re.compile(rb"\s*-----BEGIN PUBLIC KEY-----\s([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----\s*")
 
 
@@ -121,24 +127,26 @@ class PemSigner:
 
     def __init__(self, key: "EllipticCurvePrivateKey | Ed25519PrivateKey") -> None:
         from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         self._key = key
         self._sign: Callable[[bytes], bytes]
         if isinstance(key, ed25519.Ed25519PrivateKey):
             self._sign = key.sign
-        elif isinstance(key, ec.EllipticCurvePrivateKey):
+            self.public = PublicKey.from_ed25519(key.public_key().public_bytes_raw())
+        elif isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
             self._sign = _p256_signer(key)
+            self.public = PublicKey.from_spki(_P256_PREFIX + _p256_point(key))
         else:
             raise KeyRefused(expected=" or ".join(ALGORITHMS), detail="unknown algorithm")
-        self.public = PublicKey.from_spki(
-            key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        )
 
     @classmethod
     def from_pem(cls, pem: bytes, password: bytes | None = None) -> Self:
         """Return the signer of a private key in PEM; :class:`KeyRefused` if it is none or the passphrase is wrong."""
-        from cryptography.exceptions import UnsupportedAlgorithm
+        own = _PRIVATE_PEM.fullmatch(pem) if password is None else None
+        known = _own_form(own[1]) if own is not None else None
+        if known is not None:
+            return cls(known)
+        from cryptography.exceptions import InternalError, UnsupportedAlgorithm
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         try:
@@ -146,7 +154,7 @@ class PemSigner:
         except TypeError as fault:
             needed = "it needs a passphrase" if password is None else "it has no passphrase, but one was given"
             raise KeyRefused(detail=needed) from fault
-        except (ValueError, UnsupportedAlgorithm) as fault:
+        except (ValueError, UnsupportedAlgorithm, InternalError) as fault:
             raise KeyRefused(detail="not a private key in PEM, or the passphrase is wrong") from fault
         return cls(key)  # type: ignore[arg-type]  # the constructor refuses every other kind
 
@@ -180,6 +188,32 @@ def grouped(fingerprint: str) -> str:
     """Return a fingerprint's hex digits in groups of eight, to be read aloud and compared."""
     digits = digest.hex_of(fingerprint)
     return " ".join(digits[at : at + 8] for at in range(0, len(digits), 8))
+
+
+def _own_form(text: bytes) -> "EllipticCurvePrivateKey | Ed25519PrivateKey | None":
+    """Return the private key of a PEM block in the one encoding that we write, None for any other.
+
+    The general reader takes twice as long to import as everything else that a signature needs.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+    try:
+        der = base64.b64decode(text)
+        if len(der) == len(_ED25519_PRIVATE) + 32 and der.startswith(_ED25519_PRIVATE):
+            return ed25519.Ed25519PrivateKey.from_private_bytes(der[-32:])
+        before, between = _P256_PRIVATE
+        start = len(before)
+        if der.startswith(before) and der[start + 32 :].startswith(between):
+            key = ec.derive_private_key(int.from_bytes(der[start : start + 32]), ec.SECP256R1())
+            return key if der[start + 32 + len(between) :] == _p256_point(key) else None
+    except ValueError:
+        pass  # the general reader names the fault
+    return None
+
+
+def _p256_point(key: "EllipticCurvePrivateKey") -> bytes:
+    point = key.public_key().public_numbers()
+    return b"\x04" + point.x.to_bytes(32) + point.y.to_bytes(32)
 
 
 @lru_cache(maxsize=256)

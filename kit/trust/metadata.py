@@ -1,64 +1,172 @@
 """One signed TUF metadata file, read strictly (TUF specification 1.0, section 4; docs/format.md section 4.4).
 
-python-tuf's Metadata API gives the record. Around it stand the rules that it leaves out: duplicate members refused,
-what was verified is what is used, key ids are hashes of their keys, thresholds count distinct key material. Signatures
-are checked with our own keys, so that a key is admitted by one rule everywhere.
+The records hold what a RootPack is judged by. Members that they do not know are allowed where the specification allows
+them: they are part of the signed bytes, and otherwise without meaning. Everything else is refused: duplicate members,
+values of another type, members that nobody signed. Key ids are hashes of their keys, thresholds count distinct key
+material, and signatures are checked with our own keys, so that a key is admitted by one rule everywhere.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
-from securesystemslib.exceptions import Error as FormError
-from securesystemslib.formats import encode_canonical
-from tuf.api.metadata import (  # type: ignore[attr-defined]  # python-tuf re-exports them without saying so
-    Metadata,
-    MetaFile,
-    Role,
-    Root,
-    Signed,
-    Snapshot,
-    TargetFile,
-    Targets,
-    Timestamp,
-)
-from tuf.api.serialization import SerializationError
+import msgspec
+from msgspec import UNSET, UnsetType
 
 from kit.bytes import canonical, digest
-from kit.errors import StellaError, TrustRootRefused
+from kit.bytes.canonical import JsonValue
+from kit.errors import MalformedDocument, StellaError, TrustRootRefused
+from kit.trust import keyring
 from kit.trust.keys import PublicKey
 
-__all__ = [
-    "MetaFile",
-    "Metadata",
-    "Role",
-    "RoleKeys",
-    "Root",
-    "Signed",
-    "SignedFile",
-    "Snapshot",
-    "TargetFile",
-    "Targets",
-    "Timestamp",
-    "check_integers",
-    "check_named",
-    "check_signed",
-    "key_id",
-    "read",
-    "role_keys",
-]
-
 MAX_BYTES = 1 << 20
+ISSUED = "x-issued"
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
+_SPECIFICATION = re.compile(r"1(?:\.[0-9]{1,9}){1,2}")
 _KEY_FORMS = {
     ("ed25519", "ed25519"),
     ("ecdsa", "ecdsa-sha2-nistp256"),
     ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
 }
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Length = Annotated[int, msgspec.Meta(ge=0)]
+Hashes = Annotated[dict[str, str], msgspec.Meta(min_length=1)]
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the records: members that they do not know are left alone (section 4.1 of the specification)."""
+
+
+class Key(_Record, frozen=True, kw_only=True):
+    """A public key as metadata writes it."""
+
+    keytype: str
+    scheme: str
+    keyval: dict[str, str]
+
+
+class Role(_Record, frozen=True, kw_only=True):
+    """Who may sign for a role, by key id, and how many must."""
+
+    keyids: tuple[str, ...]
+    threshold: Count
+
+
+class MetaFile(_Record, frozen=True, kw_only=True):
+    """A metadata file as another one names it."""
+
+    version: Count
+    length: Length | UnsetType = UNSET
+    hashes: Hashes | UnsetType = UNSET
+
+
+class TargetFile(_Record, frozen=True, kw_only=True):
+    """A target as the targets metadata names it."""
+
+    length: Length
+    hashes: Hashes
+
+
+class Signed(_Record, frozen=True, kw_only=True):
+    """The signed part of every role: version, and the expiry as it is written and as a time in UTC."""
+
+    type: ClassVar[str]
+    version: Count
+    spec_version: str
+    expires_text: str = msgspec.field(name="expires")
+
+    @property
+    def expires(self) -> datetime:
+        """Return the first instant at which the metadata is too old."""
+        return datetime.fromisoformat(self.expires_text)
+
+    def is_expired(self, at: datetime) -> bool:
+        """Tell whether the metadata is too old at an aware time."""
+        return at >= self.expires
+
+    def fault(self) -> str | None:
+        """Return what the types of the members could not say, if there is anything."""
+        if not _SPECIFICATION.fullmatch(self.spec_version):
+            return "another version of the specification"
+        try:
+            keyring.check_time(self.expires_text, "/signed/expires")
+        except MalformedDocument:
+            return "expires is no time of the form YYYY-MM-DDTHH:MM:SSZ"
+        return None
+
+
+class Root(Signed, frozen=True, kw_only=True):
+    """The keys and thresholds of the four roles."""
+
+    type: ClassVar[str] = "root"
+    keys: dict[str, Key]
+    roles: dict[str, Role]
+    consistent_snapshot: bool | UnsetType = UNSET
+
+    def fault(self) -> str | None:
+        """Return what is wrong beside the types: roles, key algorithms, a key id that stands twice in a role."""
+        if set(self.roles) != {kind.type for kind in KINDS}:
+            return "other roles than the four"
+        if any(
+            (key.keytype, key.scheme) not in _KEY_FORMS or set(key.keyval) != {"public"} for key in self.keys.values()
+        ):
+            return "unknown key algorithm"
+        if any(len(set(role.keyids)) != len(role.keyids) for role in self.roles.values()):
+            return "a role names a key twice"
+        return super().fault()
+
+
+class Timestamp(Signed, frozen=True, kw_only=True):
+    """The current snapshot, and when the builder named it."""
+
+    type: ClassVar[str] = "timestamp"
+    meta: dict[str, MetaFile]
+    issued: str | UnsetType = msgspec.field(name=ISSUED, default=UNSET)
+
+    @property
+    def snapshot_meta(self) -> MetaFile:
+        """Return what names the snapshot."""
+        return self.meta["snapshot.json"]
+
+    def fault(self) -> str | None:
+        """Return what is wrong beside the types: it names anything but the snapshot."""
+        return super().fault() if set(self.meta) == {"snapshot.json"} else "names another file than snapshot.json"
+
+
+class Snapshot(Signed, frozen=True, kw_only=True):
+    """The current targets metadata."""
+
+    type: ClassVar[str] = "snapshot"
+    meta: dict[str, MetaFile]
+
+
+class Targets(Signed, frozen=True, kw_only=True):
+    """The current targets; delegations are read only so that they can be refused."""
+
+    type: ClassVar[str] = "targets"
+    targets: dict[str, TargetFile]
+    delegations: dict[str, JsonValue] | UnsetType = UNSET
+
+
+KINDS: tuple[type[Signed], ...] = (Root, Timestamp, Snapshot, Targets)
+
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
+
+
+class _Signature(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    keyid: str
+    sig: str
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file; what is not in its signed part nobody signed, so nothing else may be there."""
+
+    signatures: list[_Signature]
+    signed: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,33 +192,34 @@ def read(kind: type[S], data: bytes, path: str) -> SignedFile[S]:
     """Read one metadata file without judging its signatures; :class:`TrustRootRefused` for anything odd in it."""
     try:
         document = canonical.decode_foreign(data, max_bytes=MAX_BYTES, max_depth=canonical.MAX_DEPTH)
+        file = canonical.convert(document, _File)
+        _check_kind(kind, file.signed.get("_type"), path)
+        signed = canonical.convert(file.signed, kind)
+        message = canonical_form(file.signed)
+    except TrustRootRefused:
+        raise
     except StellaError as fault:
         raise TrustRootRefused(path=path, detail=f"{fault.reason}: {fault}") from fault
-    try:
-        message = _canonical(cast("dict[str, object]", document)["signed"])
-        metadata = Metadata[S].from_dict(cast("dict[str, object]", document))
-        again = metadata.signed_bytes
-    except (ValueError, KeyError, TypeError, AttributeError, FormError, SerializationError) as fault:
-        raise TrustRootRefused(path=path, detail="not TUF metadata") from fault
-    if not isinstance(metadata.signed, kind):
-        raise TrustRootRefused(
-            path=path, detail="metadata of another role", expected=kind.type, found=metadata.signed.type
-        )
-    if again != message:
-        raise TrustRootRefused(path=path, detail="a value or member has no place in this metadata")
-    if metadata.unrecognized_fields or any(sig.unrecognized_fields for sig in metadata.signatures.values()):
-        raise TrustRootRefused(path=path, detail="there are members that nobody signed")
-    check_integers(path, metadata.signed.version)
+    if odd := signed.fault():
+        raise TrustRootRefused(path=path, detail=odd)
     # A signature that is not hex digits is one more signature that fits nothing.
-    signatures = {name: _hex(sig.signature) or b"" for name, sig in metadata.signatures.items()}
-    return SignedFile(path, metadata.signed, message, signatures, digest.of_bytes(data))
+    signatures = {item.keyid: _hex(item.sig) or b"" for item in file.signatures}
+    if len(signatures) != len(file.signatures):
+        raise TrustRootRefused(path=path, detail="a key id signs twice")
+    return SignedFile(path, signed, message, signatures, digest.of_bytes(data))
+
+
+def _check_kind(kind: type[S], found: object, path: str) -> None:
+    if found != kind.type:
+        raise TrustRootRefused(
+            path=path, detail="metadata of another role", expected=kind.type, found=ascii(found)[:40]
+        )
 
 
 def role_keys(root: SignedFile[Root], role: str) -> RoleKeys:
     """Return the keys and threshold that a root gives a role, each key admitted and bound to its id."""
     entry = root.signed.roles[role]
-    check_integers(root.path, entry.threshold)
-    keys = {key_id: _public_key(root, key_id) for key_id in _texts(root.path, entry.keyids)}
+    keys = {name: _public_key(root, name) for name in entry.keyids}
     if len({key.fingerprint for key in keys.values()}) != len(keys):
         raise TrustRootRefused(path=root.path, role=role, detail="one key stands under two key ids")
     if entry.threshold > len(keys):
@@ -133,51 +242,75 @@ def check_signed(file: SignedFile[S], by: RoleKeys) -> None:
 
 def check_named(named: MetaFile | TargetFile, data: bytes, path: str, by: str) -> None:
     """Demand that bytes have the length and the SHA-256 digest, both required, that signed metadata gives them."""
-    check_integers(by, named.length if named.length is not None else -1)
-    expected = "sha256:" + str((named.hashes or {}).get("sha256", ""))
-    if len(data) != named.length or digest.of_bytes(data) != expected or set(named.hashes or ()) != {"sha256"}:
-        raise TrustRootRefused(path=path, detail=f"is not what {by} names", expected=expected[:71])
+    hashes = named.hashes or {}
+    expected = "sha256:" + hashes.get("sha256", "")
+    if len(data) != named.length or digest.of_bytes(data) != expected or set(hashes) != {"sha256"}:
+        raise TrustRootRefused(path=path, detail=f"is not what {by} names", expected=ascii(expected)[1:-1][:71])
 
 
-def check_integers(path: str, *values: object) -> None:
-    """Demand integers from 0 on; python-tuf takes ``true`` for a version."""
-    for value in values:
-        if type(value) is not int or value < 0:
-            raise TrustRootRefused(path=path, detail="a version, length or threshold is not a whole number")
-
-
-def key_id(keytype: str, scheme: str, keyval: Mapping[str, object]) -> str:
-    """Return the one id that a key may have: SHA-256 of its canonical form, as python-tuf makes it."""
+def key_id(keytype: str, scheme: str, keyval: Mapping[str, str]) -> str:
+    """Return the one id that a key may have: SHA-256 of its canonical form."""
     form = {"keytype": keytype, "scheme": scheme, "keyval": dict(keyval)}
-    return digest.hex_of(digest.of_bytes(_canonical(form)))
+    return digest.hex_of(digest.of_bytes(canonical_form(form)))
+
+
+def canonical_form(value: object) -> bytes:
+    """Return the bytes that signatures of TUF metadata are made over: OLPC canonical JSON, in UTF-8.
+
+    Members ascend by name, there is no white space, and in text only the quotation mark and the backslash are escaped,
+    so that control characters stand as they are. :class:`MalformedDocument` for a float or text that is no Unicode.
+    """
+    pieces: list[str] = []
+    _append(value, pieces)
+    try:
+        return "".join(pieces).encode()
+    except UnicodeEncodeError:
+        raise MalformedDocument(detail="lone surrogate") from None
+
+
+def _append(value: object, pieces: list[str]) -> None:
+    if type(value) is str:
+        pieces.append(_quoted(value))
+    elif type(value) is int:
+        pieces.append(str(value))
+    elif value is None or type(value) is bool:
+        pieces.append({None: "null", False: "false", True: "true"}[value])
+    elif type(value) is list:
+        separator = "["
+        for item in value:
+            pieces.append(separator)
+            _append(item, pieces)
+            separator = ","
+        pieces.append("]" if value else "[]")
+    elif type(value) is dict:
+        separator = "{"
+        for name in sorted(value):
+            pieces.append(f"{separator}{_quoted(name)}:")
+            _append(value[name], pieces)
+            separator = ","
+        pieces.append("}" if value else "{}")
+    else:
+        raise MalformedDocument(detail=f"canonical JSON has no {type(value).__name__}")
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _public_key(root: SignedFile[Root], name: str) -> PublicKey:
     key = root.signed.keys.get(name)
     if key is None:
         raise TrustRootRefused(path=root.path, detail="a role names a key that is not there", found=ascii(name)[:80])
-    if (key.keytype, key.scheme) not in _KEY_FORMS or set(key.keyval) != {"public"}:
-        raise TrustRootRefused(path=root.path, detail="unknown key algorithm", found=ascii(key.scheme)[:64])
     if key_id(key.keytype, key.scheme, key.keyval) != name:
         raise TrustRootRefused(path=root.path, detail="a key id is not the hash of its key", found=ascii(name)[:80])
     try:
         if key.keytype == "ed25519":
             return PublicKey.from_ed25519(_hex(key.keyval["public"]) or b"")
-        return PublicKey.from_pem(str(key.keyval["public"]).encode())
+        return PublicKey.from_pem(key.keyval["public"].encode())
     except StellaError as fault:
         raise TrustRootRefused(path=root.path, detail=f"{fault.reason}: {fault}") from fault
 
 
-def _hex(text: object) -> bytes | None:
-    return bytes.fromhex(text) if isinstance(text, str) and _HEX.fullmatch(text) else None
-
-
-def _texts(path: str, values: object) -> list[str]:
-    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise TrustRootRefused(path=path, detail="key ids are an array of texts")
-    return values
-
-
-def _canonical(value: object) -> bytes:
-    text = encode_canonical(value)  # type: ignore[arg-type]
-    return (text or "").encode()
+def _hex(text: str) -> bytes | None:
+    return bytes.fromhex(text) if _HEX.fullmatch(text) else None

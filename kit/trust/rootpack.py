@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET
 
 from kit.errors import (
     EvidenceMissing,
@@ -26,7 +27,7 @@ from kit.errors import (
 from kit.trust import dsse, keyring, metadata
 from kit.trust.keyring import Keyring, TrustedKey
 from kit.trust.keys import PublicKey
-from kit.trust.metadata import MetaFile, Root, Signed, SignedFile, Snapshot, TargetFile, Targets, Timestamp
+from kit.trust.metadata import ISSUED, MetaFile, Root, Signed, SignedFile, Snapshot, Targets, Timestamp
 
 __all__ = [
     "Keyring",
@@ -48,7 +49,6 @@ RootPackFiles = Mapping[str, bytes]
 MAX_STEPS = 256
 MAX_FILES = 1024
 TIMESTAMP = "metadata/timestamp.json"
-ISSUED = "x-issued"
 KNOWN_TARGETS = (keyring.FILE, "pins.json", "tlog_policy.txt", "trusted_root.json")
 """Targets that may be there. One that we do not know is refused: it could be a list of revocations."""
 
@@ -219,12 +219,10 @@ def declared_versions(files: RootPackFiles) -> Versions:
     if not roots:
         raise TrustRootRefused(path="metadata", detail="there is no root metadata")
     timestamp = metadata.read(Timestamp, _file(files, TIMESTAMP), TIMESTAMP).signed
-    metadata.check_integers(TIMESTAMP, timestamp.snapshot_meta.version)
     path = f"metadata/{timestamp.snapshot_meta.version}.snapshot.json"
     snapshot = metadata.read(Snapshot, _file(files, path), path).signed
     if "targets.json" not in snapshot.meta:
         raise TrustRootRefused(path=path, detail="must name targets.json")
-    metadata.check_integers(path, snapshot.meta["targets.json"].version)
     return Versions(
         root=roots[-1],
         timestamp=timestamp.version,
@@ -282,7 +280,6 @@ def _file(files: RootPackFiles, path: str) -> bytes:
 
 def _named(kind: type[S], files: RootPackFiles, root: SignedFile[Root], named: MetaFile, by: str) -> SignedFile[S]:
     """Return the metadata file of a kind, as another file names it by version, length and digest."""
-    metadata.check_integers(by, named.version)
     path = f"metadata/{named.version}.{kind.type}.json"
     data = _file(files, path)
     metadata.check_named(named, data, path, by)
@@ -295,20 +292,20 @@ def _named(kind: type[S], files: RootPackFiles, root: SignedFile[Root], named: M
 
 def _targets(files: RootPackFiles, targets: SignedFile[Targets]) -> dict[str, str]:
     """Return the path of each target by name: the digest stands before the name (consistent snapshots)."""
-    if targets.signed.delegations is not None:
+    if targets.signed.delegations is not UNSET:
         raise TrustRootRefused(path=targets.path, detail="a RootPack has no delegations")
     paths: dict[str, str] = {}
     for name, target in sorted(targets.signed.targets.items()):
         if name not in KNOWN_TARGETS:
             raise TrustRootRefused(path=targets.path, detail="unknown target", found=ascii(name)[1:-1][:80])
-        paths[name] = target_path(name, target)
+        paths[name] = target_path(name, target.hashes)
         metadata.check_named(target, _file(files, paths[name]), paths[name], targets.path)
     return paths
 
 
-def target_path(name: str, target: TargetFile) -> str:
-    """Return the path of a target in a RootPack."""
-    return f"targets/{target.hashes.get('sha256', '')}.{name}"
+def target_path(name: str, hashes: Mapping[str, str]) -> str:
+    """Return the path of a target of given digests in a RootPack."""
+    return f"targets/{hashes.get('sha256', '')}.{name}"
 
 
 def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, ...]]:
@@ -321,16 +318,16 @@ def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, 
 
 
 def _issued(timestamp: SignedFile[Timestamp]) -> str | None:
-    issued = timestamp.signed.unrecognized_fields.get(ISSUED)
-    if issued is None:
+    issued = timestamp.signed.issued
+    if issued is UNSET:
         return None
     try:
-        time = datetime.fromisoformat(keyring.check_time(str(issued), f"/signed/{ISSUED}"))
+        time = datetime.fromisoformat(keyring.check_time(issued, f"/signed/{ISSUED}"))
     except StellaError as fault:
         raise TrustRootRefused(path=timestamp.path, detail=f"{fault.reason}: {fault}") from fault
     if time >= timestamp.signed.expires:
-        raise TrustRootRefused(path=timestamp.path, detail="issued after it expires", found=str(issued))
-    return str(issued)
+        raise TrustRootRefused(path=timestamp.path, detail="issued after it expires", found=issued)
+    return issued
 
 
 def _check_floors(versions: Versions, floors: Versions) -> None:
@@ -342,7 +339,7 @@ def _check_floors(versions: Versions, floors: Versions) -> None:
 
 def _check_expiry(current: Mapping[str, Signed], reference_time: datetime) -> str:
     path, first = min(current.items(), key=lambda item: item[1].expires)
-    expires = first.expires.strftime(_TIME_FORM)
+    expires = first.expires_text
     if first.is_expired(reference_time):
         raise TrustExpired(path=path, expires=expires, reference_time=reference_time.strftime(_TIME_FORM))
     return expires

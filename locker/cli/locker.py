@@ -3,24 +3,40 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import join
 from typing import Annotated
 
 import typer
 
-from locker.cli.options import DEFAULT_LOCKER, DEFAULT_TENANT, LockerDirectory, RootPack, Tenant
-from verifier.cli.console import Console, Verdict
+from locker.cli.options import DEFAULT_LOCKER, DEFAULT_TENANT, LockerDirectory, RootPack, Tenant, elsewhere
+from verifier.cli.console import Console, Verdict, one_line
 from verifier.cli.options import Json
+from verifier.cli.table import table
 
 app = typer.Typer(no_args_is_help=True, help="Keep recorded scans and the results that come back.")
 
 EXAMPLES = """
 Examples:
 
-  stella locker init /srv/locker --root rootpack/metadata/1.root.json --expect-root SHA256:...
+  stella locker init locker --root rootpack/metadata/1.root.json --expect-root SHA256:...
 
-  stella locker ingest records/<scan-id> --locker /srv/locker
+  stella locker init /srv/locker --root rootpack/metadata/1.root.json --expect-root SHA256:... --json
 
-  stella locker list --status failed --json
+  stella locker ingest records/<scan-id> --rootpack rootpack
+
+  stella locker ingest records/<scan-id> --locker /srv/locker --tenant blue --json
+
+  stella locker status
+
+  stella locker status --locker /srv/locker --json
+
+  stella locker list
+
+  stella locker list --status failed --tenant blue --limit 20 --json
+
+  stella locker show <scan-id>
+
+  stella locker show <scan-id> --locker /srv/locker --json
 """
 
 
@@ -36,15 +52,20 @@ def init(
     ],
     json: Json = False,
 ) -> Verdict:
-    """Make a locker and pin its trust root."""
-    from locker import store
-    from verifier import site
+    """Make a locker and pin its trust root.
 
-    with store.init(directory, site.read_root(root), expect_root, now=datetime.now(UTC), entropy=os.urandom) as locker:
-        made = {"root": site.root_fingerprint(locker.site.pinned_root), "signingKey": locker.site.fingerprint}
+    The directory is made with mode 0700. The root decides whose records and results the locker ever accepts.
+    """
+    from locker import store
+    from locker.asked import read_root
+    from verifier.site import root_fingerprint
+
+    with store.init(directory, read_root(root), expect_root, now=datetime.now(UTC), entropy=os.urandom) as locker:
+        made = {"root": root_fingerprint(locker.site.pinned_root), "signingKey": locker.site.fingerprint}
     console = Console(json=json)
     console.document(made)
-    return console.verdict("MADE", 0, "stella locker ingest RECORD --locker DIR")
+    following = join(["stella", "locker", "ingest", "RECORD", *elsewhere(directory), "--rootpack", "rootpack"])
+    return console.verdict("MADE", 0, following)
 
 
 @app.command()
@@ -55,15 +76,22 @@ def ingest(
     tenant: Tenant = DEFAULT_TENANT,
     json: Json = False,
 ) -> Verdict:
-    """Verify a recorded scan, byte for byte, and keep it; safe to repeat."""
+    """Verify a recorded scan and keep it.
+
+    Signatures, digests and both bundles, byte for byte; the scan is not replayed. Safe to repeat.
+    """
     from locker import ingest as intake
+    from locker.asked import check_rootpack, check_tenant
     from locker.store import open_locker
 
+    check_tenant(tenant)
+    check_rootpack(rootpack)
     with open_locker(locker) as opened:
         done = intake.ingest(opened, record, now=datetime.now(UTC), tenant=tenant, rootpack_directory=rootpack)
     console = Console(json=json)
     console.document({"scan": done.scan_id, "manifest": done.manifest_hash, "status": done.status, "known": done.known})
-    return console.verdict("KNOWN" if done.known else "INGESTED", 0)
+    following = join(["stella", "locker", "show", done.scan_id, *elsewhere(locker)])
+    return console.verdict("KNOWN" if done.known else "INGESTED", 0, following)
 
 
 @app.command()
@@ -83,9 +111,12 @@ def status(locker: LockerDirectory = DEFAULT_LOCKER, json: Json = False) -> Verd
 def list_(
     locker: LockerDirectory = DEFAULT_LOCKER,
     status: Annotated[
-        str | None, typer.Option("--status", help="Only pending, verified, failed or replayed.", metavar="STATUS")
+        str | None,
+        typer.Option("--status", help="Only pending, verified, failed or replayed; all by default.", metavar="STATUS"),
     ] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.", metavar="NAME")] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", help="Only this tenant's; all by default.", metavar="NAME")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")] = 100,
     json: Json = False,
 ) -> Verdict:
@@ -98,10 +129,10 @@ def list_(
     console = Console(json=json)
     if json:
         console.document({"runs": found})
-    for run in found:
-        words = (run["createdAt"], f"{run['status']:<8}", run["id"], run.get("failure") or run.get("subject") or "")
-        console.data("  ".join(str(word) for word in words).rstrip())
-    return console.verdict(f"LISTED {len(found)}", 0, "stella locker show SCAN-ID")
+    else:
+        console.data("\n".join(table(_COLUMNS, [_row(run) for run in found])))
+    following = join(["stella", "locker", "show", str(found[0]["id"]), *elsewhere(locker)]) if found else ""
+    return console.verdict(f"LISTED {len(found)}", 0, following)
 
 
 @app.command()
@@ -110,7 +141,10 @@ def show(
     locker: LockerDirectory = DEFAULT_LOCKER,
     json: Json = False,
 ) -> Verdict:
-    """Show one scan: its objects, its signers, and what sites said of it."""
+    """Show one scan and what sites said of it.
+
+    Its objects in the store, its signers, and every result that came back for it.
+    """
     from locker import views
     from locker.store import open_locker
 
@@ -119,3 +153,11 @@ def show(
     console = Console(json=json)
     console.document(answer)
     return console.verdict(str(answer["status"]).upper(), 0)
+
+
+_COLUMNS = ("ingested", "status", "scan", "tenant", "subject", "refused for")
+
+
+def _row(run: dict[str, object]) -> list[str]:
+    names = ("createdAt", "status", "id", "tenant", "subject", "failure")
+    return [one_line(str(run.get(name) or "-")) for name in names]

@@ -16,3 +16,8 @@ RootPack = Annotated[
 
 DEFAULT_LOCKER = Path("locker")
 DEFAULT_TENANT = "default"
+
+
+def elsewhere(locker: Path) -> list[str]:
+    """Return the option that leads to a locker which is not at the place taken by default."""
+    return [] if locker == DEFAULT_LOCKER else ["--locker", str(locker)]

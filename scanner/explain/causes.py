@@ -1,7 +1,8 @@
 """The cause of one difference: the changes that undo it, found by undoing them (docs/matching.md section 9.3)."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 
+from kit.errors import LimitExceeded
 from scanner import difference
 from scanner.candidates import Hit, Undecided
 from scanner.difference import Cause, Change
@@ -21,6 +22,7 @@ _ORDER = (
     difference.SBOM_COMPONENT,
     *difference.LEADING,
     difference.VEX_STATEMENT,
+    difference.REACHABILITY_EVIDENCE,
     difference.POLICY_RULE,
 )
 
@@ -31,7 +33,12 @@ class Causes:
     def __init__(self, inputs: Inputs, packages: Iterable[PackageKey]) -> None:
         self.inputs = inputs
         self._unnarrowed: dict[Cluster, Cause | None] = {}
-        self.worlds = Worlds(*inputs.sides, packages) if inputs.sides else None
+        self.worlds: Worlds | None = None
+        if inputs.sides:
+            try:
+                self.worlds = Worlds(*inputs.sides, packages)
+            except LimitExceeded:  # each side is within the limits, and both together are not
+                inputs.too_large = True
 
     def cluster(self, package: PackageKey, records: Iterable[RecordKey]) -> Cluster | None:
         """Return the records that a finding depends on."""
@@ -41,14 +48,15 @@ class Causes:
         """Return the smallest set of changes that undoes a difference, ``None`` where none does."""
         if self.worlds is None or cluster is None:
             return None
-        worlds, changes = self.worlds, self.worlds.changes(cluster)
+        worlds = self.worlds
         try:
+            changes = worlds.changes(cluster)
             return named(
                 [changes[name] for name in minimal(list(changes), lambda one: gone(worlds.world(cluster, one)))]
             )
         except Exhausted:
             if cluster not in self._unnarrowed:
-                self._unnarrowed[cluster] = _unnarrowed(changes)
+                self._unnarrowed[cluster] = _unnarrowed(worlds, cluster)
             return self._unnarrowed[cluster]
 
     def undone(self, cluster: Cluster, cause: Cause) -> Assembled:
@@ -84,7 +92,13 @@ def named(changes: Iterable[Change]) -> Cause | None:
     return Cause(found[0].cause, "; ".join(one.detail for one in found), tuple(found)) if found else None
 
 
-def _unnarrowed(changes: Mapping[str, Change]) -> Cause | None:
+def _unnarrowed(worlds: Worlds, cluster: Cluster) -> Cause | None:
     """Return what is left to say once all work is spent; the changes themselves would swell every entry."""
-    found = named(changes.values())
-    return Cause(found.name, f"{len(changes)} changes, not narrowed down") if found else None
+    try:
+        changes = worlds.changes(cluster)
+    except Exhausted:
+        return Cause(worlds.leading(cluster), "more changes than can be listed, not narrowed down")
+    if not changes:
+        return None
+    first = min(changes.values(), key=lambda one: _ORDER.index(one.cause))
+    return Cause(first.cause, f"{len(changes)} changes, not narrowed down")

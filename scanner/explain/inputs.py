@@ -22,6 +22,7 @@ class Identity:
     feeds: Mapping[str, str]
     vex: Mapping[str, str]
     policy: tuple[str, str]
+    reachability: Mapping[str, str | None]
 
     @classmethod
     def of_input(cls, given: EvaluationInput) -> "Identity":
@@ -36,6 +37,9 @@ class Identity:
             feeds={feed.name: feed.snapshot_digest for feed in given.feeds},
             vex={name: digest.of_bytes(data) for name, data in given.vex},
             policy=(rules, given.time),
+            reachability={
+                entry.cas_uri: None if data is None else digest.of_bytes(data) for entry, data in given.reachability
+            },
         )
 
     @classmethod
@@ -48,6 +52,7 @@ class Identity:
             feeds={feed.name: feed.digest for feed in inputs.feeds},
             vex={document.name: document.digest for document in inputs.vex},
             policy=(inputs.policy.digest, scan.time),
+            reachability={one.cas_uri: one.digest for one in inputs.reachability},
         )
 
 
@@ -70,6 +75,7 @@ class Inputs:
         self.given = given
         self.engine_changed = engine_changed
         self.contract_changed = False
+        self.too_large = False
 
     @cached_property
     def sides(self) -> tuple[Side, Side] | None:
@@ -97,6 +103,11 @@ class Inputs:
         return self._differ("sbom")
 
     @cached_property
+    def reachability(self) -> bool:
+        """Whether the evidence of reachability differs: what is named, what is there, or its content."""
+        return self._differ("reachability")
+
+    @cached_property
     def scan(self) -> bool:
         """Whether the scan's own identity differs."""
         return self._differ("scan")
@@ -104,7 +115,7 @@ class Inputs:
     @cached_property
     def differ(self) -> bool:
         """Whether any input differs; the engine is none."""
-        return bool(self.feeds or self.vex or self.policy or self.sbom or self.scan)
+        return bool(self.feeds or self.vex or self.policy or self.sbom or self.reachability or self.scan)
 
     def otherwise(self, before: object = None, after: object = None) -> Cause:
         """Return the cause of what no change of an input accounts for."""
@@ -114,6 +125,8 @@ class Inputs:
             return Cause(difference.ENGINE_CONTRACT, "the matching contract differs")
         if self.engine_changed:
             return Cause(difference.TOOL, "the engine differs")
+        if self.too_large:
+            return Cause(difference.UNEXPLAINED, "both inputs together are beyond the limits of one evaluation")
         if self.given is not None:
             return Cause(difference.UNEXPLAINED, "no difference between the inputs accounts for this")
         if self._recorded is None or self._replayed is None:
@@ -123,7 +136,8 @@ class Inputs:
     def _as_a_whole(self) -> Cause:
         """Return what can be said where the inputs are not at hand."""
         named = [f"feed {name}" for name in sorted(self.feeds)] + [f"VEX document {name}" for name in sorted(self.vex)]
-        named += [word for word, differs in (("policy or time", self.policy), ("SBOM", self.sbom)) if differs]
+        others = (("policy or time", self.policy), ("SBOM", self.sbom), ("evidence of reachability", self.reachability))
+        named += [word for word, differs in others if differs]
         if len(named) == 1:
             return Cause(difference.INPUT, f"{named[0]} is all that differs; its parts are not at hand")
         if named:

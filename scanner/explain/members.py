@@ -37,7 +37,7 @@ _KEYED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     outputs.VERDICT: {"grounds": ("action", "kind", "name")},
     outputs.FINDING_TREE: {"leaves": ("id", "purl")},
     outputs.VERDICT_TREE: {"leaves": ("path",)},
-    outputs.TRACE: {"feeds": ("name",)},
+    outputs.TRACE: {"feeds": ("name",), "graphs": ("casUri",)},
 }
 """Lists whose items correspond by content rather than by position, and the members that identify the items."""
 
@@ -45,6 +45,7 @@ _IDENTITIES = {
     "scan": "scan",
     "inputs/feeds": "feeds",
     "inputs/policy": "policy",
+    "inputs/reachability": "reachability",
     "inputs/sbom": "sbom",
     "inputs/vex": "vex",
 }

@@ -8,8 +8,9 @@ import msgspec
 
 from scanner import difference
 from scanner.difference import Change
-from scanner.identity import normalise
-from scanner.policy import PackageName, Policy, PolicyDocument, Rule
+from scanner.policy import Policy, PolicyDocument
+from scanner.policy.conditions import named
+from scanner.policy.document import Rule
 
 TIME = "scan/time"
 ORDER = "policy/order of rules"
@@ -23,7 +24,7 @@ class PolicyChanges:
     """What differs between a recorded and a replayed policy as far as findings are concerned.
 
     ``changes`` are in the order in which they are named: rules as the replayed policy has them, then the rest.
-    ``size`` is how many rules a policy in between has at most.
+    ``size`` is how many rules a policy in between has at most, ``general`` how many changes can concern any finding.
     """
 
     def __init__(self, recorded: Policy, replayed: Policy, times: tuple[str, str]) -> None:
@@ -34,15 +35,19 @@ class PolicyChanges:
         self._new = {rule.id: rule for rule in replayed.document.rules}
         self.size = len(self._old.keys() | self._new.keys())
         self.changes: Mapping[str, Change] = {change.id: change for change in self._found()}
+        self._place = {name: place for place, name in enumerate(self.changes)}
+        self._general: list[str] = []
+        self._by_key: dict[str | tuple[str, str], list[str]] = {}
+        for name in self.changes:
+            self._file(name)
+        self.general = len(self._general)
         self.undone = lru_cache(maxsize=_KEPT)(self._undone)
 
     def about(self, names: Collection[str], package: tuple[str, str]) -> list[str]:
         """Return the changes that can concern a finding of these names in a package (ecosystem, name)."""
-        return [
-            name
-            for name in self.changes
-            if not name.startswith("policy/rules/") or self._concerns(name.rpartition("/")[2], names, package)
-        ]
+        keys: tuple[str | tuple[str, str], ...] = (*names, package)
+        found = {name for key in keys for name in self._by_key.get(key, ())}
+        return sorted(found.union(self._general), key=self._place.__getitem__) if found else self._general
 
     def _undone(self, undone: frozenset[str]) -> Policy:
         """Return the replayed policy with some changes undone."""
@@ -85,13 +90,30 @@ class PolicyChanges:
             for name in self._new
             if self._old.get(name) == self._new[name] and (name in self._expired[0]) != (name in self._expired[1])
         ]
-        if self._times[0] != self._times[1] and (ended or self._expired[0] != self._expired[1]):
-            said = f": {', '.join(ended)}" if ended else ""
-            yield _change(TIME, f"the end of a rule lies between {self._times[0]} and {self._times[1]}{said}")
+        asked = any(map(_asks_for_age, (*self._old.values(), *self._new.values())))
+        if self._times[0] != self._times[1] and (ended or asked or self._expired[0] != self._expired[1]):
+            yield _change(TIME, self._time_told(ended))
 
-    def _concerns(self, name: str, names: Collection[str], package: tuple[str, str]) -> bool:
-        rules = (rule for rule in (self._old.get(name), self._new.get(name)) if rule is not None)
-        return any(_may_hold(rule, names, package) for rule in rules)
+    def _time_told(self, ended: list[str]) -> str:
+        """Say what the policy makes of the two times."""
+        between = f"between {self._times[0]} and {self._times[1]}"
+        said = f": {', '.join(ended)}" if ended else ""
+        if ended or self._expired[0] != self._expired[1]:
+            return f"the end of a rule lies {between}{said}"
+        return f"a rule asks for an age, and it differs {between}"
+
+    def _file(self, name: str) -> None:
+        """File a change under the ids and packages that it can concern."""
+        rule = name.removeprefix("policy/rules/")
+        rules = [one for one in (self._old.get(rule), self._new.get(rule)) if one is not None and rule != name]
+        if not rules or not all(one.match.ids or one.match.packages for one in rules):
+            self._general.append(name)
+            return
+        keys: set[str | tuple[str, str]] = set()
+        for one in rules:
+            keys.update(one.match.ids or ((package.ecosystem, package.name) for package in named(one.match)))
+        for key in keys:
+            self._by_key.setdefault(key, []).append(name)
 
 
 def _members(old: PolicyDocument, new: PolicyDocument) -> Iterable[tuple[str, str, Any, Any]]:
@@ -128,12 +150,5 @@ def _word(value: object) -> str:
     return ", ".join(map(str, plain)) or "none" if isinstance(plain, list) else str(plain)
 
 
-def _may_hold(rule: Rule, names: Collection[str], package: tuple[str, str]) -> bool:
-    """Tell whether a rule could match; what cannot be told from names and package is taken to."""
-    conditions = rule.match
-    if conditions.ids and not set(conditions.ids).intersection(names):
-        return False
-    named = [one for one in conditions.packages if isinstance(one, PackageName)]
-    if named and all((one.ecosystem, normalise(one.ecosystem, one.name)) != package for one in named):
-        return False
-    return not conditions.ecosystems or package[0] in conditions.ecosystems
+def _asks_for_age(rule: Rule) -> bool:
+    return rule.match.age_at_least_days is not None or rule.match.age_below_days is not None

@@ -9,11 +9,11 @@ from kit.bytes import digest
 from kit.errors import StellaError
 from scanner import policy
 from scanner.candidates import FeedSource, Hit, Target, Undecided, Unevaluated, judge, survey
-from scanner.evaluate import EvaluationInput, read_documents
+from scanner.evaluate import EvaluationInput
+from scanner.explain.evidence import Held, read_apart
 from scanner.explain.pairing import PackageKey, RecordKey
 from scanner.policy import Policy
 from scanner.sbom import Component, Sbom, read_sbom
-from scanner.vex import VexDocument, VexIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,7 @@ class Side:
     given: EvaluationInput
     sbom: Sbom
     rules: Policy
-    documents: Mapping[str, VexDocument]
-    statements: VexIndex
+    evidence: Held
     targets: Mapping[PackageKey, Target]
     components: Mapping[str, Component]
     covered: Mapping[str, frozenset[str]]
@@ -73,7 +72,8 @@ def read_sides(recorded: EvaluationInput, replayed: EvaluationInput) -> tuple[Si
     """Return both sides' inputs, ``None`` where this engine refuses one that the recording engine took."""
     everything = {ecosystem for given in (recorded, replayed) for feed in given.feeds for ecosystem in feed.ecosystems}
     try:
-        return _read_side(recorded, everything), _read_side(replayed, everything)
+        first = _read_side(recorded, everything, {})
+        return first, _read_side(replayed, everything, first.evidence)
     except StellaError:
         return None
 
@@ -87,9 +87,8 @@ def not_evaluated(side: Side, ref: str, covered: Collection[str]) -> Unevaluated
     return unevaluated[0] if unevaluated else None
 
 
-def _read_side(given: EvaluationInput, everything: Collection[str]) -> Side:
+def _read_side(given: EvaluationInput, everything: Collection[str], known: Held) -> Side:
     sbom = read_sbom(given.sbom)
-    documents = read_documents(given.vex)
     covered: dict[str, set[str]] = {}
     for feed in given.feeds:
         for ecosystem in feed.ecosystems:
@@ -99,8 +98,7 @@ def _read_side(given: EvaluationInput, everything: Collection[str]) -> Side:
         given=given,
         sbom=sbom,
         rules=policy.load(given.policy, time=given.time),
-        documents={document.name: document for document in documents},
-        statements=VexIndex(documents),
+        evidence=read_apart(given.reachability, given.time, known),
         targets={target_key(target): target for target in targets},
         components={component.ref: component for component in sbom.components},
         covered={ecosystem: frozenset(names) for ecosystem, names in covered.items()},

@@ -6,9 +6,10 @@ from kit.bytes.canonical import JsonValue
 from scanner import difference
 from scanner.difference import Cause, Change
 from scanner.explain.causes import named
+from scanner.explain.evidence import EvidenceChanges
 from scanner.explain.sides import Side
 from scanner.outputs import GroundEntry
-from scanner.policy import Thresholds
+from scanner.policy.document import Thresholds
 
 _THRESHOLDS = {one.encode_name: one.name for one in msgspec.structs.fields(Thresholds)}
 
@@ -26,6 +27,8 @@ def verdict_cause(sides: tuple[Side, Side], place: str, before: JsonValue, after
             bounds = getattr(old.thresholds, name), getattr(new.thresholds, name)
             if bounds[0] != bounds[1] and _undone(was, now, bounds[0]):
                 return _part(f"thresholds/{ground.name}", *bounds)
+        if ground.kind == "reachability":
+            return named(EvidenceChanges(*(side.evidence for side in sides)).missing())
         if ground.kind == "unevaluated" and old.unevaluated != new.unevaluated:
             return _part("unevaluated", old.unevaluated, new.unevaluated)
     if place.startswith("/expiredRules/"):

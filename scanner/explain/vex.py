@@ -6,7 +6,7 @@ from typing import TypeAlias
 from scanner.difference import Entry, entry, kind_of, pairs, pointer
 from scanner.explain.causes import Causes, Gone, named
 from scanner.explain.pairing import PackageKey, RecordKey, package_key, record_keys
-from scanner.explain.worlds import document_change
+from scanner.explain.statements import document_change
 from scanner.findings import Assembled
 from scanner.outputs import (
     FindingsDocument,
@@ -110,13 +110,14 @@ def _by_key(items: Iterable[Weighed]) -> dict[_Key, list[Weighed]]:
     return found
 
 
-def _meaning(one: Weighed) -> list[tuple[str, str, str, str | None]]:
-    statements: Sequence[VexStatementEntry]
+def _meaning(one: Weighed) -> list[tuple[str, str, str, str, str | None]]:
+    """Return what was said, about which component on the way, and by whom."""
+    statements: Sequence[tuple[str, VexStatementEntry]]
     match one:
         case VexDecisionEntry():
-            statements = (one.decided,)
+            statements = (("", one.decided), *((block.ref, block.statement) for block in one.blocks))
         case VexPartialEntry():
-            statements = (one.statement,)
+            statements = (("", one.statement),)
         case VexConflictEntry():
-            statements = one.statements
-    return [(each.author, each.timestamp, each.status, each.justification) for each in statements]
+            statements = [("", each) for each in one.statements]
+    return [(ref, each.author, each.timestamp, each.status, each.justification) for ref, each in statements]

@@ -1,32 +1,44 @@
 """Worlds between the recorded and the replayed one: a package evaluated again with some changes undone.
 
 docs/matching.md section 9.3. A finding depends on the records of its package that are joined by aliases on either side,
-on the statements about their names, on the policy, and on component and subject; so no more than these is evaluated.
+on the statements about their names, on what the SBOM has between its subject and the package, on the evidence of
+reachability and on the policy; so no more than these is evaluated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from kit.errors import LimitExceeded
 from scanner import difference, groups
-from scanner.candidates import Judged
-from scanner.difference import Change, pairs
-from scanner.explain.narrow import Budget
+from scanner.candidates import Judged, Target
+from scanner.difference import Change
+from scanner.explain import surroundings
+from scanner.explain.evidence import EvidenceChanges
+from scanner.explain.narrow import Budget, Exhausted
 from scanner.explain.pairing import PackageKey, RecordKey
 from scanner.explain.policies import PolicyChanges
 from scanner.explain.records import record_change
 from scanner.explain.sides import Judgements, Outcomes, Side, judged, view
-from scanner.findings import Assembled, assemble
-from scanner.vex import Statement, StatementRef, VexDocument, VexIndex
+from scanner.explain.statements import Revision, StatementChanges, Statements
+from scanner.explain.surroundings import Part, Surroundings
+from scanner.findings import Assembled, Given, assemble
+from scanner.sbom import Sbom
+from scanner.vex import VexIndex
 
 MAX_WORK = 100_000
 """How many records and statements may be weighed to narrow causes down, all differences together."""
+MAX_LISTED = 300_000
+"""How many changes may be listed as possible causes, all findings together."""
+MAX_COMPARED = 3_000_000
+"""How many findings of a world may be held against the recorded ones, all differences together."""
 SUBJECT = "sbom/subject"
+SERIAL = "sbom/serial number"
 _KEPT = 20_000
 """How many records the worlds that are kept may have, all together."""
-_NOWHERE = StatementRef("", "", 0)
-_REWRITTEN = "~"
-"""Stands for the digest of a document into which a statement was put back; it sorts behind all digests."""
+_LIGHT = 20
+"""So many edges, or rules that are not compiled anew, are as much work as one record."""
 _NOTHING = Outcomes()
+_ALONE = Part((), (), gap=False, components=())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,24 +48,6 @@ class Cluster:
     package: PackageKey
     records: frozenset[RecordKey]
     names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Revision:
-    """A statement on both sides; one that stayed has no change of its own."""
-
-    old: Statement | None
-    new: Statement | None
-    change: Change | None
-
-    def mixed(self, undone: frozenset[str]) -> Statement | None:
-        """Return the statement with its own change undone or not, in a document that is not the recorded one."""
-        if self.change is None or self.change.id not in undone:
-            return self.new
-        if self.old is None:
-            return None
-        place = self.new.ref if self.new else replace(self.old.ref, digest=_REWRITTEN)
-        return replace(self.old, ref=place)
 
 
 class Worlds:
@@ -71,11 +65,19 @@ class Worlds:
         self._records = self._compared_records()
         self._clusters = dict(self._clustered())
         self._policy = PolicyChanges(recorded.rules, replayed.rules, (recorded.given.time, replayed.given.time))
+        self._evidence = EvidenceChanges(recorded.evidence, replayed.evidence)
+        names = {name for cluster in self._clusters.values() for name in cluster.names}
+        self._statements = StatementChanges(*(Statements(side.given.vex, names) for side in self._sides))
+        steps = Budget(surroundings.MAX_STEPS)
+        self._surroundings = tuple(Surroundings(side.sbom, steps) for side in self._sides)
+        self._parts: dict[tuple[PackageKey, int, int], Part] = {}
         self._changes: dict[Cluster, dict[str, Change]] = {}
-        self._revisions: dict[Cluster, dict[str, list[_Revision]]] = {}
+        self._revisions: dict[Cluster, dict[str, list[Revision]]] = {}
         self._worlds: dict[tuple[Cluster, frozenset[str]], Assembled] = {}
         self._kept = 0
         self._budget = Budget(MAX_WORK)
+        self._listed = Budget(MAX_LISTED)
+        self._compared = Budget(MAX_COMPARED)
 
     def cluster(self, package: PackageKey, records: Iterable[RecordKey]) -> Cluster | None:
         """Return the cluster that has one of a package's records."""
@@ -93,11 +95,32 @@ class Worlds:
         return _outcomes(judgements, package, record) if present else _NOTHING
 
     def changes(self, cluster: Cluster) -> Mapping[str, Change]:
-        """Return the changes that can concern a cluster, by id, those first that are named first."""
+        """Return the changes that can concern a cluster, by id, those first that are named first.
+
+        Raises :class:`scanner.explain.narrow.Exhausted` once the work for all clusters is spent.
+        """
         if cluster not in self._changes:
-            self._revisions[cluster] = {name: list(found) for name, found in self._compared(cluster)}
+            statements = self._statements.count(cluster.names)
+            others = len(self._evidence.changes) + self._policy.general
+            self._listed.spend(1 + len(cluster.records) + statements + others)
+            self._revisions[cluster] = self._statements.about(cluster.names)
             self._changes[cluster] = {change.id: change for change in self._found(cluster)}
         return self._changes[cluster]
+
+    def leading(self, cluster: Cluster) -> str:
+        """Return the cause class of the first change that can concern a cluster, without listing the others."""
+        component = self.component_change(cluster.package)
+        if component is not None:
+            return component.cause
+        records = filter(None, (self.record(cluster.package, key) for key in cluster.records))
+        causes = [one.cause for one in records]
+        if causes:
+            return min(causes, key=difference.LEADING.index)
+        if self._statements.differ and self._statements.count(cluster.names):
+            return difference.VEX_STATEMENT
+        if self._evidence.changes:
+            return difference.REACHABILITY_EVIDENCE
+        return difference.POLICY_RULE if self._policy.changes else difference.SBOM_COMPONENT
 
     def world(self, cluster: Cluster, undone: frozenset[str]) -> Assembled:
         """Return the findings of a cluster as the replayed inputs give them with some changes undone.
@@ -111,7 +134,9 @@ class Worlds:
                 self._worlds.clear()
                 self._kept = 0
             self._worlds[cluster, undone] = self._evaluated(cluster, undone)
-        return self._worlds[cluster, undone]
+        found = self._worlds[cluster, undone]
+        self._compared.spend(1 + len(found.findings))
+        return found
 
     def component_change(self, package: PackageKey) -> Change | None:
         """Return how a package's instances differ between the two SBOMs."""
@@ -122,8 +147,9 @@ class Worlds:
             side, other = ("replayed", self._sides[0]) if old is None else ("recorded", self._sides[1])
             version = f" in version {package[3]}" if any(key[0] == package[0] for key in other.targets) else ""
             detail = f"{package[0]} is in the {side} SBOM only{version}"
-        elif old.refs != new.refs:
-            detail = f"{package[0]} has other instances in the SBOM"
+        elif _instances(self._sides[0], old) != _instances(self._sides[1], new):
+            word = "instances" if old.refs != new.refs else "owners"
+            detail = f"{package[0]} has other {word} in the SBOM"
         else:
             return None
         return Change(id=component_id(package), cause=difference.SBOM_COMPONENT, detail=detail)
@@ -166,39 +192,45 @@ class Worlds:
         records = filter(None, (self.record(cluster.package, key) for key in cluster.records))
         yield from sorted(records, key=lambda one: (difference.LEADING.index(one.cause), one.id))
         revisions = self._revisions[cluster]
-        yield from (one.change for found in revisions.values() for one in found if one.change is not None)
-        yield from filter(None, map(self._author_change, revisions))
+        yield from self._statements.changes(revisions)
+        yield from self._evidence.changes.values()
         for name in self._policy.about(cluster.names, cluster.package[1:3]):
             yield self._policy.changes[name]
+        if revisions:
+            yield from self._around(cluster.package)
+        yield from self._statements.whole(revisions)
+
+    def _around(self, package: PackageKey) -> Iterator[Change]:
+        """Yield what differs between the SBOMs around a package, as far as statements depend on it."""
         if self._subjects_differ():
             yield Change(id=SUBJECT, cause=difference.SBOM_COMPONENT, detail="the SBOM has another subject")
-        for name in revisions:
-            word = document_word(*(side.documents.get(name) for side in self._sides))
-            if word:
-                yield document_change(name, word)
+        old, new = (side.sbom.bom_link for side in self._sides)
+        if old != new:
+            yield Change(id=SERIAL, cause=difference.SBOM_COMPONENT, detail="the SBOM has another serial number")
+        if any(self._part(package, own, 0) != self._part(package, own, 1) for own in (0, 1)):
+            said = f"other components or dependencies lead to {package[0]} in the SBOM"
+            yield Change(id=graph_id(package), cause=difference.SBOM_COMPONENT, detail=said)
 
     def _subjects_differ(self) -> bool:
         old, new = (side.sbom.subject for side in self._sides)
-        return (old and (old.purl, old.name, old.version)) != (new and (new.purl, new.name, new.version))
+        return (old and (old.ref, old.purl, old.version)) != (new and (new.ref, new.purl, new.version))
 
-    def _compared(self, cluster: Cluster) -> Iterator[tuple[str, Iterator[_Revision]]]:
-        """Yield each document with its statements about a cluster's names, those of both sides matched."""
-        by_name: dict[str, tuple[list[Statement], list[Statement]]] = {}
-        for number, side in enumerate(self._sides):
-            for statement in side.statements.about(cluster.names):
-                by_name.setdefault(statement.ref.document, ([], []))[number].append(statement)
-        for name in sorted(by_name):
-            yield name, _revisions(name, *by_name[name])
+    def _part(self, package: PackageKey, own: int, around: int) -> Part:
+        """Return what leads, on the side ``around``, to the instances of a package that the side ``own`` has."""
+        key = package, own, around
+        if key not in self._parts:
+            target = self._sides[own].targets.get(package)
+            self._parts[key] = self._surroundings[around].leading_to(target.refs if target else ())
+        return self._parts[key]
 
     def _evaluated(self, cluster: Cluster, undone: frozenset[str]) -> Assembled:
-        old, new = self._sides
-        side = old if component_id(cluster.package) in undone else new
+        side = self._sides[0 if component_id(cluster.package) in undone else 1]
         target = side.targets.get(cluster.package)
-        documents = list(self._documents(cluster, undone))
-        statements = sum(len(document.statements) for document in documents)
+        revisions = self._revisions[cluster]
         of_policy = undone.intersection(self._policy.changes)
-        rules = self._policy.size if of_policy else 0
-        self._budget.spend(1 + len(cluster.records) + statements + rules)
+        rules = self._policy.size if of_policy else self._policy.size // _LIGHT
+        weight = sum(one.size for found in revisions.values() for one in found)
+        self._budget.spend(1 + len(cluster.records) + weight + rules)
         if target is None:
             return Assembled()
         hits = [
@@ -206,32 +238,27 @@ class Worlds:
             for key in sorted(cluster.records)
             for hit in _outcomes(self._old if record_id(key) in undone else self._new, cluster.package, key).hits
         ]
-        subject = (old if SUBJECT in undone else new).sbom.subject
-        sbom = replace(side.sbom, components=tuple(side.components[ref] for ref in target.refs), subject=subject)
-        policy = self._policy.undone(of_policy)
-        return assemble(Judged(hits={0: hits}), [target], sbom, VexIndex(documents), policy)
+        given = Given(
+            self._sbom(cluster, side, target, undone),
+            VexIndex(self._statements.mixed(revisions, undone)),
+            self._evidence.undone(undone.intersection(self._evidence.changes)),
+            self._policy.undone(of_policy),
+        )
+        try:
+            return assemble(Judged(hits={0: hits}), [target], given)
+        except LimitExceeded:  # one policy serves many worlds, and counts for all of them
+            raise Exhausted from None
 
-    def _documents(self, cluster: Cluster, undone: frozenset[str]) -> Iterator[VexDocument]:
-        old, new = self._sides
-        for name, revisions in self._revisions[cluster].items():
-            whole = f"vex/{name}" in undone
-            chosen = [one.old if whole else one.mixed(undone) for one in revisions]
-            base = (old if whole else new).documents.get(name) or old.documents.get(name) or new.documents[name]
-            author = old.documents[name].author if f"vex/{name}/author" in undone else base.author
-            authors = self._authors(name)
-            found = (one for one in chosen if one is not None)
-            signed = (replace(one, author=author) if one.author in authors else one for one in found)
-            yield replace(base, author=author, statements=tuple(signed))
-
-    def _authors(self, name: str) -> set[str]:
-        return {side.documents[name].author for side in self._sides if name in side.documents}
-
-    def _author_change(self, name: str) -> Change | None:
-        """Return how the author of a document differs; it is one change for all of its statements."""
-        if len(self._authors(name)) < 2:
-            return None
-        said = f"VEX document {name} has another author"
-        return Change(id=f"vex/{name}/author", cause=difference.VEX_STATEMENT, detail=said, members=("author",))
+    def _sbom(self, cluster: Cluster, side: Side, target: Target, undone: frozenset[str]) -> Sbom:
+        """Return a package and what is around it, of the SBOMs of both sides."""
+        part = _ALONE
+        if self._revisions[cluster]:
+            own = 0 if component_id(cluster.package) in undone else 1
+            part = self._part(cluster.package, own, 0 if graph_id(cluster.package) in undone else 1)
+            self._budget.spend(len(target.refs) * (part.size // _LIGHT))
+        instances = [side.components[ref] for ref in target.refs]
+        subject, serial = (self._sides[0 if name in undone else 1].sbom for name in (SUBJECT, SERIAL))
+        return surroundings.mixed(side.sbom, instances, part, subject.subject, serial.bom_link)
 
 
 def record_id(record: RecordKey) -> str:
@@ -244,54 +271,15 @@ def component_id(package: PackageKey) -> str:
     return f"sbom/components/{package[0]}"
 
 
-def document_word(old: VexDocument | None, new: VexDocument | None) -> str:
-    """Say what became of a VEX document; nothing where it is the same."""
-    if old is None or new is None:
-        return "added" if old is None else "removed"
-    return "changed" if old.digest != new.digest else ""
-
-
-def document_change(name: str, word: str) -> Change:
-    """Return the change of a VEX document as a whole."""
-    return Change(id=f"vex/{name}", cause=difference.VEX_STATEMENT, detail=f"VEX document {word}: {name}")
+def graph_id(package: PackageKey) -> str:
+    """Return the id of the change of what leads to a package."""
+    return f"sbom/paths to {package[0]}"
 
 
 def _outcomes(judgements: Judgements, package: PackageKey, record: RecordKey) -> Outcomes:
     return judgements.get(package, {}).get(record, _NOTHING)
 
 
-def _revisions(name: str, old: list[Statement], new: list[Statement]) -> Iterator[_Revision]:
-    """Match the statements of one document: the same ones, then those about the same things, then the rest."""
-    left_old: list[Statement] = []
-    left_new: list[Statement] = []
-    for left, right in pairs(old, new, lambda one: replace(one, ref=_NOWHERE, author="")):
-        if left is not None and right is not None:
-            yield _Revision(old[left], new[right], None)
-        elif left is not None:
-            left_old.append(old[left])
-        elif right is not None:
-            left_new.append(new[right])
-    for left, right in pairs(left_old, left_new, lambda one: (one.vulnerabilities, one.products)):
-        before = None if left is None else left_old[left]
-        after = None if right is None else left_new[right]
-        yield _Revision(before, after, _statement_change(name, before, after))
-
-
-def _statement_change(name: str, old: Statement | None, new: Statement | None) -> Change:
-    word = "added" if old is None else "removed" if new is None else "changed"
-    one = new or old
-    if one is None:
-        raise LookupError(name)
-    members = _differing(old, new) if old and new else ()
-    said = f"statement {one.ref.index} of VEX document {name} {word}: {one.vulnerabilities[0]} {one.status}"
-    return Change(
-        id=f"vex/{name}/{word}/{one.ref.index}",
-        cause=difference.VEX_STATEMENT,
-        detail=said + (f" ({', '.join(members)})" if members else ""),
-        members=members,
-    )
-
-
-def _differing(old: Statement, new: Statement) -> tuple[str, ...]:
-    names = ("justification", "status", "timestamp")
-    return tuple(name for name in names if getattr(old, name) != getattr(new, name))
+def _instances(side: Side, target: Target) -> list[tuple[str, bool]]:
+    """Return what of the instances of a package a finding depends on."""
+    return [(ref, side.components[ref].owner is not None) for ref in target.refs]

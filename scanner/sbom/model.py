@@ -1,15 +1,19 @@
 """What every SBOM reader yields, and the normalised SBOM that is recorded (docs/matching.md section 2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from kit.bytes.canonical import JsonValue
 from kit.errors import LimitExceeded
 from scanner.foreign import Skipped, Unread
-from scanner.identity import NotEvaluated, Package
+from scanner.identity import NotEvaluated, Package, Purl, System, identify, read_purl
+from scanner.sbom.found import OPERATING_SYSTEM, Found, host_of
+from scanner.sbom.ownership import owners_of
 
 PROFILE: Final = "1.0"
-MAX_COMPONENTS: Final = 200_000
+MAX_COMPONENTS: Final = 100_000
+MAX_EDGES: Final = 500_000
 
 Format = Literal["CycloneDX", "SPDX"]
 Graph = tuple[tuple[str, tuple[str, ...]], ...]
@@ -19,7 +23,9 @@ Graph = tuple[tuple[str, tuple[str, ...]], ...]
 class Component:
     """One instance of a package, file or system; the same package found twice is two components.
 
-    ``ref`` is the document's own identifier (bom-ref, SPDXID), or ``#`` and the JSON pointer where there is none.
+    ``ref`` is the document's own identifier (bom-ref, SPDXID), or ``#`` and the JSON pointer where there is none. Name,
+    version and Package URL are the document's; ``package`` is what is looked up, of an operating-system package mostly
+    its source. ``owner`` is the ref of the operating-system package that installed this component, where one did.
     """
 
     ref: str
@@ -28,6 +34,7 @@ class Component:
     purl: str | None
     type: str | None
     package: Package | NotEvaluated
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,8 @@ class Sbom:
     """A document, read: every tuple is sorted, so that the order in the file does not matter.
 
     ``components`` holds the subject and the operating system too, where the document describes them. ``dependencies``
-    are edges between refs of components, whether the document calls them dependency or containment.
+    are edges between refs of components, whether the document calls them dependency or containment. ``bom_link`` is
+    ``serial/version``, under which VEX documents refer to a CycloneDX document.
     """
 
     format: Format
@@ -47,21 +55,23 @@ class Sbom:
     components: tuple[Component, ...]
     dependencies: Graph
     skipped: tuple[Skipped, ...]
+    bom_link: str | None = None
 
 
 class Inventory:
     """What a reader has gathered so far from one document."""
 
     def __init__(self) -> None:
-        self.components: dict[str, Component] = {}
+        self.components: dict[str, Found] = {}
         self.unread = Unread()
         self._edges: dict[str, set[str]] = {}
+        self._owners: dict[str, str] = {}
+        self._edge_count = 0
 
-    def add(self, component: Component) -> None:
+    def add(self, component: Found) -> None:
         """Keep a component, whose ref is one that ``place`` gave."""
-        if len(self.components) == MAX_COMPONENTS:
-            raise LimitExceeded(detail="components of an SBOM", expected=MAX_COMPONENTS)
         self.components[component.ref] = component
+        check_count(len(self.components), MAX_COMPONENTS, "components of an SBOM")
 
     def place(self, ref: str | None, pointer: str, member: str) -> str:
         """Return a component's own ref, or its position where it has none that is still free."""
@@ -76,22 +86,72 @@ class Inventory:
 
     def connect(self, source: str, target: str) -> None:
         """Note that one component depends on or contains another; anything but two components is passed over."""
-        if source != target and source in self.components and target in self.components:
-            self._edges.setdefault(source, set()).add(target)
+        if source == target or source not in self.components or target not in self.components:
+            return
+        targets = self._edges.setdefault(source, set())
+        if target not in targets:
+            self._edge_count += 1
+            check_count(self._edge_count, MAX_EDGES, "dependencies of an SBOM")
+            targets.add(target)
 
-    def in_order(self) -> tuple[Component, ...]:
-        """Return the components sorted by package URL, name, version, ref."""
-        found = self.components.values()
-        return tuple(sorted(found, key=lambda one: (one.purl or "", one.name, one.version or "", one.ref)))
+    def own(self, owner: str, owned: str) -> None:
+        """Note that one component owns another's files; of several owners the first by ref counts."""
+        if owner != owned and owner in self.components and owned in self.components:
+            self._owners[owned] = min(owner, self._owners.get(owned, owner))
 
-    def graph(self) -> Graph:
-        """Return the edges as sorted adjacency lists."""
-        return tuple((source, tuple(sorted(self._edges[source]))) for source in sorted(self._edges))
+    def sbom(self, form: Format, spec_version: str, name: str | None, digest: str, subject: str | None) -> Sbom:
+        """Return the document: components identified and sorted, with their owners, and the graph as sorted lists."""
+        found = sorted(self.components.values(), key=lambda one: (one.purl or "", one.name, one.version or "", one.ref))
+        host = host_of(found)
+        purls = {one.ref: read_purl(one.purl) for one in found}
+        owners = owners_of(found, purls, self._owners)
+        components = tuple(
+            Component(
+                ref=one.ref,
+                name=one.name,
+                version=one.version,
+                purl=one.purl,
+                type=one.type,
+                package=_package(one, purls[one.ref], host),
+                owner=owners.get(one.ref),
+            )
+            for one in found
+        )
+        return Sbom(
+            format=form,
+            spec_version=spec_version,
+            name=name,
+            digest=digest,
+            subject=next((one for one in components if one.ref == subject), None),
+            operating_system=next((one for one in components if one.type == OPERATING_SYSTEM), None),
+            components=components,
+            dependencies=tuple((source, tuple(sorted(self._edges[source]))) for source in sorted(self._edges)),
+            skipped=self.unread.in_order(),
+        )
 
 
-def first_of_type(components: Iterable[Component], kind: str) -> Component | None:
-    """Return the first component of a type, in the order given."""
-    return next((one for one in components if one.type == kind), None)
+def _package(one: Found, purl: Purl | NotEvaluated, host: System | None) -> Package | NotEvaluated:
+    if isinstance(purl, NotEvaluated):
+        return purl
+    return identify(purl, version=one.version, source=one.source, host=host)
+
+
+def components_within(values: list[JsonValue]) -> list[JsonValue]:
+    """Return a list of components or packages unless there are too many, malformed ones counted (``LimitExceeded``)."""
+    check_count(len(values), MAX_COMPONENTS, "components of an SBOM")
+    return values
+
+
+def edges_within(values: list[JsonValue]) -> list[JsonValue]:
+    """Return a list of dependencies or relationships, unless there are too many (``LimitExceeded``)."""
+    check_count(len(values), MAX_EDGES, "dependencies of an SBOM")
+    return values
+
+
+def check_count(count: int, limit: int, what: str) -> None:
+    """Refuse, by ``LimitExceeded``, more of a thing than its limit."""
+    if count > limit:
+        raise LimitExceeded(detail=what, expected=limit)
 
 
 def normalised(sbom: Sbom) -> dict[str, object]:
@@ -101,7 +161,16 @@ def normalised(sbom: Sbom) -> dict[str, object]:
         "format": sbom.format,
         "specVersion": sbom.spec_version,
         "components": [
-            _present({"ref": one.ref, "name": one.name, "version": one.version, "purl": one.purl, "type": one.type})
+            _present(
+                {
+                    "ref": one.ref,
+                    "name": one.name,
+                    "version": one.version,
+                    "purl": one.purl,
+                    "type": one.type,
+                    "owner": one.owner,
+                }
+            )
             for one in sbom.components
         ],
         "dependencies": [{"ref": ref, "dependsOn": list(targets)} for ref, targets in sbom.dependencies],

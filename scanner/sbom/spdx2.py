@@ -1,12 +1,14 @@
-"""SPDX 2.2 and 2.3 in JSON: packages, relationships, subject, operating system (docs/matching.md section 2.2)."""
+"""SPDX 2.2 and 2.3 as their JSON has it: packages, relationships, subject (docs/matching.md section 2.3)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from kit.bytes.canonical import JsonValue
 from kit.errors import UnsupportedVersion
 from scanner.foreign import MalformedPart, Record, items, record, required, text
-from scanner.identity import Package, from_purl
-from scanner.sbom.model import Component, Inventory, Sbom, first_of_type
+from scanner.identity import BadPurl, NotEvaluated, Source, locate, parse_purl
+from scanner.sbom.found import Found
+from scanner.sbom.model import Inventory, Sbom, components_within, edges_within
 
 SPEC_VERSIONS: Final = ("SPDX-2.2", "SPDX-2.3")
 
@@ -17,6 +19,10 @@ _BACKWARD: Final = frozenset({"CONTAINED_BY", "DEPENDENCY_OF", "DESCRIBED_BY"})
 # BUILD_DEPENDENCY_OF, DEV_DEPENDENCY_OF, OPTIONAL_DEPENDENCY_OF and so on
 _BACKWARD_ENDING: Final = "_DEPENDENCY_OF"
 _NO_VALUE: Final = frozenset({"NOASSERTION", "NONE"})
+_BUILT_FROM: Final = "built package from: "
+_ACQUIRED_FROM: Final = "acquired package info from "
+OWNERSHIP: Final = "ownership-by-file-overlap"
+MAX_LOCATIONS: Final = 100
 
 
 def read(document: Record, digest: str) -> Sbom:
@@ -25,7 +31,7 @@ def read(document: Record, digest: str) -> Sbom:
     if spec_version not in SPEC_VERSIONS:
         raise UnsupportedVersion(detail="SPDX", expected="SPDX-2.2 or SPDX-2.3", found=ascii(spec_version)[:40])
     inventory = Inventory()
-    for index, value in enumerate(items(document, "packages", "")):
+    for index, value in enumerate(components_within(items(document, "packages", ""))):
         pointer = f"/packages/{index}"
         try:
             _package(inventory, record(value, pointer), pointer)
@@ -33,19 +39,9 @@ def read(document: Record, digest: str) -> Sbom:
             inventory.unread.note_fault(fault)
     described = {ref for ref in items(document, "documentDescribes", "") if isinstance(ref, str)}
     _relationships(inventory, items(document, "relationships", ""), text(document, "SPDXID", ""), described)
-    subjects = [inventory.components[ref] for ref in sorted(described) if ref in inventory.components]
-    components = inventory.in_order()
-    return Sbom(
-        format="SPDX",
-        spec_version=spec_version.removeprefix("SPDX-"),
-        name=text(document, "name", ""),
-        digest=digest,
-        subject=subjects[0] if len(subjects) == 1 else None,
-        operating_system=first_of_type(components, "operating-system"),
-        components=components,
-        dependencies=inventory.graph(),
-        skipped=inventory.unread.in_order(),
-    )
+    subjects = sorted(ref for ref in described if ref in inventory.components)
+    subject = subjects[0] if len(subjects) == 1 else None
+    return inventory.sbom("SPDX", spec_version.removeprefix("SPDX-"), text(document, "name", ""), digest, subject)
 
 
 def _package(inventory: Inventory, fields: Record, pointer: str) -> None:
@@ -61,7 +57,20 @@ def _package(inventory: Inventory, fields: Record, pointer: str) -> None:
         purpose = "operating-system"
     purl = _purl(inventory, items(fields, "externalRefs", pointer), f"{pointer}/externalRefs")
     ref = inventory.place(ref, pointer, "SPDXID")
-    inventory.add(Component(ref, name, version, purl, purpose, from_purl(purl, version=version)))
+    info = text(fields, "sourceInfo", pointer) or ""
+    inventory.add(Found(ref, name, version, purl, purpose, source_of(info), locations_of(info)))
+
+
+def source_of(info: str) -> Source | None:
+    """Return the source package that Trivy's source information names: ``built package from: NAME VERSION``."""
+    name, _, version = info.removeprefix(_BUILT_FROM).partition(" ") if info.startswith(_BUILT_FROM) else ("", "", "")
+    return Source(name, version.strip() or None) if name else None
+
+
+def locations_of(info: str) -> tuple[str, ...]:
+    """Return the paths that syft's source information names: ``acquired package info from ...: PATH, PATH``."""
+    paths = info.partition(": ")[2] if info.startswith(_ACQUIRED_FROM) else ""
+    return tuple(paths.split(", ")[:MAX_LOCATIONS]) if paths else ()
 
 
 def _purl(inventory: Inventory, values: list[JsonValue], pointer: str) -> str | None:
@@ -73,14 +82,26 @@ def _purl(inventory: Inventory, values: list[JsonValue], pointer: str) -> str | 
         kind = text(fields, "referenceType", place)
         if kind is not None and kind.rpartition("/")[2] == "purl":
             found.setdefault(required(fields, "referenceLocator", place), place)
+    return choose_purl(inventory, found)
+
+
+def choose_purl(inventory: Inventory, found: Mapping[str, str]) -> str | None:
+    """Return the one of several package URLs that counts, and note the others; ``found`` has the place of each."""
     if len(found) < 2:
         return next(iter(found), None)
     purls = sorted(found)
-    chosen = next((purl for purl in purls if isinstance(from_purl(purl, version="0"), Package)), purls[0])
+    chosen = next((purl for purl in purls if _is_known(purl)), purls[0])
     for purl, place in found.items():
         if purl != chosen:
             inventory.unread.note(place, "other-purl", purl)
     return chosen
+
+
+def _is_known(purl: str) -> bool:
+    try:
+        return not isinstance(locate(parse_purl(purl), "0"), NotEvaluated)
+    except BadPurl:
+        return False
 
 
 def _relationships(inventory: Inventory, values: list[JsonValue], document: str | None, described: set[str]) -> None:
@@ -88,7 +109,7 @@ def _relationships(inventory: Inventory, values: list[JsonValue], document: str 
 
     Relationships with files, snippets and other documents are not about components and are passed over.
     """
-    for index, value in enumerate(values):
+    for index, value in enumerate(edges_within(values)):
         pointer = f"/relationships/{index}"
         try:
             fields = record(value, pointer)
@@ -104,3 +125,11 @@ def _relationships(inventory: Inventory, values: list[JsonValue], document: str 
             described.add(target)
         elif kind in _EDGES or kind.endswith(_BACKWARD_ENDING):
             inventory.connect(source, target)
+        elif kind == "OTHER" and _says_ownership(fields):
+            inventory.own(source, target)
+
+
+def _says_ownership(relationship: Record) -> bool:
+    """Tell whether a relationship is syft's way to say that one package installed another's files."""
+    comment = relationship.get("comment")
+    return isinstance(comment, str) and comment.startswith(OWNERSHIP)

@@ -1,60 +1,49 @@
 """Semantic Versioning 2.0.0, sections 2, 9, 10 and 11 (docs/matching.md section 3.3).
 
-Numbers are kept as (length, digits): the same order as their values, at any size, without a conversion.
+The parts are shared with the schemes that are SemVer with spellings or an order of their own.
 """
 
-from typing import TypeAlias
+import re
+from typing import Final, TypeAlias
 
-from scanner.versions.unparsable import Unparsable
+from scanner.versions.form import Unparsable, read
 
-Number: TypeAlias = tuple[int, str]
+# 0 and a number, or 1 and a text
 Identifier: TypeAlias = tuple[int, int, str]
 # major, minor, patch, 1 for a release and 0 for a pre-release, pre-release identifiers
-Key: TypeAlias = tuple[Number, Number, Number, int, tuple[Identifier, ...]]
+Key: TypeAlias = tuple[int, int, int, int, tuple[Identifier, ...]]
+
+NUMBER: Final = "(0|[1-9][0-9]*+)"
+"""A number without leading zeros, as a group."""
+SUFFIXES: Final = r"(?:-([0-9A-Za-z.-]++))?(?:\+([0-9A-Za-z.-]++))?"
+"""Pre-release and build metadata, as two groups; whether their identifiers are well-formed is asked afterwards."""
+
+_FORM: Final = re.compile(rf"{NUMBER}\.{NUMBER}\.{NUMBER}{SUFFIXES}")
 
 
 def key(version: str) -> Key:
     """Return the sortable key of a SemVer 2.0.0 version."""
-    core, pre_release = split(version)
-    numbers = core.split(".")
-    if len(numbers) != 3:
+    major, minor, patch, pre_release, build = read(_FORM, version).groups()
+    check_build(build, version)
+    return int(major), int(minor), int(patch), *stage(pre_release, version)
+
+
+def stage(pre_release: str | None, version: str) -> tuple[int, tuple[Identifier, ...]]:
+    """Return the part of a key that puts pre-releases before the release."""
+    return (1, ()) if pre_release is None else (0, identifiers(pre_release, version))
+
+
+def identifiers(text: str, version: str) -> tuple[Identifier, ...]:
+    """Return identifiers in their order: numbers before texts, fewer before more."""
+    found: list[Identifier] = []
+    for part in text.split("."):
+        if not part or (part[0] == "0" and part != "0" and part.isdigit()):
+            raise Unparsable(version)
+        found.append((0, int(part), "") if part.isdigit() else (1, 0, part))
+    return tuple(found)
+
+
+def check_build(build: str | None, version: str) -> None:
+    """Refuse build metadata with an empty identifier; it has no order, but must be well-formed."""
+    if build is not None and "" in build.split("."):
         raise Unparsable(version)
-    return assemble(numbers, pre_release, version)
-
-
-def split(version: str) -> tuple[str, str | None]:
-    """Split a version into core and pre-release; build metadata is checked and dropped, it has no order."""
-    version, plus, build = version.partition("+")
-    if plus:
-        _identifiers(build)
-    core, hyphen, pre_release = version.partition("-")
-    return core, pre_release if hyphen else None
-
-
-def assemble(numbers: list[str], pre_release: str | None, version: str) -> Key:
-    """Make the key from three numbers and a pre-release; ``version`` is the text for the refusal."""
-    major, minor, patch = (_number(number, version) for number in numbers)
-    if pre_release is None:
-        return major, minor, patch, 1, ()
-    return major, minor, patch, 0, tuple(_ordered(part, version) for part in _identifiers(pre_release))
-
-
-def _number(text: str, version: str) -> Number:
-    if not (text.isascii() and text.isdigit()) or (text[0] == "0" and text != "0"):
-        raise Unparsable(version)
-    return len(text), text
-
-
-def _identifiers(text: str) -> list[str]:
-    parts = text.split(".")
-    for part in parts:
-        if not part.isascii() or not part.replace("-", "0").isalnum():
-            raise Unparsable(text)
-    return parts
-
-
-def _ordered(identifier: str, version: str) -> Identifier:
-    if identifier.isdigit():
-        length, digits = _number(identifier, version)
-        return 0, length, digits
-    return 1, 0, identifier

@@ -1,7 +1,20 @@
 """Readers of VEX documents and the rule that settles conflicting statements (docs/matching.md section 6)."""
 
-from scanner.vex.model import Statement, StatementRef, VexDocument
-from scanner.vex.openvex import read_openvex
-from scanner.vex.resolve import Decision, VexIndex, resolve
+from scanner.vex.index import VexIndex
+from scanner.vex.model import Statement, StatementRef, Status, VexDocument
+from scanner.vex.read import read_vex
+from scanner.vex.reading import Allowance
+from scanner.vex.resolve import Block, Decision, Resolver
 
-__all__ = ["Decision", "Statement", "StatementRef", "VexDocument", "VexIndex", "read_openvex", "resolve"]
+__all__ = [
+    "Allowance",
+    "Block",
+    "Decision",
+    "Resolver",
+    "Statement",
+    "StatementRef",
+    "Status",
+    "VexDocument",
+    "VexIndex",
+    "read_vex",
+]

@@ -1,22 +1,18 @@
-"""Which VEX statement decides about a finding (docs/matching.md sections 6.2 and 6.3)."""
+"""Which VEX statement decides about a finding (docs/matching.md sections 6.2 to 6.4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from scanner.identity import BadPurl, NotEvaluated, Purl, locate, parse_purl
-from scanner.sbom.model import Component
-from scanner.versions import Unparsable, key
-from scanner.vex.model import Instant, Product, Statement, StatementRef, Status, Target, VexDocument
+from kit.errors import LimitExceeded
+from scanner.sbom.model import Sbom
+from scanner.vex.fits import Found, found
+from scanner.vex.index import VexIndex
+from scanner.vex.model import CAUTION, SUPPRESSING, Instant, Statement, StatementRef, Status
+from scanner.vex.paths import Paths
 
-# Most cautious first.
-_CAUTION: Final[dict[Status, int]] = {
-    "affected": 0,
-    "under_investigation": 1,
-    "unknown": 2,
-    "fixed": 3,
-    "not_affected": 4,
-}
+MAX_SIDES: Final = 100_000
+"""How many statements the conflicts and blocked paths of a scan's findings may name together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +26,23 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
+class Block:
+    """A component on the way from the subject to a finding's component that does not have the vulnerability."""
+
+    ref: str
+    statement: StatementRef
+    author: str
+    timestamp: str
+    status: Status
+    justification: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
-    """The status that holds, the statement it comes from, and the conflict that was settled by caution, if any."""
+    """The status that holds, the statement it comes from, and the conflict that was settled by caution, if any.
+
+    With ``blocks`` the statement is the first of those that together block every path to the component.
+    """
 
     status: Status
     statement: StatementRef
@@ -39,118 +50,156 @@ class Decision:
     timestamp: str
     justification: str | None
     conflict: tuple[Contender, ...]
+    blocks: tuple[Block, ...] = ()
 
 
-class VexIndex:
-    """The statements of all documents by vulnerability id; letter case does not count."""
+class Resolver:
+    """Decides about the findings of one SBOM; ``trust_order`` names authors, the most trusted first."""
 
-    def __init__(self, documents: Iterable[VexDocument]) -> None:
-        self._statements: dict[str, list[Statement]] = {}
-        for document in documents:
-            for statement in document.statements:
-                for name in {one.upper() for one in statement.vulnerabilities}:
-                    self._statements.setdefault(name, []).append(statement)
+    def __init__(self, index: VexIndex, sbom: Sbom, trust_order: Sequence[str]) -> None:
+        self._index = index
+        self._sbom = sbom
+        self._components = {component.ref: component for component in sbom.components}
+        self._rank = {author: place for place, author in reversed(list(enumerate(trust_order))) if author}
+        self._last = len(trust_order)
+        self._paths: Paths | None = None
+        self._found: dict[str, Found] = {}
+        self._above: tuple[str, dict[Hashable, list[Found]]] = ("", {})
+        self._sides = MAX_SIDES
 
-    def about(self, vulnerability_ids: Iterable[str]) -> list[Statement]:
-        """Return every statement that names one of the ids, each once, sorted by place."""
-        found: dict[StatementRef, Statement] = {}
-        for name in {one.upper() for one in vulnerability_ids}:
-            for statement in self._statements.get(name, ()):
-                found[statement.ref] = statement
-        return [found[ref] for ref in sorted(found)]
+    def decide(self, vulnerability_ids: Iterable[str], refs: Sequence[str]) -> Decision | None:
+        """Return the decision about one group of aliases in all instances of a package, ``None`` where there is none.
+
+        Where no statement is about the component or the subject, statements about what lies between may block every
+        path.
+        """
+        known = self._index.speaks_of(vulnerability_ids)
+        if not known:
+            return None
+        about = self._direct(known, refs)
+        decision = self._weigh(about.values()) if about else self._blocked(known, refs)
+        if decision:
+            self._sides -= len(decision.conflict) + len(decision.blocks)
+            if self._sides < 0:
+                raise LimitExceeded(detail="sides of VEX conflicts and blocked paths", expected=MAX_SIDES)
+        return decision
+
+    def _direct(self, known: Sequence[str], refs: Sequence[str]) -> dict[StatementRef, Statement]:
+        """Return the statements about a component, or about the subject with it.
+
+        One that suppresses speaks for a package only if it speaks for each of its instances.
+        """
+        each = [self._about_instance(known, ref) for ref in (refs if self._index.has_links else refs[:1])]
+        every = {at: one for some in each for at, one in some.items()}
+        return {
+            at: one for at, one in every.items() if one.status not in SUPPRESSING or all(at in some for some in each)
+        }
+
+    def _about_instance(self, known: Sequence[str], ref: str) -> dict[StatementRef, Statement]:
+        component, subject = self._at(ref), self._sbom.subject
+        about = {one.ref: one for one in self._index.about(known, component, _NOTHING)}
+        if subject is not None and subject.ref != ref:
+            about.update((one.ref, one) for one in self._index.about(known, self._at(subject.ref), component))
+        return about
+
+    def _blocked(self, known: Sequence[str], refs: Sequence[str]) -> Decision | None:
+        """Return the decision that follows if every path to every instance is blocked."""
+        if self._paths is None:
+            self._paths = Paths(self._sbom)
+        if not self._paths.usable:
+            return None
+        standing: dict[str, Decision] = {}
+        cut: set[str] = set()
+        for ref in refs:
+            component = self._at(ref)
+            blocked: dict[str, Decision] = {}
+            for product in self._products_above(self._paths, known, ref):
+                about = {one.ref: one for one in self._index.about(known, product, component)}
+                decision = self._weigh(about.values()) if about else None
+                if decision and decision.status in SUPPRESSING:
+                    blocked[product.ref] = decision
+            nearest = self._paths.cut(ref, blocked) if blocked else []
+            if not nearest:
+                return None
+            cut.update(nearest)
+            standing.update(blocked)
+        return _joined([(ref, standing[ref]) for ref in sorted(cut)])
+
+    def _products_above(self, paths: Paths, known: Sequence[str], ref: str) -> Iterable[Found]:
+        """Return the components above one that are products of statements about one of the ids."""
+        # Findings come package by package, so the last answer is worth keeping.
+        if self._above[0] != ref:
+            filed: dict[Hashable, list[Found]] = {}
+            for one in map(self._at, paths.above(ref)):
+                for key in one.keys:
+                    filed.setdefault(key, []).append(one)
+            self._above = (ref, filed)
+        above = self._above[1]
+        products: dict[str, Found] = {}
+        for name in known:
+            stated = self._index.products(name)
+            paths.spend(min(len(stated), len(above)))
+            products.update((one.ref, one) for key in above.keys() & stated for one in above[key])
+        return products.values()
+
+    def _at(self, ref: str) -> Found:
+        known = self._found.get(ref)
+        if known is None:
+            known = self._found[ref] = found(self._components[ref], self._sbom.bom_link)
+        return known
+
+    def _weigh(self, statements: Iterable[Statement]) -> Decision:
+        """Apply the rule of conflict to statements about one thing, of which there is at least one."""
+        about = sorted(statements, key=lambda one: one.ref)
+        latest: dict[tuple[str, str], Instant] = {}
+        for one in about:
+            if one.time is not None:
+                latest[_author(one)] = max(one.time, latest.get(_author(one), one.time))
+        current = [one for one in about if one.time is None or one.time == latest[_author(one)]]
+        ranks = [self._rank.get(one.author, self._last) for one in current]
+        best = min(ranks)
+        trusted = [one for one, rank in zip(current, ranks, strict=True) if rank == best]
+        decisive = min(trusted, key=lambda one: (CAUTION[one.status], one.ref))
+        return Decision(
+            status=decisive.status,
+            statement=decisive.ref,
+            author=decisive.author,
+            timestamp=decisive.timestamp,
+            justification=decisive.justification,
+            conflict=_conflict(trusted),
+        )
 
 
-def resolve(
-    index: VexIndex,
-    vulnerability_ids: Sequence[str],
-    component: Component,
-    subject: Component | None,
-    trust_order: Sequence[str],
-) -> Decision | None:
-    """Return the decision about one component and one group of aliases, ``None`` where no statement applies.
-
-    ``subject`` is what the SBOM is about. ``trust_order`` names authors, the most trusted first; all others come after.
-    """
-    about = [one for one in index.about(vulnerability_ids) if applies(one, component, subject)]
-    if not about:
-        return None
-    latest: dict[str, Instant] = {}
-    for one in about:
-        latest[one.author] = max(one.time, latest.get(one.author, one.time))
-    rank = {author: place for place, author in reversed(list(enumerate(trust_order)))}
-    current = [one for one in about if one.time == latest[one.author]]
-    best = min(rank.get(one.author, len(trust_order)) for one in current)
-    trusted = [one for one in current if rank.get(one.author, len(trust_order)) == best]
-    decisive = min(trusted, key=lambda one: (_CAUTION[one.status], one.ref))
-    return Decision(
-        status=decisive.status,
-        statement=decisive.ref,
-        author=decisive.author,
-        timestamp=decisive.timestamp,
-        justification=decisive.justification,
-        conflict=_conflict(trusted),
-    )
+_NOTHING: Final = Found(ref="", text="", purl=None, link=None, keys=())
 
 
-def applies(statement: Statement, component: Component, subject: Component | None) -> bool:
-    """Tell whether a statement is about a component of an SBOM about a subject."""
-    return any(_concerns(product, component, subject) for product in statement.products)
+def _author(statement: Statement) -> tuple[str, str]:
+    """Return who makes a statement: of nameless authors nothing says that two documents have the same one."""
+    return statement.author, "" if statement.author else statement.ref.digest
 
 
-def _conflict(statements: Sequence[Statement]) -> tuple[Contender, ...]:
-    if len({one.status for one in statements}) == 1:
+def _conflict(statements: Iterable[Statement]) -> tuple[Contender, ...]:
+    """Return the sides, one for each status that an author gives."""
+    sides: dict[tuple[tuple[str, str], Status], Statement] = {}
+    for one in statements:
+        sides.setdefault((_author(one), one.status), one)
+    if len({status for _, status in sides}) == 1:
         return ()
-    return tuple(Contender(one.ref, one.author, one.timestamp, one.status) for one in statements)
+    return tuple(Contender(one.ref, one.author, one.timestamp, one.status) for one in sides.values())
 
 
-def _concerns(product: Product, component: Component, subject: Component | None) -> bool:
-    """Apply the product rule: parts inside the subject, or else the component or the subject as a whole."""
-    whole = subject is not None and names(product.target, subject)
-    if product.subcomponents:
-        return whole and any(names(part, component) for part in product.subcomponents)
-    return whole or names(product.target, component)
-
-
-def names(target: Target, component: Component) -> bool:
-    """Tell whether a statement's target is this component."""
-    if component.purl is None:
-        return False
-    if target.id == component.purl:
-        return True
-    try:
-        purl = parse_purl(component.purl)
-    except BadPurl:
-        return False
-    return any(covers(wanted, purl) for wanted in target.purls)
-
-
-def covers(wanted: Purl, found: Purl) -> bool:
-    """Tell whether a package URL of a statement is that of a component.
-
-    Type, namespace and name are equal; version and every qualifier count only where the statement gives them.
-    """
-    place = _place(wanted)
-    return (
-        place == _place(found)
-        and (wanted.version is None or _same_version(place[0], wanted.version, found.version))
-        and set(wanted.qualifiers) <= set(found.qualifiers)
+def _joined(parts: Sequence[tuple[str, Decision]]) -> Decision:
+    """Return one decision from those about the components that block every path together."""
+    first = min((one for _, one in parts), key=lambda one: (CAUTION[one.status], one.statement))
+    sides = {(side.statement, side.status): side for _, one in parts for side in one.conflict}
+    return Decision(
+        status=first.status,
+        statement=first.statement,
+        author=first.author,
+        timestamp=first.timestamp,
+        justification=first.justification,
+        conflict=tuple(sides[key] for key in sorted(sides)),
+        blocks=tuple(
+            Block(ref, one.statement, one.author, one.timestamp, one.status, one.justification) for ref, one in parts
+        ),
     )
-
-
-def _place(purl: Purl) -> tuple[str, str]:
-    """Return ecosystem and normalised name, or type and full name of what no ecosystem is known for."""
-    place = locate(purl, purl.version or "")
-    if isinstance(place, NotEvaluated):
-        # A type is no ecosystem, even where both have one name: its versions are compared as text.
-        return f"pkg:{purl.type}", f"{purl.namespace}/{purl.name}"
-    return place
-
-
-def _same_version(ecosystem: str, wanted: str, found: str | None) -> bool:
-    """Compare by the ecosystem's order where both are versions of it, so that ``1.0`` is ``v1.0.0``; else by text."""
-    if found is None or wanted == found:
-        return wanted == found
-    try:
-        return bool(key(ecosystem, wanted) == key(ecosystem, found))
-    except Unparsable:
-        return False

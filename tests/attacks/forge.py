@@ -43,7 +43,14 @@ class Done:
     err: str
 
 
-def stella(*words: str | Path, cwd: Path, env: Mapping[str, str] = {}, memory: int = 2048, seconds: int = 30) -> Done:
+def stella(
+    *words: str | Path,
+    cwd: Path,
+    env: Mapping[str, str] = {},
+    memory: int = 2048,
+    seconds: int = 30,
+    timeout: float | None = None,
+) -> Done:
     """Run the command line in a process of its own, under caps of address space (MB) and CPU time (s)."""
     cwd.mkdir(parents=True, exist_ok=True)
     launcher = [sys.executable, "-S", "-c", _UNDER_CAPS, str(memory * MEGABYTE), str(seconds)]
@@ -55,6 +62,7 @@ def stella(*words: str | Path, cwd: Path, env: Mapping[str, str] = {}, memory: i
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
+        timeout=timeout,
     )
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 

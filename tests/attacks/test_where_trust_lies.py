@@ -49,9 +49,9 @@ def test_site_inside_the_kit_is_refused(world: World, stranger: forge.Stranger, 
     assert done.code != 0
 
 
-def test_refusal_without_a_pin_survives_a_short_path(tmp_path: Path) -> None:
+def test_path_shorter_than_any_kit_is_a_mistake(tmp_path: Path) -> None:
     done = forge.stella("replay", f"/{layout.MANIFEST_FILE}", "--strict", "--offline", cwd=tmp_path)
-    assert done.code == 23
+    assert done.code == 2
 
 
 def test_kit_from_the_future_does_not_outwit_its_own_age(world: World, replay: Replay, tmp_path: Path) -> None:

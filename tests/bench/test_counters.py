@@ -15,9 +15,12 @@ import pytest
 from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader, DirectorySource, write_bundle
+from kit.bundle import reader as bundle_reader
 from kit.bundle.record import BundleRecord
 from kit.bytes import digest, frames
+from kit.bytes.frames import Buffer
 from kit.snapshot import SnapshotReader
+from kit.snapshot import reader as snapshot_reader
 from kit.snapshot.records import PAGE_SIZE, RECORD
 from kit.snapshot.writer import About, write_snapshot
 from scanner import advisory
@@ -178,6 +181,106 @@ def test_verifying_a_bundle_decodes_every_byte_once(bundle: tuple[Path, BundleRe
     with BundleReader(*bundle) as found:
         found.verify()
         assert found.bytes_decompressed == bundle[1].content_size
+
+
+class Hashed:
+    """Stands for ``hashlib.sha256`` and counts the bytes that go through it."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def sha256(self, data: Buffer = b"") -> "Counted":
+        return Counted(self, data)
+
+
+class Counted:
+    def __init__(self, total: Hashed, data: Buffer) -> None:
+        self._total = total
+        self._hasher = hashlib.sha256()
+        self.update(data)
+
+    def update(self, data: Buffer) -> None:
+        self._total.bytes += len(data)
+        self._hasher.update(data)
+
+    def digest(self) -> bytes:
+        return self._hasher.digest()
+
+    def hexdigest(self) -> str:
+        return self._hasher.hexdigest()
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> Hashed:
+    """Return the counter of what the readers of bundles, of snapshots and of digests hash."""
+    counter = Hashed()
+    for module in (bundle_reader, snapshot_reader, digest):
+        monkeypatch.setattr(module, "hashlib", counter)
+    return counter
+
+
+def test_verifying_a_bundle_hashes_stored_bytes_once_and_contents_once(
+    bundle: tuple[Path, BundleRecord], hashed: Hashed
+) -> None:
+    with BundleReader(*bundle) as found:
+        found.verify()
+    members = sum(member.size for member in bundle[1].members)
+    assert hashed.bytes == bundle[0].stat().st_size + members
+
+
+def test_verifying_a_snapshot_quickly_hashes_each_member_once_and_its_directories_twice_at_most(
+    snapshots: dict[str, Path], hashed: Hashed
+) -> None:
+    record = digest.of_bytes((snapshots["large"] / RECORD).read_bytes())
+    with DirectorySource(snapshots["large"]) as source:
+        feed = SnapshotReader(source, "", record)
+        opened = hashed.bytes
+        feed.verify_quick()
+        directories = sum(m.size for m in feed.info.members if m.path in {"pages.bin", "index-pages.bin"})
+        members = sum(member.size for member in feed.info.members)
+        assert members <= hashed.bytes - opened <= members + directories
+        assert feed.counters.bytes_decompressed == 0
+
+
+def test_a_replay_hashes_the_pages_that_it_touches_and_the_directories(
+    reader: Callable[[str], SnapshotReader], sbom: bytes, hashed: Hashed
+) -> None:
+    feed = reader("large")
+    before = hashed.bytes
+    evaluate(feed, sbom)
+    directories = sum(m.size for m in feed.info.members if m.path in {"pages.bin", "index-pages.bin"})
+    touched = feed.counters.pages_touched + feed.counters.index_pages_touched
+    outputs = 200 * 1024
+    assert hashed.bytes - before <= directories + touched * PAGE_SIZE + outputs
+
+
+def sbom_of(names: list[str]) -> bytes:
+    components = [
+        {"type": "library", "bom-ref": name, "name": name, "version": "1.0", "purl": f"pkg:pypi/{name}@1.0"}
+        for name in names
+    ]
+    return json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": components}).encode()
+
+
+def test_ten_times_the_components_touch_no_more_than_ten_times_the_pages(
+    reader: Callable[[str], SnapshotReader],
+) -> None:
+    touched = {}
+    for count in (20, 200):
+        feed = reader("large")
+        evaluate(feed, sbom_of([scattered(number, "other") for number in range(count)]))
+        touched[count] = feed.counters.pages_touched
+        assert feed.counters.pages_touched <= 2 * count
+        assert feed.counters.pages_touched <= len(feed.pages)
+    assert touched[200] <= 10 * touched[20]
+
+
+def test_a_component_that_stands_often_in_an_sbom_is_looked_up_once(reader: Callable[[str], SnapshotReader]) -> None:
+    once, often = reader("large"), reader("large")
+    evaluate(once, sbom_of([scattered(0, "asked")]))
+    evaluate(often, sbom_of([scattered(0, "asked")] * 50).replace(b'"bom-ref"', b'"x"'))
+    assert often.counters.pages_touched == once.counters.pages_touched
+    assert often.counters.bytes_decompressed == once.counters.bytes_decompressed
 
 
 def test_a_replay_decodes_each_frame_of_its_feed_once_more_and_none_of_the_tools(

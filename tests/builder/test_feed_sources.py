@@ -1,5 +1,6 @@
 """Reading a source: every file comes out, as bytes or with the reason against it."""
 
+import json
 import os
 import struct
 import zipfile
@@ -7,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builder import feed_sources
-from kit.errors import FileMissing, LimitExceeded, MalformedDocument, UsageError
+from kit.errors import LimitExceeded, MalformedDocument, UsageError
 from kit.snapshot.intake import MAX_RECORD
 from kit.snapshot.records import Refused
 
@@ -119,16 +122,46 @@ def test_archive_beyond_a_limit_is_refused(
 
 
 def test_source_that_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileMissing):
+    with pytest.raises(UsageError):
         feed_sources.open_source(tmp_path / "all.zip")
     (tmp_path / "feed.tar").write_bytes(b"")
     with pytest.raises(UsageError):
         feed_sources.open_source(tmp_path / "feed.tar")
 
 
-def test_last_change_is_that_of_the_newest_file(tmp_path: Path) -> None:
-    for name, moment in (("a.json", 1_700_000_000), ("b.json", 1_750_000_000.9)):
-        (tmp_path / name).write_bytes(b"{}")
-        os.utime(tmp_path / name, (moment, moment))
-    assert feed_sources.last_change(tmp_path) == "2025-06-15T15:06:40Z"
-    assert feed_sources.last_change(tmp_path / "a.json") == "2023-11-14T22:13:20Z"
+def dated(*times: object) -> bytes:
+    return b"".join(json.dumps({"id": f"T-{at}", "modified": time}).encode() + b"\n" for at, time in enumerate(times))
+
+
+def test_the_newest_change_is_that_of_the_records_whenever_their_files_were_written(tmp_path: Path) -> None:
+    records = dated("2024-05-01T00:00:00Z", "2024-06-01T10:20:30.999999Z", "2023-01-01T00:00:00Z")
+    (tmp_path / "feed").mkdir()
+    for at, line in enumerate(records.splitlines()):
+        (tmp_path / "feed" / f"{at}.json").write_bytes(line)
+    (tmp_path / "lines.ndjson").write_bytes(records)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for at, line in enumerate(records.splitlines()):
+            archive.writestr(f"{at}.json", line)
+    for name in ("feed", "lines.ndjson", "all.zip"):
+        os.utime(tmp_path / name, (1, 1))
+        assert feed_sources.newest_change(feed_sources.open_source(tmp_path / name)) == "2024-06-01T10:20:30Z"
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["", "now", "2024-13-01T00:00:00Z", "2024-06-01", "2024-06-01T00:00:00", "2024-06-01T00:00:00+02:00", 7, None, {}],
+)
+def test_what_is_no_time_says_nothing_of_the_newest_change(tmp_path: Path, time: object) -> None:
+    path = tmp_path / "feed.ndjson"
+    path.write_bytes(dated(time, "2020-01-01T00:00:00Z", time) + b"[]\nnothing\n\xff\n")
+    assert feed_sources.newest_change(feed_sources.open_source(path)) == "2020-01-01T00:00:00Z"
+    path.write_bytes(dated(time))
+    with pytest.raises(UsageError, match="--time"):
+        feed_sources.newest_change(feed_sources.open_source(path))
+
+
+@given(st.binary(max_size=300))
+def test_no_record_breaks_the_search_for_the_newest_change(tmp_path_factory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("feed") / "feed.ndjson"
+    path.write_bytes(data.replace(b"\n", b" ") + b"\n" + dated("2020-01-01T00:00:00Z"))
+    assert feed_sources.newest_change(feed_sources.open_source(path)) >= "2020-01-01T00:00:00Z"

@@ -82,10 +82,13 @@ def test_zip_and_directory_of_the_same_records_have_the_same_content(store: Path
     assert feeds.current_snapshot(store, "demo") == one.directory
 
 
-def test_time_of_the_source_is_the_default(store: Path, source: Path) -> None:
+def test_time_of_the_records_is_the_default(store: Path, source: Path) -> None:
+    first = feeds.add(store, "demo", source)
+    assert (first.info.snapshot_time, first.time_from_records) == (TIME, True)
     for path in source.iterdir():
         os.utime(path, (1_700_000_000, 1_700_000_000))
-    assert feeds.add(store, "demo", source).info.snapshot_time == "2023-11-14T22:13:20Z"
+    assert feeds.add(store, "demo", source, now=TIME).digest == first.digest
+    assert not feeds.add(store, "demo", source, snapshot_time=TIME).time_from_records
 
 
 def test_origin_is_recorded_instead_of_the_file_name(store: Path, source: Path) -> None:
@@ -204,5 +207,5 @@ def test_dictionary_of_another_snapshot_is_used_or_its_absence_named(store: Path
     small = feeds.add(store, "demo", source, snapshot_time=TIME)
     with pytest.raises(UsageError):
         feeds.add(store, "demo", source, snapshot_time=TIME, dictionary_from=small.directory)
-    with pytest.raises(FileMissing):
+    with pytest.raises(UsageError, match="--dictionary-from"):
         feeds.add(store, "demo", source, snapshot_time=TIME, dictionary_from=source)

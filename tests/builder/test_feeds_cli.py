@@ -1,6 +1,7 @@
 """stella feed: data on stdout, talk on stderr, one verdict line, exit codes."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_spoiled_snapshot_is_reported_with_its_reason(run: Any, source: Path, tm
     ("words", "code"),
     [
         (("show", "absent"), 2),
-        (("add", "demo", "/nonexistent/all.zip"), 32),
+        (("add", "demo", "/nonexistent/all.zip"), 2),
         (("add", "No Name", "SOURCE"), 2),
         (("add", "demo", "SOURCE", "--time", "now"), 2),
         (("add", "demo", "SOURCE", "--level", "20"), 2),
@@ -83,3 +84,56 @@ def test_misuse_leaves_with_its_code(run: Any, source: Path, words: tuple[str, .
 def test_empty_store_lists_nothing(run: Any) -> None:
     code, out, _ = run("list", "--json")
     assert (code, json.loads(out)) == (0, {"feeds": []})
+
+
+def test_the_time_of_a_snapshot_is_never_that_of_a_file(run: Any, source: Path, tmp_path: Path) -> None:
+    code, out, err = run("add", "demo", str(source))
+    assert (code, f"time         {TIME}" in out) == (0, True)
+    assert f"time {TIME}: the newest 'modified' of the records" in err
+    first = json.loads(run("show", "demo", "--json")[1])["snapshot"]
+    os.utime(source, (1, 1))
+    code, _, err = run("add", "demo", str(source))
+    assert (code, "VERDICT  UNCHANGED (0)" in err) == (0, True)
+    assert json.loads(run("show", "demo", "--json")[1])["snapshot"] == first
+    assert "newest 'modified'" not in run("add", "demo", str(source), "--time", TIME)[2]
+
+
+def test_a_record_from_the_future_does_not_date_a_snapshot(run: Any, source: Path) -> None:
+    source.write_text(json.dumps({"id": "T-1", "modified": "2999-01-01T00:00:00Z"}) + "\n")
+    code, _, err = run("add", "demo", str(source))
+    assert (code, "found 2999-01-01T00:00:00Z" in err, "--time" in err) == (2, True, True)
+    assert run("add", "demo", str(source), "--time", TIME)[0] == 0
+
+
+def test_columns_stand_under_their_heads(run: Any, source: Path) -> None:
+    for name in ("demo", "a-feed-with-a-rather-long-name-1234567890"):
+        run("add", name, str(source), "--time", TIME)
+    head, *rows = run("list")[1].splitlines()
+    at = head.index("time")
+    assert all(row[at:].startswith(TIME) and row[at - 2 : at] == "  " for row in rows)
+    end = head.index("advisories") + len("advisories")
+    assert all(row[end - 2 : end] == " 2" for row in rows)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("add", "Demo!", "{source}"),
+        ("add", "demo", "nowhere"),
+        ("add", "demo", "{source}", "--time", "today"),
+        ("add", "demo", "{source}", "--dictionary-from", "nowhere"),
+        ("show", "nothing"),
+        ("show", "Demo!"),
+        ("show", "there", "--snapshot", "ffff"),
+    ],
+)
+def test_a_mistyped_path_or_value_is_a_usage_error(run: Any, source: Path, words: tuple[str, ...]) -> None:
+    run("add", "there", str(source))
+    code, _, err = run(*(word.format(source=source) for word in words))
+    assert (code, err.splitlines()[-1].startswith("VERDICT  UsageError (2)")) == (2, True)
+
+
+def test_a_whole_snapshot_is_intact_and_not_verified(run: Any, source: Path) -> None:
+    run("add", "demo", str(source))
+    for words in (("show", "demo"), ("show", "demo", "--deep")):
+        assert "VERDICT  INTACT (0)" in run(*words)[2]

@@ -68,7 +68,7 @@ def test_the_air_gap_side_is_there_and_the_connected_side_is_not(run):
 
 @pytest.mark.parametrize("name", [name for name, command in stella.COMMANDS.items() if command.side == stella.AIR_GAP])
 def test_every_command_of_the_air_gap_side_has_its_help(run, name):
-    if not stella._present(stella.COMMANDS[name]):
+    if not stella.present(stella.COMMANDS[name]):
         pytest.skip(f"stella {name} is not written yet")
     done = run(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")

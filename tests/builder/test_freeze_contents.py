@@ -31,7 +31,7 @@ for name in modules:
 def checkout(tmp_path):
     """Return a checkout with one file of each kind that the key is made of."""
     build = (freeze.LOCK, freeze.SPEC, "stella.py")
-    builder = ("builder/__init__.py", "builder/freeze.py", "builder/frozen_contents.py")
+    builder = ("builder/__init__.py", "builder/freeze.py", "builder/freeze_prepared.py", "builder/frozen_contents.py")
     frozen = ("kit/__init__.py", "kit/trust/keys.py", "kit/schemas/kit.json", "templates/report.html.j2")
     for name in (*build, *builder, *frozen):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """A connected site in miniature: trust, recorded scans, an air-gapped site and what it sends back, in real formats."""
 
+import io
 import random
 import shutil
 from collections.abc import Callable
@@ -12,10 +13,10 @@ import pytest
 
 from builder import signer as key_files
 from builder import trust as ceremony
-from kit import journal, layout
+from kit import journal, layout, syncfile
 from kit import manifest as manifests
 from kit import result as results
-from kit.bundle import write_bundle
+from kit.bundle import BundleReader, write_bundle
 from kit.bytes import canonical, digest
 from kit.snapshot.writer import About, write_snapshot
 from kit.trust import dsse, statement
@@ -135,6 +136,28 @@ class World:
 
     def export(self, ops: Path, out: Path, site: Site | None = None) -> Path:
         sync.export(ops, site or self.site, out, self.now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return out
+
+    def reseal(self, out: Path, change: Callable[[dict[str, bytes], list[syncfile.RunEntry]], None]) -> Path:
+        """Let the site itself sign a changed file of its results."""
+        with out.open("rb") as source, io.BytesIO() as sink:
+            envelope = syncfile.split(source, sink, max_bytes=1 << 20)
+            archive = sink.getvalue()
+        described, _ = syncfile.verify(envelope, [self.site.signer.public], threshold=1)
+        place = out.with_suffix(".bundle")
+        place.write_bytes(archive)
+        with BundleReader(place, described.bundle) as reader:
+            reader.verify()
+            members = {member.path: reader.read(member.path, limit=1 << 24) for member in described.bundle.members}
+        place.unlink()
+        entries = list(described.runs)
+        change(members, entries)
+        with io.BytesIO() as bundle:
+            record = write_bundle(bundle, members.items())
+            bundle.seek(0)
+            again = msgspec.structs.replace(described, runs=tuple(entries), bundle=record)
+            with out.open("wb") as target:
+                syncfile.write(target, again, bundle, self.site.signer)
         return out
 
 

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import stella
 from kit.errors import FileMissing
+from kit.syncfile import RunEntry
 
 
 class Program:
@@ -60,7 +62,8 @@ def test_from_record_to_replayed(program, present_world, tmp_path, scan_ids) -> 
     code, document = program.json("locker", "ingest", record)
     assert (code, document["status"], document["known"]) == (0, "verified", False)
     code, out, err = program("locker", "ingest", record)
-    assert (code, err.splitlines()[-1]) == (0, "VERDICT  KNOWN (0)")
+    following = f"stella locker show {scan_ids[0]} --locker {program.directory}"
+    assert (code, err.splitlines()[-1]) == (0, f"VERDICT  KNOWN (0)  next: {following}")
     assert scan_ids[0] in out
     present_world.run(tmp_path / "ops", record, "run-1")
     results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
@@ -73,7 +76,7 @@ def test_from_record_to_replayed(program, present_world, tmp_path, scan_ids) -> 
     code, document = program.json("locker", "list", "--status", "replayed")
     assert [run["id"] for run in document["runs"]] == [scan_ids[0]]
     code, out, _ = program("locker", "list", "--status", "failed")
-    assert (code, out) == (0, "")
+    assert (code, len(out.splitlines())) == (0, 1)
     code, document = program.json("locker", "show", scan_ids[0])
     assert (code, document["status"], document["siteResults"][0]["origin"]) == (0, "replayed", "site")
     code, out, err = program("locker", "show", scan_ids[0])
@@ -87,7 +90,10 @@ def test_a_refusal_ends_with_its_own_code(program, present_world, tmp_path, scan
     code, document = program.json("locker", "ingest", record)
     assert (code, document["reason"], document["exitCode"]) == (32, "FileMissing", 32)
     code, out, _ = program("locker", "list")
-    assert f"failed    {scan_ids[0]}  FileMissing" in out
+    head, row = out.splitlines()
+    assert head.split()[:4] == ["ingested", "status", "scan", "tenant"]
+    assert row[head.index("status") :].startswith(f"failed  {scan_ids[0]}  default")
+    assert row[head.index("refused for") :] == "FileMissing"
 
 
 def test_contradicting_results_warn_and_fail_only_if_asked(program, present_world, tmp_path) -> None:
@@ -100,6 +106,57 @@ def test_contradicting_results_warn_and_fail_only_if_asked(program, present_worl
     assert out.count("imported") == 2
     assert err.count("warning: conflict: ") == 1
     assert program("sync", "import", results, "--fail-on-conflict")[0] == 71
+
+
+def test_a_refusal_beside_a_verified_replay_is_everyday_life(program, present_world, tmp_path) -> None:
+    record = present_world.record(tmp_path, rootpack=False)
+    present_world.run(tmp_path / "ops", record, "run-1", "REFUSED", reason="DigestMismatch", exit_code=30)
+    present_world.run(tmp_path / "ops", record, "run-2", "VERIFIED")
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    code, out, err = program("sync", "import", results, "--rootpack", present_world.pack, "--fail-on-conflict")
+    assert (code, out.count("imported")) == (0, 2)
+    assert "conflict" not in err
+
+
+def test_a_run_that_does_not_stand_is_shown_and_lies_in_the_quarantine(program, present_world, tmp_path) -> None:
+    """No verifier writes such a file: a site signed a list that is better than its own result."""
+    record = present_world.record(tmp_path, rootpack=False)
+    present_world.run(tmp_path / "ops", record, "run-1", "DIFFERS")
+    present_world.run(tmp_path / "ops", record, "run-2", "VERIFIED")
+
+    def embellish(members: dict[str, bytes], entries: list[RunEntry]) -> None:
+        entries[0] = msgspec.structs.replace(entries[0], verdict="VERIFIED", reason="Ok")
+
+    out_file = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    results = present_world.reseal(out_file, embellish)
+    command = ("sync", "import", results, "--rootpack", present_world.pack)
+    code, out, err = program(*command)
+    assert code == 31
+    refused, imported = out.splitlines()
+    assert refused.startswith(f"quarantined  runs/{record.name}/run-1  ")
+    assert "MalformedDocument: " in refused
+    assert imported.startswith(f"imported     runs/{record.name}/run-2  ")
+    (entry,) = (program.directory / "quarantine/default").iterdir()
+    assert "VERDICT  MalformedDocument (31)  next: " in err.splitlines()[-1]
+    assert f"quarantine/default/{entry.name}/failure-reason.txt" in err
+    assert {path.name for path in entry.iterdir()} >= {"failure-reason.txt", "quarantine.json", "result.json"}
+    code, document = program.json(*command)
+    first, second = document["runs"]
+    assert (code, first["outcome"], first["refusal"]) == (31, "quarantined", "MalformedDocument")
+    assert first["quarantine"] == f"default/{entry.name}"
+    assert second["outcome"] == "known"
+    assert [path.name for path in (program.directory / "quarantine/default").iterdir()] == [entry.name]
+
+
+def test_a_private_key_given_by_mistake_stays_where_it_is(program, present_world, tmp_path) -> None:
+    secret = next(present_world.keys.glob("kit*.key.pem"))
+    for words in (("sync", "import", secret), ("sync", "import", secret, "--rootpack", present_world.pack)):
+        code, document = program.json(*words)
+        assert (code, document["reason"], document["details"]) == (2, "NotSiteResults", {"path": secret.name})
+        assert "stella sync export" in str(document["nextStep"])
+    content = secret.read_bytes()
+    assert not [path for path in program.directory.rglob("*") if path.is_file() and content in path.read_bytes()]
+    assert list((program.directory / "quarantine").iterdir()) == []
 
 
 def test_a_run_without_its_signed_receipt_does_not_travel(present_world, tmp_path) -> None:
@@ -115,6 +172,11 @@ def test_a_run_without_its_signed_receipt_does_not_travel(present_world, tmp_pat
         ("locker", "ingest", "nowhere"),
         ("locker", "show", "nothing"),
         ("locker", "list", "--status", "done"),
+        ("locker", "ingest", "nowhere", "--tenant", "No Name"),
+        ("locker", "ingest", "nowhere", "--rootpack", "nowhere"),
+        ("locker", "init", "new", "--root", "nowhere", "--expect-root", "SHA256:" + "0" * 64),
+        ("sync", "import", "nowhere", "--tenant", "No Name"),
+        ("sync", "import", "nowhere", "--rootpack", "nowhere"),
         ("locker", "status", "--locker", "nowhere"),
         ("sync", "import", "nowhere"),
         ("locker", "init"),
@@ -129,4 +191,5 @@ def test_help_has_an_example_and_the_exit_codes(program, words) -> None:
     code, out, _ = program(*words, "--help")
     assert code == 0
     assert f"stella {words[0]} {words[1]}" in out
-    assert "71  conflict in the locker" in out
+    assert "71  something else is held here" in out
+    assert "12  the policy" not in out

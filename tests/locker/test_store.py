@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from kit.errors import (
     AlreadyAccepted,
-    LockerConflict,
+    OtherRootPinned,
     RootNotExpected,
     TrustRootRefused,
     UnsuitableFileSystem,
@@ -41,7 +41,7 @@ def test_an_existing_locker_is_not_made_again(world, tmp_path: Path) -> None:
 
 def test_an_existing_locker_keeps_its_root(world, present_world, tmp_path: Path) -> None:
     world.make_locker(tmp_path / "locker").close()
-    with pytest.raises(LockerConflict):
+    with pytest.raises(OtherRootPinned):
         present_world.make_locker(tmp_path / "locker")
 
 

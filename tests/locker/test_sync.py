@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from kit import result as results
 from kit import syncfile
-from kit.bundle import write_bundle
 from kit.bytes import canonical, digest
-from kit.errors import LimitExceeded, StellaError, UsageError
+from kit.errors import LimitExceeded, NotSiteResults, SignerRetired, SignerUnknown, StellaError, UsageError
 from locker import rows, site_results, sync, views
 from locker.ingest import ingest
 from locker.store import Locker
@@ -149,6 +148,37 @@ def test_contradicting_results_are_both_kept_and_told_of(world, trusting, tmp_pa
     assert sync.verdict(taken, fail_on_conflict=True)[:2] == ("LockerConflict", 71)
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "mode"),
+    [
+        (("REFUSED", "VERIFIED"), "strict"),
+        (("VERIFIED", "REFUSED"), "strict"),
+        (("REFUSED", "DIFFERS"), "strict"),
+        (("REFUSED", "INTACT"), "verify"),
+        (("VERIFIED", "VERIFIED"), "strict"),
+        (("DIFFERS", "DIFFERS"), "strict"),
+        (("WHAT-IF", "REFUSED"), "what-if:feeds"),
+    ],
+)
+def test_a_bad_copy_beside_a_good_one_is_no_conflict(
+    world, trusting, tmp_path, verdicts: tuple[str, str], mode: str
+) -> None:
+    record = world.record(tmp_path)
+    for number, verdict in enumerate(verdicts):
+        world.run(tmp_path / "ops", record, f"run-{number}", verdict, mode=mode)
+    taken = take(trusting, world.export(tmp_path / "ops", tmp_path / "out"), now=world.now)
+    assert [run.conflicts for run in taken.runs] == [(), ()]
+    assert "replay.result.conflict" not in events(trusting)
+    assert sync.verdict(taken, fail_on_conflict=True)[:2] == ("IMPORTED", 0)
+
+
+def test_results_of_other_inputs_are_no_conflict(world, trusting, tmp_path, scan_ids) -> None:
+    world.run(tmp_path / "ops", world.record(tmp_path), "run-1", "DIFFERS")
+    world.run(tmp_path / "ops", world.record(tmp_path / "other", content=b"other"), "run-2", "VERIFIED")
+    taken = take(trusting, world.export(tmp_path / "ops", tmp_path / "out"), now=world.now)
+    assert [run.conflicts for run in taken.runs] == [(), ()]
+
+
 def test_two_sites_may_disagree_without_contradicting_themselves(world, trusting, tmp_path) -> None:
     record = world.record(tmp_path)
     world.run(tmp_path / "ops", record, "run-1", "VERIFIED")
@@ -169,8 +199,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 FILES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "empty": (lambda _: b"", "MalformedDocument"),
-    "no envelope line": (lambda data: data.replace(b"\n", b" ", 1)[:100], "MalformedDocument"),
+    "no end of the envelope line": (lambda data: data.replace(b"\n", b" ", 1)[:100], "MalformedDocument"),
     "a truncated bundle": (lambda data: data[:-1], "SizeMismatch"),
     "a flipped byte in the bundle": (lambda data: flipped(data, len(data) - 40), "DigestMismatch"),
     "bytes after the bundle": (lambda data: data + b"x", "SizeMismatch"),
@@ -197,6 +226,50 @@ def test_a_file_that_cannot_be_verified_lies_in_the_quarantine(world, trusting, 
     assert kept(trusting) == []
     assert events(trusting).count("evidence.quarantined") == 1
     assert list(trusting.work.iterdir()) == []
+
+
+SECRET = b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----\n"
+
+
+def first_byte_flipped(data: bytes) -> bytes:
+    return flipped(data, 0)
+
+
+OTHERS: dict[str, Callable[[bytes], bytes]] = {
+    "nothing": lambda _: b"",
+    "a private key": lambda _: SECRET,
+    "a JSON document": lambda _: b'{"password": "hunter2"}\n',
+    "an envelope of another kind": lambda _: b'{"payload":"eyJhIjoxfQ==","payloadType":"application/json"}\n',
+    "an envelope spelt in another way": lambda data: data.replace(b":", b": ", 1),
+    "a damaged beginning": first_byte_flipped,
+    "a beginning alone": lambda _: syncfile.BEGINNING[:-1],
+    "a large file of zeros": lambda _: b"\0" * (1 << 20),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_nothing_is_kept_or_told_of_a_file_of_another_kind(world, trusting, tmp_path, kind: str) -> None:
+    world.run(tmp_path / "ops", world.record(tmp_path), "run-1")
+    out = world.export(tmp_path / "ops", tmp_path / "out")
+    out.write_bytes(OTHERS[kind](out.read_bytes()))
+    before = {path for path in trusting.path.rglob("*") if path.is_file()}
+    told = events(trusting)
+    with pytest.raises(NotSiteResults) as refusal:
+        take(trusting, out, now=world.now)
+    assert refusal.value.details == {"path": "out"}
+    assert events(trusting) == told
+    assert {path for path in trusting.path.rglob("*") if path.is_file()} == before
+
+
+@given(data=st.binary(max_size=200))
+def test_only_the_one_beginning_is_that_of_site_results(data: bytes) -> None:
+    source = io.BytesIO(data)
+    if not data.startswith(syncfile.BEGINNING):
+        with pytest.raises(NotSiteResults):
+            syncfile.check_beginning(source)
+    source = io.BytesIO(syncfile.BEGINNING + data)
+    syncfile.check_beginning(source)
+    assert source.tell() == 0
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -248,8 +321,35 @@ def test_a_site_out_of_its_window_is_refused(world, trusting, tmp_path) -> None:
     out = world.export(tmp_path / "ops", tmp_path / "out")
     with pytest.raises(StellaError) as refusal:
         take(trusting, out, now=world.now, rootpack_directory=world.pack)
-    assert refusal.value.exit_code == 21
+    assert (refusal.value.reason, refusal.value.exit_code) == ("SignerRetired", 21)
+    assert refusal.value.details["signer"] == world.site.fingerprint
     assert len(quarantined(trusting)) == 1
+
+
+def test_a_site_is_judged_by_the_time_of_the_import_not_by_what_it_says(world, trusting, tmp_path) -> None:
+    """Whoever took a retired key could date a file back: only the locker's own time counts."""
+    world.site = world.new_site("site-9", 9)
+    ends = world.now + timedelta(hours=1)
+    world.enrol(world.site, valid_until=ends)
+    world.run(tmp_path / "ops", world.record(tmp_path), "run-1")
+    out = world.export(tmp_path / "ops", tmp_path / "out")
+    pack = world.pack
+    with pytest.raises(SignerRetired):
+        take(trusting, out, now=ends + timedelta(seconds=1), rootpack_directory=pack)
+    assert kept(trusting) == []
+    assert take(trusting, out, now=ends, rootpack_directory=pack).runs[0].outcome == "imported"
+
+
+def test_a_retired_site_beside_a_current_one_does_not_count(world, tmp_path) -> None:
+    world.run(tmp_path / "ops", world.record(tmp_path), "run-1")
+    with world.export(tmp_path / "ops", tmp_path / "out").open("rb") as source:
+        envelope = syncfile.split(source, io.BytesIO(), max_bytes=1 << 20)
+    signer, other = world.site.signer.public, world.new_site("site-9", 9).signer.public
+    assert syncfile.verify(envelope, [signer], threshold=1, retired=[other])[1] == (signer,)
+    with pytest.raises(SignerRetired):
+        syncfile.verify(envelope, [other], threshold=1, retired=[signer])
+    with pytest.raises(SignerUnknown):
+        syncfile.verify(envelope, [other], threshold=1)
 
 
 def test_a_kit_signer_is_no_site(world, trusting, tmp_path) -> None:
@@ -258,36 +358,6 @@ def test_a_kit_signer_is_no_site(world, trusting, tmp_path) -> None:
     with pytest.raises(StellaError) as refusal:
         take(trusting, world.export(tmp_path / "ops", tmp_path / "out"), now=world.now)
     assert refusal.value.reason == "SignerUnknown"
-
-
-def resealed(world, out: Path, change: Callable[[dict[str, bytes], list[syncfile.RunEntry]], None]) -> Path:
-    """Let the site itself sign a changed file."""
-    with out.open("rb") as source, io.BytesIO() as sink:
-        envelope = syncfile.split(source, sink, max_bytes=1 << 20)
-        archive = sink.getvalue()
-    described, _ = syncfile.verify(envelope, [world.site.signer.public], threshold=1)
-    from kit.bundle import BundleReader
-
-    place = out.with_suffix(".bundle")
-    place.write_bytes(archive)
-    with BundleReader(place, described.bundle) as reader:
-        reader.verify()
-        members = {member.path: reader.read(member.path, limit=1 << 24) for member in described.bundle.members}
-    entries = list(described.runs)
-    change(members, entries)
-    with io.BytesIO() as bundle:
-        record = write_bundle(bundle, members.items())
-        bundle.seek(0)
-        again = syncfile.SiteResults(
-            schema_version=described.schema_version,
-            site=described.site,
-            exported_at=described.exported_at,
-            runs=tuple(entries),
-            bundle=record,
-        )
-        with out.open("wb") as target:
-            syncfile.write(target, again, bundle, world.site.signer)
-    return out
 
 
 def of(members: dict[str, bytes], name: str, run: str = "run-1") -> str:
@@ -348,7 +418,7 @@ def test_a_run_that_does_not_stand_lies_in_the_quarantine_by_itself(world, trust
     world.run(tmp_path / "ops", record, "run-1", "DIFFERS")
     world.run(tmp_path / "ops", record, "run-2", "VERIFIED")
     world.run(tmp_path / "ops", record, "run-3", "VERIFIED")
-    out = resealed(world, world.export(tmp_path / "ops", tmp_path / "out"), spoil)
+    out = world.reseal(world.export(tmp_path / "ops", tmp_path / "out"), spoil)
     taken = take(trusting, out, now=world.now)
     bad = [run for run in taken.runs if run.outcome == "quarantined"]
     assert bad[0].entry.run_id == "run-1"
@@ -400,7 +470,7 @@ WHOLES = {
 def test_a_signed_file_of_the_wrong_shape_is_refused_as_a_whole(world, trusting, tmp_path, fault: str) -> None:
     spoil, reason = WHOLES[fault]
     world.run(tmp_path / "ops", world.record(tmp_path), "run-1")
-    out = resealed(world, world.export(tmp_path / "ops", tmp_path / "out"), spoil)
+    out = world.reseal(world.export(tmp_path / "ops", tmp_path / "out"), spoil)
     with pytest.raises(StellaError) as refusal:
         take(trusting, out, now=world.now)
     assert refusal.value.reason == reason
@@ -410,11 +480,13 @@ def test_a_signed_file_of_the_wrong_shape_is_refused_as_a_whole(world, trusting,
 
 def test_a_file_over_the_limit_is_told_of_but_not_copied(world, trusting, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(sync, "MAX_FILE", 100)
-    (tmp_path / "out").write_bytes(b"x" * 101)
+    world.run(tmp_path / "ops", world.record(tmp_path), "run-1")
+    out = world.export(tmp_path / "ops", tmp_path / "out")
     with pytest.raises(LimitExceeded):
-        take(trusting, tmp_path / "out", now=world.now)
+        take(trusting, out, now=world.now)
     (entry,) = quarantined(trusting)
-    assert json.loads((entry / "quarantine.json").read_bytes())["leftBehind"] == [{"name": "out", "size": 101}]
+    left = json.loads((entry / "quarantine.json").read_bytes())["leftBehind"]
+    assert left == [{"name": "out", "size": out.stat().st_size}]
     assert not (entry / "results.stella-sync").exists()
 
 

@@ -279,7 +279,7 @@ def test_closed_standard_streams_are_no_error():
 def test_a_signal_interrupts_with_130(number):
     code = (
         "import stella\n"
-        "stella._dispatch = lambda words: (print('ready', flush=True), time.sleep(60))\n"
+        "stella.dispatch = lambda words: (print('ready', flush=True), time.sleep(60))\n"
         "sys.argv = ['stella', 'replay']\n"
         "sys.exit(stella.main())"
     )

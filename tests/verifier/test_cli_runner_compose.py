@@ -16,7 +16,7 @@ from verifier.cli._exit_codes import EXIT_CODES
 from verifier.cli.console import Console, Verdict
 
 ROOT = Path(__file__).parents[2]
-INSTALLED = [name for name, command in stella.COMMANDS.items() if stella._present(command)]
+INSTALLED = [name for name, command in stella.COMMANDS.items() if stella.present(command)]
 
 
 @pytest.fixture
@@ -77,14 +77,15 @@ def test_the_overview_lists_what_is_installed(capsys, split_group, words):
     assert stella.main(words) == 0
     assert capsys.readouterr().out == (
         "Usage: stella COMMAND [OPTIONS] ...\n"
-        "       stella COMMAND --help\n"
+        "       stella help COMMAND\n"
         "\n"
         "Air gap:\n"
         "  group     Do group.\n"
         "  single    Do single.\n"
         "\n"
-        "  --version   Print the version.\n"
-        "  --help      Print this text.\n"
+        "  help exit-codes   Print what the exit codes mean.\n"
+        "  --version         Print the version.\n"
+        "  --help            Print this text.\n"
     )
 
 
@@ -102,14 +103,21 @@ def test_only_the_named_command_is_imported(name):
 
 
 @pytest.mark.parametrize("name", INSTALLED)
-def test_every_command_has_ascii_help_with_the_exit_codes(capsys, name):
+def test_every_command_has_ascii_help_that_leads_to_the_exit_codes(capsys, name):
     assert stella.main([name, "--help"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     assert out.isascii()
     assert out.startswith(f"Usage: stella {name} ")
-    for code, meaning in EXIT_CODES.items():
-        assert f"{code:>3}  {meaning}\n" in out
+    assert "stella help exit-codes" in out
+    assert stella.main(["help", name]) == 0
+    assert capsys.readouterr().out == out
+
+
+def test_whole_table_of_exit_codes_is_printed_on_request(capsys):
+    assert stella.main(["help", "exit-codes"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:] == [f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items()]
 
 
 def test_a_group_may_be_split_over_modules(capsys, split_group):
@@ -123,6 +131,13 @@ def test_a_group_may_be_split_over_modules(capsys, split_group):
 def test_examples_keep_their_lines(capsys, split_group):
     assert stella.main(["single", "--help"]) == 0
     assert "  Examples:\n    stella single x\n\n  Exit codes:\n" in capsys.readouterr().out
+
+
+def test_examples_of_a_group_stand_under_their_own_commands(capsys):
+    stella.main(["offline", "status", "--help"])
+    shown = capsys.readouterr().out
+    assert "stella offline status --json" in shown
+    assert "stella offline init" not in shown
 
 
 def test_a_single_command_gets_its_words(capsys, split_group):

@@ -83,8 +83,7 @@ def test_what_if_is_accepted_in_every_spelling(terminal: Terminal, world: World,
     ],
 )
 def test_command_that_cannot_be_carried_out_is_usage(terminal: Terminal, words: list[str]) -> None:
-    environment_code = errors.MalformedDocument.exit_code if "--at" in words else errors.UsageError.exit_code
-    done = terminal("replay", terminal.manifest, *words, "--json", expect=environment_code)
+    done = terminal("replay", terminal.manifest, *words, "--json", expect=errors.UsageError.exit_code)
     assert json.loads(done.stdout)["ok"] is False
     assert "Traceback" not in done.stderr
 

@@ -9,6 +9,7 @@ import pytest
 from kit import errors
 from kit.bytes import digest
 from kit.result import INTACT, REFUSED, VERIFIED
+from tests.attacks import forge
 from tests.world import NOW, Replay, World
 from verifier import site as sites
 from verifier.run import VERIFY, Plan
@@ -35,7 +36,7 @@ def test_root_with_another_fingerprint_is_refused(world: World, tmp_path: Path) 
 
 @pytest.mark.parametrize("text", ["", "SHA256:12", "sha256:" + "g" * 64, "md5:" + "0" * 32])
 def test_malformed_fingerprint_is_refused(world: World, tmp_path: Path, text: str) -> None:
-    with pytest.raises(errors.MalformedDocument):
+    with pytest.raises(errors.UsageError, match="--expect-root"):
         sites.init(tmp_path / "site", world.root, text, entropy=ENTROPY)
 
 
@@ -45,10 +46,28 @@ def test_file_that_is_no_root_is_refused(world: World, tmp_path: Path) -> None:
         sites.init(tmp_path / "site", other, digest.of_bytes(other), entropy=ENTROPY)
 
 
-def test_second_root_is_refused(world: World, tmp_path: Path) -> None:
+def test_same_root_again_is_said_to_be_there(world: World, tmp_path: Path) -> None:
     sites.init(tmp_path / "site", world.root, fingerprint(world), entropy=ENTROPY)
     with pytest.raises(errors.AlreadyAccepted):
         sites.init(tmp_path / "site", world.root, fingerprint(world), entropy=ENTROPY)
+
+
+def test_another_root_is_refused_as_another_one(world: World, tmp_path: Path) -> None:
+    pinned = sites.init(tmp_path / "site", world.root, fingerprint(world), entropy=ENTROPY)
+    other = forge.stranger(tmp_path / "stranger").rootpack / "metadata" / "1.root.json"
+    with pytest.raises(errors.OtherRootPinned) as refused:
+        sites.init(tmp_path / "site", other.read_bytes(), forge.digest_of(other), entropy=ENTROPY)
+    assert (refused.value.exit_code, refused.value.details["expected"]) == (71, digest.of_bytes(world.root))
+    assert sites.load(tmp_path / "site").pinned_root == pinned.pinned_root
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_site_whose_key_others_can_read_is_refused(world: World, tmp_path: Path, mode: int) -> None:
+    world.new_site(tmp_path / "site")
+    (tmp_path / "site" / "site.key.pem").chmod(mode)
+    with pytest.raises(errors.KeyRefused) as refused:
+        sites.load(tmp_path / "site")
+    assert "chmod 600" in refused.value.next_step
 
 
 def test_directory_without_root_is_no_site(tmp_path: Path) -> None:

@@ -1,15 +1,16 @@
 """Turns the modules of one command into a parser, without colours, boxes and completion code."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 os.environ["TYPER_USE_RICH"] = "0"  # read while typer is imported; decides for modules' own apps as well
 
 import typer
 from typer.main import get_command
 
-from verifier.cli._exit_codes import table
+from verifier.cli._exit_codes import WHOLE_TABLE, table_of
 
 
 def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) -> object:
@@ -24,9 +25,29 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
             app.add_typer(part.app)
         words = words or ["--help"]
     command = get_command(app)
-    for each in (command, *getattr(command, "commands", {}).values()):
-        each.epilog = _epilog(*(getattr(part, "EXAMPLES", "") for part in parts), table())
+    examples = "\n\n".join(getattr(part, "EXAMPLES", "") for part in parts)
+    subcommands: Mapping[str, object] = getattr(command, "commands", {})
+    if subcommands:
+        command.epilog = _epilog(_examples(examples), f"Exit codes: {WHOLE_TABLE}")
+        for word, each in subcommands.items():
+            _describe(each, f"{name} {word}", examples)
+    else:
+        _describe(command, name, examples)
     return command.main(words, prog_name=f"stella {name}", standalone_mode=False)
+
+
+def _describe(command: Any, name: str, examples: str) -> None:
+    """Put a command's own examples and exit codes under its help, and mark the options that may be repeated."""
+    command.epilog = _epilog(_examples(examples, f"stella {name}"), table_of(name))
+    for option in command.params:
+        if getattr(option, "multiple", False):
+            option.help = f"{option.help} May be repeated."
+
+
+def _examples(text: str, prefix: str = "stella ") -> str:
+    """Return those of a module's examples that call a command, under their heading; nothing where none does."""
+    kept = [block.strip() for block in text.split("\n\n") if f"{block.strip()} ".startswith(f"{prefix.rstrip()} ")]
+    return "\n".join(["Examples:", *(f"  {line}" for block in kept for line in block.splitlines())]) if kept else ""
 
 
 def _group() -> None:
@@ -35,4 +56,4 @@ def _group() -> None:
 
 def _epilog(*blocks: str) -> str:
     """Join blocks of text; the backspace before each tells the help formatter to keep its lines as they are."""
-    return "\n\n".join("\b\n" + "\n".join(filter(str.strip, block.splitlines())) for block in blocks if block)
+    return "\n\n".join("\b\n" + block for block in blocks if block)

@@ -1,11 +1,12 @@
-"""The exit codes of every command, as their help prints them (docs/reason-codes.md)."""
+"""The exit codes: the whole table, and what each command's help shows of it (docs/reason-codes.md)."""
+
+from collections.abc import Iterable
 
 EXIT_CODES = {
     0: "done; verified; equal",
     1: "internal error",
     2: "usage",
     10: "replay differs",
-    11: "replay differs in declared-benign classes only",
     12: "the policy's verdict is fail, where asked",
     20: "signature wrong",
     21: "signer unknown, retired or revoked",
@@ -24,12 +25,53 @@ EXIT_CODES = {
     60: "not writable, no space, or not readable",
     61: "network guard not in force, or a connection attempt stopped",
     70: "refused by a hold or a retention brake",
-    71: "conflict in the locker",
+    71: "conflict in the locker, or another trust root is pinned",
     130: "interrupted; safe to run again",
 }
 
 
-def table() -> str:
-    """Return the table as text, a line a code."""
-    lines = "\n".join(f"{code:>5}  {meaning}" for code, meaning in EXIT_CODES.items())
-    return f"Exit codes:\n{lines}"
+EVERYWHERE = (0, 1, 2, 130)
+"""What any command may end with."""
+_TRUST, _BYTES, _PLACE = (20, 21, 22, 23), (30, 31, 32), (60,)
+_RUN = (*_TRUST, *_BYTES, 33, 50, 52, 60, 61)
+BY_COMMAND: dict[str, tuple[int, ...]] = {
+    "look": (*_BYTES, 60, 61),
+    "offline init": (23, 30, 31, 51, 60, 71),
+    "offline status": (23, 31, 60),
+    "replay": (10, *_RUN),
+    "verify": (10, *_RUN),
+    "diff": (10, 20, 21, *_BYTES, 60, 61),
+    "report": (20, 21, *_BYTES, 60),
+    "receipt": (20, 21, *_BYTES, 60),
+    "sync export": (20, 21, 23, *_BYTES, *_PLACE),
+    "sync import": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),
+    "scan": (12, *_TRUST, *_BYTES, 51, *_PLACE),
+    "feed add": (31, *_PLACE, 71),
+    "feed list": (*_BYTES, *_PLACE),
+    "feed show": (*_BYTES, *_PLACE),
+    "feed diff": (10, *_BYTES, *_PLACE),
+    "rootpack init": (31, 51, *_PLACE),
+    "rootpack show": (23, 31, 32, *_PLACE),
+    "rootpack add-key": (23, 31, 32, 51, *_PLACE),
+    "kit plan": (23, 31, *_PLACE),
+    "kit build": (*_TRUST, *_BYTES, 51, *_PLACE),
+    "kit rehearse": (10, *_RUN),
+    "locker init": (23, 30, 31, 51, *_PLACE, 71),
+    "locker ingest": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),
+    "locker status": (23, *_BYTES, *_PLACE),
+    "locker list": (23, *_BYTES, *_PLACE),
+    "locker show": (23, *_BYTES, *_PLACE),
+}
+"""What the commands may end with beside that; a command that stands not here refers to the whole table."""
+WHOLE_TABLE = "stella help exit-codes"
+
+
+def table(codes: Iterable[int] = EXIT_CODES) -> str:
+    """Return codes and their meanings as text, a line a code; all of them by default."""
+    return "Exit codes:\n" + "\n".join(f"{code:>5}  {EXIT_CODES[code]}" for code in sorted(codes))
+
+
+def table_of(command: str) -> str:
+    """Return the exit codes of one command, such as ``offline init``, and where the others stand."""
+    own = BY_COMMAND.get(command, ())
+    return table({*EVERYWHERE, *own}) + f"\n       ({'all' if own else 'others'}: {WHOLE_TABLE})"

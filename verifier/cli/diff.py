@@ -9,6 +9,14 @@ from kit.errors import ReplayDiffers
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
 
+EXAMPLES = """
+Examples:
+
+  stella diff scans/<scan-id> scans/<other-scan-id>
+
+  stella diff scans/<scan-id> ops/offline/replay/<scan-id>/<run-id> --exit-code
+"""
+
 _WHAT = "A scan's directory, manifest.json or output bundle, or a run's directory."
 
 

@@ -8,23 +8,42 @@ import typer
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import DEFAULT_SITE, At, Json, SiteDirectory
 
+EXAMPLES = """
+Examples:
+
+  stella look /media/usb/offline
+
+  stella look /media/usb --at 2026-06-01T12:00:00Z
+
+  stella look /media/usb/offline --json | jq .trust
+"""
+
 
 def command(
-    media: Annotated[Path, typer.Argument(help="The kit's directory.", metavar="MEDIA")],
+    media: Annotated[Path, typer.Argument(help="The kit's directory, or the medium that it lies on.", metavar="MEDIA")],
     site: SiteDirectory = DEFAULT_SITE,
     at: At = None,
     json: Json = False,
 ) -> Verdict:
-    """Show what a kit says it is and what the pinned root bears out; unpacks nothing, changes nothing."""
+    """Show what a kit says it is and what the pinned root bears out; unpacks nothing, changes nothing.
+
+    The exit code judges nothing: it is 0 for whatever could be read. The verdict line says what stands behind the kit.
+    """
     from kit.errors import TrustRootNotPinned
-    from verifier import guard, inspect, session
+    from verifier import asked, guard, inspect, mounts, session
     from verifier.site import load
 
     console = Console(json=json)
+    moment = session.moment(at, session.clock())
+    kit, taken = asked.kit_directory(media)
     guard.enforce([])
     try:
         pinned = load(site)
+        note = mounts.apart(site, kit)
     except TrustRootNotPinned:
-        pinned = None
-    console.document(inspect.look(media, pinned, session.moment(at, session.clock())))
-    return console.verdict("LOOKED", 0, "stella replay MEDIA/replay/<scan-id>/manifest.json --strict --offline")
+        pinned, note = None, None
+    for remark in filter(None, (taken, note)):
+        console.talk(f"note: {remark}")
+    document = inspect.look(kit, pinned, moment, place=site)
+    console.document(document)
+    return console.verdict(f"LOOKED: {inspect.state(document)}", 0, str(document["nextStep"]))

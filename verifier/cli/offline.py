@@ -10,6 +10,18 @@ import typer
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
 
+EXAMPLES = """
+Examples:
+
+  stella offline init --root 1.root.json --expect-root SHA256:77b017de...
+
+  stella offline init --root 1.root.json --expect-root "SHA256:77b0 17de ..." --site /srv/stella/site
+
+  stella offline status
+
+  stella offline status --json
+"""
+
 app = typer.Typer(no_args_is_help=True, help="Pin the trust root of this site, and show what it remembers.")
 
 

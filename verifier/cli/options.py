@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from verifier import places
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout, on failure too.")]
 Progress = Annotated[str, typer.Option("--progress", help="auto, plain, json or none.", metavar="HOW")]
 Ops = Annotated[
@@ -26,5 +28,5 @@ ScanOnly = Annotated[
     typer.Option("--scan-only", help="Accept a scan directory without its kit; its order and age go unchecked."),
 ]
 
-DEFAULT_OPS = Path("ops/offline")
-DEFAULT_SITE = Path("ops/site")
+DEFAULT_OPS = places.DEFAULT_OPS
+DEFAULT_SITE = places.DEFAULT_SITE

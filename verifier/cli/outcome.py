@@ -9,23 +9,56 @@ from verifier.cli.console import Console, Verdict
 
 if TYPE_CHECKING:
     from kit.trust.keys import PublicKey
-    from verifier.session import Outcome
+    from verifier.report_rows import JsonObject
+    from verifier.session import Outcome, Setting
 
 
-def show(console: Console, outcome: "Outcome") -> Verdict:
+def show(console: Console, outcome: "Outcome", setting: "Setting") -> Verdict:
     """Print what a run found; the verdict's code becomes the exit code."""
     from verifier.evidence import as_json
     from verifier.render import status_block
 
     result = outcome.result
-    for name in outcome.cut_off:
-        console.talk(f"note: an earlier run was cut off and counts for nothing: {name}")
+    for note in outcome.notes:
+        console.talk(f"note: {note}")
     encoded = canonical.encode_record(result)
     if console.json:
         console.raw(encoded)
-    console.data(status_block(as_json(encoded), where=f"{outcome.directory}/"))
+    next_step = _with_places(result.next_step, outcome, setting)
+    tree = _difference(outcome)
+    console.data(
+        status_block(as_json(encoded), where=f"{outcome.directory}/", next_step=next_step, difference=tree),
+    )
     word = result.verdict if result.exit_code == 0 else f"{result.verdict}: {result.reason}"
-    return console.verdict(word, result.exit_code, result.next_step)
+    return console.verdict(word, result.exit_code, next_step)
+
+
+def _with_places(next_step: str, outcome: "Outcome", setting: "Setting") -> str:
+    """Fill the places of this host into a next step, which the signed result must not name."""
+    from verifier.places import ops_option, shown, site_option
+
+    site = site_option(setting.site)
+    places = {
+        "RUN_DIR": shown(outcome.directory),
+        "MANIFEST": shown(outcome.manifest),
+        "stella sync export": f"stella sync export{ops_option(setting.ops)}{site}",
+        "--strict --offline": f"--strict --offline{ops_option(setting.ops)}{site}",
+        "stella receipt": f"stella receipt{site}",
+    }
+    for word, place in places.items():
+        next_step = next_step.replace(word, place)
+    return next_step
+
+
+def _difference(outcome: "Outcome") -> "JsonObject | None":
+    """Return the difference that a run has written, if it has."""
+    from kit import result as results
+    from verifier.evidence import DIFFERENCE_FILE, as_json
+    from verifier.medium import read_file
+
+    if outcome.result.difference_digest is None:
+        return None
+    return as_json(read_file(outcome.directory / DIFFERENCE_FILE, limit=results.MAX_BYTES))
 
 
 def key_of(console: Console, site: Path) -> "PublicKey | None":

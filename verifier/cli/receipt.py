@@ -8,6 +8,14 @@ import typer
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
 
+EXAMPLES = """
+Examples:
+
+  stella receipt ops/offline/replay/<scan-id>/<run-id>
+
+  stella receipt ops/offline/replay/<scan-id>/<run-id> --out receipt.dsse.json
+"""
+
 
 def command(
     run: Annotated[
@@ -23,8 +31,8 @@ def command(
     from kit.result import parse_receipt
     from verifier import evidence
     from verifier.cli.outcome import key_of
+    from verifier.durable import write_atomic
     from verifier.render import receipt_text
-    from verifier.run_dir import write_atomic
 
     console = Console(json=json)
     data = evidence.read_receipt(run, key_of(console, site))

@@ -14,14 +14,18 @@ Examples:
 
   stella replay manifest.json --strict --offline
 
+  stella replay /media/usb/offline --site /srv/stella/site --ops /srv/stella/ops
+
   stella replay manifest.json --what-if --vary=feeds --with later-feed/
 
-  stella replay manifest.json --what-if feeds --with ../later/manifest.json
+  stella replay manifest.json --what-if policy --with stricter-policy.toml
 """
 
 
 def command(
-    manifest: Annotated[Path, typer.Argument(help="The scan's manifest.json in the kit.", metavar="MANIFEST")],
+    manifest: Annotated[
+        Path, typer.Argument(help="The scan's manifest.json in the kit, or its directory.", metavar="MANIFEST")
+    ],
     what_if_dimension: Annotated[
         str | None, typer.Argument(help="With --what-if: feeds, tools or policy.", metavar="[DIMENSION]")
     ] = None,
@@ -56,12 +60,8 @@ def command(
     if what_if and dimension != "tools" and with_path is None:
         raise UsageError(detail="--with names the input to vary by")
     del offline
-    plan = (
-        Plan(WHAT_IF, check_dimension(dimension), with_path and with_path.resolve())
-        if what_if and dimension
-        else Plan(STRICT)
-    )
+    plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
     outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
-    return show(console, outcome)
+    return show(console, outcome, setting)

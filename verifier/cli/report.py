@@ -12,11 +12,11 @@ from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
 EXAMPLES = """
 Examples:
 
-  stella report ops/offline/replay/SCAN_ID/RUN_ID
+  stella report ops/offline/replay/<scan-id>/<run-id>
 
-  stella report RUN_DIR --format sarif --out findings.sarif
+  stella report ops/offline/replay/<scan-id>/<run-id> --format sarif --out findings.sarif
 
-  stella report SCAN_DIR --format table
+  stella report scans/<scan-id> --format table
 """
 
 HTML, STATUS = "html", "status"
@@ -46,8 +46,8 @@ def command(
     from scanner.export import FORMATS
     from verifier import evidence
     from verifier.cli.outcome import key_of
+    from verifier.durable import write_atomic
     from verifier.render import status_block
-    from verifier.run_dir import write_atomic
 
     console = Console(json=json)
     if kind not in {STATUS, HTML, *FORMATS}:
@@ -71,7 +71,7 @@ def _export(console: Console, place: Path, kind: str, out: Path | None, site: Pa
     from scanner.export import FORMATS, text_table
     from verifier import evidence, sources
     from verifier.cli.outcome import key_of
-    from verifier.run_dir import write_atomic
+    from verifier.durable import write_atomic
 
     is_run = (place / evidence.RESULT_FILE).is_file()
     with sources.opened(place, key_of(console, site) if is_run else None) as source:

@@ -8,6 +8,14 @@ import typer
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, Json, Ops, SiteDirectory
 
+EXAMPLES = """
+Examples:
+
+  stella sync export --out results.stella-sync
+
+  stella sync export --out /media/usb/site-7.stella-sync --ops /srv/stella/ops
+"""
+
 app = typer.Typer(no_args_is_help=True, help="Carry results from a site back to the Evidence Locker.")
 
 

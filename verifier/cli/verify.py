@@ -8,9 +8,21 @@ import typer
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ops, Progress, ScanOnly, SiteDirectory
 
+EXAMPLES = """
+Examples:
+
+  stella verify offline/replay/<scan-id>/manifest.json
+
+  stella verify offline --at 2026-06-01T12:00:00Z --json
+
+  stella verify scans/<scan-id> --scan-only --explain
+"""
+
 
 def command(
-    manifest: Annotated[Path, typer.Argument(help="The scan's manifest.json in the kit.", metavar="MANIFEST")],
+    manifest: Annotated[
+        Path, typer.Argument(help="The scan's manifest.json in the kit, or its directory.", metavar="MANIFEST")
+    ],
     explain: Annotated[
         bool, typer.Option("--explain", help="Replay as well, and write diff.json when the outputs differ.")
     ] = False,
@@ -29,4 +41,5 @@ def command(
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
     plan = Plan(STRICT if explain else VERIFY)
-    return show(console, session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check))
+    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
+    return show(console, outcome, setting)

@@ -141,6 +141,12 @@ class Publisher:
         return {"metadata/timestamp.json": self.sign(timestamp, self.online_signers)}
 
 
+@pytest.fixture(scope="session")
+def publisher_class():
+    """Return the publishers' class."""
+    return Publisher
+
+
 @pytest.fixture
 def publisher():
     """Return a fresh publisher; its class is at hand as ``type(publisher)``."""

@@ -1,10 +1,13 @@
 """Keys: admission, fingerprints, signatures, against the RFCs' vectors and openssl."""
 
+import base64
 import hashlib
 import shutil
 import subprocess
+import sys
 
 import pytest
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -185,6 +188,40 @@ def test_private_key_survives_its_file(algorithm, make_signer, password):
     pem = signer.to_pem(password)
     assert (b"ENCRYPTED" in pem) == (password is not None)
     assert PemSigner.from_pem(pem, password).public == signer.public
+
+
+def test_keys_as_we_write_them_load_without_the_general_reader(tmp_path, algorithm, make_signer):
+    path = tmp_path / "key.pem"
+    path.write_bytes(make_signer("one", algorithm).to_pem())
+    program = (
+        "import pathlib, sys; from kit.trust.keys import PemSigner;"
+        "print(PemSigner.from_pem(pathlib.Path(sys.argv[1]).read_bytes()).public.fingerprint,"
+        "'cryptography.hazmat.primitives.serialization' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [make_signer("one", algorithm).public.fingerprint, "False"]
+
+
+def test_a_changed_private_key_is_what_the_general_reader_makes_of_it(algorithm, make_signer):
+    pem = make_signer("one", algorithm).to_pem()
+    der = base64.b64decode(b"".join(pem.split(b"\n")[1:-2]))
+    for at in range(len(der)):
+        changed = bytearray(der)
+        changed[at] ^= 1
+        text = b"-----BEGIN PRIVATE KEY-----\n" + base64.b64encode(changed) + b"\n-----END PRIVATE KEY-----\n"
+        try:
+            expected = serialization.load_pem_private_key(text, None).public_key()
+        except (ValueError, UnsupportedAlgorithm, InternalError):
+            expected = None
+        try:
+            found = PemSigner.from_pem(text).public
+        except KeyRefused:
+            found = None
+        usable = isinstance(expected, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey)
+        assert (found is not None) is usable, at
+        if found is not None:
+            form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            assert found.spki == expected.public_bytes(*form), at
 
 
 def test_wrong_passphrase_is_refused(make_signer):

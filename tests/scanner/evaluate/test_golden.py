@@ -58,8 +58,14 @@ def test_evidence_names_the_digest_of_the_canonical_line(found, crafted_records)
 
 
 def test_the_gravest_scored_vector_of_a_group_is_its_severity(found):
-    assert finding(found, "GHSA-lant-0001-aaaa")["severity"]["score"] == 75
-    assert finding(found, "PYSEC-2024-6")["severity"] == {"feed": "pypi", "level": "medium", "record": "PYSEC-2024-6"}
+    assert finding(found, "GHSA-lant-0001-aaaa")["severity"]["score"] == 93
+    assert finding(found, "PYSEC-2024-6")["severity"] == {
+        "feed": "pypi",
+        "level": "medium",
+        "record": "PYSEC-2024-6",
+        "score": 50,
+        "vector": "AV:N/AC:L/Au:N/C:N/I:N/A:P",
+    }
     assert finding(found, "PYSEC-2024-9")["severity"] == {"level": "unknown", "reason": "unscored-vector"}
 
 
@@ -87,7 +93,7 @@ def test_every_component_is_accounted_for(made, found):
         "app": "not-a-package",
         "bad": "bad-purl",
         "bare": "no-version",
-        "deb": "unsupported-ecosystem",
+        "deb": "no-feed",
         "mystery": "version-unparsable",
         "none": "no-purl",
         "os": "not-a-package",

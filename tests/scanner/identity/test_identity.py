@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from scanner.identity import NotEvaluated, Package, from_purl, normalise
 
+MAVEN = ("Maven", "org.apache.commons:commons-lang3", "3.12.0")
 FOUND = [
     ("pkg:pypi/zope.interface@5.4.0", None, ("PyPI", "zope-interface", "5.4.0")),
     ("pkg:pypi/Zope_-._Interface@5.4.0", None, ("PyPI", "zope-interface", "5.4.0")),
@@ -30,6 +31,26 @@ FOUND = [
     ("pkg:golang/github.com/foo/bar@v1.1.0#v2", None, ("Go", "github.com/foo/bar", "v1.1.0")),
     ("pkg:golang/github.com/foo/bar@v1.1.0#v1", None, ("Go", "github.com/foo/bar", "v1.1.0")),
     ("pkg:golang/github.com/foo/bar@v2.1.0+incompatible#v2", None, ("Go", "github.com/foo/bar", "v2.1.0+incompatible")),
+    ("pkg:npm/%40angular/core@12.3.1", None, ("npm", "@angular/core", "12.3.1")),
+    ("pkg:npm/@angular/core@12.3.1", None, ("npm", "@angular/core", "12.3.1")),
+    ("pkg:npm/left-pad@1.3.0", None, ("npm", "left-pad", "1.3.0")),
+    ("pkg:npm/JSONStream@1.3.5", None, ("npm", "JSONStream", "1.3.5")),
+    ("pkg:maven/org.apache.commons/commons-lang3@3.12.0?type=jar", None, MAVEN),
+    ("pkg:nuget/Newtonsoft.Json@12.0.1", None, ("NuGet", "newtonsoft.json", "12.0.1")),
+    ("pkg:gem/nokogiri@1.15.0?platform=java", None, ("RubyGems", "nokogiri", "1.15.0")),
+    ("pkg:composer/Drupal/ColorBox@1.2.3", None, ("Packagist", "drupal/colorbox", "1.2.3")),
+    ("pkg:cargo/rand_core@0.6.4", None, ("crates.io", "rand_core", "0.6.4")),
+    ("pkg:hackage/3d-graphics-examples@0.0.0.2", None, ("Hackage", "3d-graphics-examples", "0.0.0.2")),
+    ("pkg:pub/Http@0.13.3", None, ("Pub", "http", "0.13.3")),
+    ("pkg:hex/Plug@1.11.0", None, ("Hex", "plug", "1.11.0")),
+    ("pkg:hex/acme/foo@2.3.0", None, ("Hex", "acme/foo", "2.3.0")),
+    ("pkg:cran/A3@1.0.0", None, ("CRAN", "A3", "1.0.0")),
+    ("pkg:bioconductor/BiocGenerics@0.46.0", None, ("Bioconductor", "BiocGenerics", "0.46.0")),
+    ("pkg:swift/github.com/Apple/swift-nio@2.40.0", None, ("SwiftURL", "github.com/apple/swift-nio", "2.40.0")),
+    ("pkg:opam/dune@3.1", None, ("opam", "dune", "3.1")),
+    ("pkg:bitnami/WordPress@6.2.0?arch=arm64", None, ("Bitnami", "wordpress", "6.2.0")),
+    ("pkg:julia/Dates@1.9.0?uuid=ade2ca70-3891-5945-98fb-dc099432e06a", None, ("Julia", "Dates", "1.9.0")),
+    ("pkg:github/Actions/Checkout@v4", None, ("GitHub Actions", "actions/checkout", "v4")),
     ("pkg:golang/google.golang.org/genproto@v2.0.0#api/v2", None, ("Go", "google.golang.org/genproto", "v2.0.0")),
 ]
 NOT_FOUND = [
@@ -38,8 +59,17 @@ NOT_FOUND = [
     ("django==3.2.5", "1.0", "bad-purl"),
     ("pkg:pypi/%zz@1", None, "bad-purl"),
     ("pkg:pypi/namespace/django@1", None, "bad-purl"),
-    ("pkg:npm/%40angular/core@1", None, "unsupported-ecosystem"),
-    ("pkg:npm/left-pad", None, "unsupported-ecosystem"),
+    ("pkg:generic/openssl@3.0.1", None, "unsupported-ecosystem"),
+    ("pkg:oci/airflow@sha256:54f8", None, "unsupported-ecosystem"),
+    ("pkg:npm/angular/core@1", None, "bad-purl"),
+    ("pkg:npm/%40a/b/c@1", None, "bad-purl"),
+    ("pkg:cargo/serde/derive@1", None, "bad-purl"),
+    ("pkg:maven/commons-lang3@3.12.0", None, "bad-purl"),
+    ("pkg:composer/colorbox@1", None, "bad-purl"),
+    ("pkg:github/checkout@v4", None, "bad-purl"),
+    ("pkg:swift/nio@2", None, "bad-purl"),
+    ("pkg:npm/left-pad", None, "no-version"),
+    ("pkg:maven/a/b", " ", "no-version"),
     ("pkg:pypi/django", None, "no-version"),
     ("pkg:pypi/django", "", "no-version"),
     ("pkg:pypi/django@", " \t", "no-version"),
@@ -67,7 +97,11 @@ def test_any_text_is_a_package_or_a_reason(purl: str | None, version: str | None
         assert found.version
 
 
-@given(st.sampled_from(["PyPI", "PyPI:x", "Go", "Debian:12", "npm", ""]) | st.text(), st.text())
+ECOSYSTEMS = ["PyPI", "PyPI:x", "Go", "Debian:12", "npm", "SwiftURL", "NuGet", "Packagist", "GitHub Actions", ""]
+AWKWARD = st.lists(st.sampled_from(["https://", "git://", ".git", "/", ".", "-", "A", "a", "\u0130"])).map("".join)
+
+
+@given(st.sampled_from(ECOSYSTEMS) | st.text(), st.text() | AWKWARD)
 def test_normalisation_is_total_and_changes_nothing_twice(ecosystem: str, name: str) -> None:
     once = normalise(ecosystem, name)
     assert normalise(ecosystem, once) == once
@@ -81,3 +115,16 @@ def test_pypi_names_follow_pep_503(name: str) -> None:
 @pytest.mark.parametrize("name", ["github.com/Masterminds/sprig", "github.com/0xJacky/Nginx-UI"])
 def test_go_module_paths_are_compared_without_regard_to_case(name: str) -> None:
     assert normalise("Go", name) == name.lower()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "github.com/apple/swift-nio",
+        "https://github.com/apple/swift-nio.git",
+        "https://github.com/Apple/Swift-NIO",
+        "ssh://git@github.com/apple/swift-nio.git/",
+    ],
+)
+def test_a_swift_package_has_one_name_however_its_repository_is_addressed(name: str) -> None:
+    assert normalise("SwiftURL", name) == "github.com/apple/swift-nio"

@@ -10,18 +10,20 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from scanner import advisory
-from scanner.match import Schemes, State, fixed_versions, match
+from scanner.match import Entry, State
+from scanner.schemes import Schemes
 
 CASES = json.loads((Path(__file__).parent / "data" / "cases.json").read_bytes())
 
 
-def extent_of(affected: dict) -> advisory.Extent:
-    record = {"id": "X", "modified": "", "affected": [affected]}
+def extent_of(affected: dict, ecosystem: str = "PyPI") -> advisory.Extent:
+    entry = {"package": {"ecosystem": ecosystem, "name": "x"}, **affected}
+    record = {"id": "X", "modified": "", "affected": [entry]}
     return advisory.extent(advisory.decode(json.dumps(record).encode()).affected[0])
 
 
 def judge(affected: dict, version: str, ecosystem: str = "PyPI"):
-    return match(extent_of(affected), 0, Schemes().subject(ecosystem, version))
+    return Entry(extent_of(affected, ecosystem), 0).match(Schemes().subject(ecosystem, version))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
@@ -49,7 +51,7 @@ def test_the_fixed_versions_of_a_hit_are_the_next_ones_above():
             {"type": "GIT", "events": [{"introduced": "0"}, {"fixed": "abc"}]},
         ]
     }
-    found = fixed_versions(extent_of(affected), Schemes().subject("PyPI", "1.0.0"))
+    found = Entry(extent_of(affected), 0).fixed(Schemes().subject("PyPI", "1.0.0"))
     assert [(scheme, text) for scheme, _, text in found] == [("pep440", "2"), ("pep440", "1.2"), ("semver", "4.0.0")]
 
 
@@ -109,3 +111,14 @@ def test_the_order_of_events_does_not_count_for_the_state(found, version, random
     state = judge({"ranges": [{"type": "ECOSYSTEM", "events": found}]}, version).state
     random.shuffle(found)
     assert judge({"ranges": [{"type": "ECOSYSTEM", "events": found}]}, version).state is state
+
+
+def test_two_versions_of_one_entry_are_judged_as_each_alone():
+    affected = {
+        "versions": ["0.9", "1.0.0"],
+        "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "2"}, {"fixed": "3"}]}],
+    }
+    schemes = Schemes()
+    entry = Entry(extent_of(affected), 0)
+    for version in ("1.0", "2.5", "3", "bulbasaur", "2.5", "0.9"):
+        assert entry.match(schemes.subject("PyPI", version)) == judge(affected, version)

@@ -153,6 +153,24 @@ def test_the_order_of_rules_changes_the_compiled_form():
         (HEAD + rule(expires="2027-01-01T00:00:00"), "/rules/0/expires"),
         (HEAD + rule(expires="2027-01-01T00:00:00.5Z"), "/rules/0/expires"),
         (HEAD + rule(expires="0001-01-01T00:00:00+01:00"), "/rules/0/expires"),
+        (HEAD + rule(action='"downgrade"'), "/rules/0"),
+        (HEAD + rule(to='"low"'), "/rules/0/to"),
+        (HEAD + rule(action='"downgrade"', to='"critical"'), "/rules/0/to"),
+        (HEAD + rule(action='"requirevex"'), "/rules/0/action"),
+        (HEAD + b'default = "downgrade"', "/default"),
+        (HEAD + rule(match='{purls = ["pkg:pypi/a", "django"]}'), "/rules/0/match/purls/1"),
+        (HEAD + rule(match="{scoreAtLeast = 10.1}"), "/rules/0/match/scoreAtLeast"),
+        (HEAD + rule(match="{scoreAtMost = -0.1}"), "/rules/0/match/scoreAtMost"),
+        (HEAD + rule(match="{scoreAtLeast = 7.55}"), "/rules/0/match/scoreAtLeast"),
+        (HEAD + rule(match="{scoreAtLeast = 7." + "0" * 40 + "1}"), "/rules/0/match/scoreAtLeast"),
+        (HEAD + rule(match="{scoreAtLeast = nan}"), "/rules/0/match/scoreAtLeast"),
+        (HEAD + rule(match="{scoreAtLeast = 1e300}"), "/rules/0/match/scoreAtLeast"),
+        (HEAD + rule(match='{scoreAtLeast = "7.5"}'), "/rules/0/match/scoreAtLeast"),
+        (HEAD + rule(match="{ageAtLeastDays = 1.0}"), "/rules/0/match/ageAtLeastDays"),
+        (HEAD + rule(match="{ageBelowDays = -1}"), "/rules/0/match/ageBelowDays"),
+        (HEAD + rule(match="{publishedBefore = 2027-01-01}"), "/rules/0/match/publishedBefore"),
+        (HEAD + rule(match='{reachability = ["reachible"]}'), "/rules/0/match/reachability/0"),
+        (HEAD + rule(match='{ownedByOsPackage = "yes"}'), "/rules/0/match/ownedByOsPackage"),
     ],
     ids=str,
 )
@@ -172,13 +190,40 @@ def test_a_fault_is_refused_with_its_place(data, pointer):
         (HEAD + b"a = " + b"[" * 20_000, (LimitExceeded, MalformedDocument)),
         (HEAD + b"#" * policy.MAX_BYTES, LimitExceeded),
         (HEAD + b"a = 25:00:00", MalformedDocument),
+        (HEAD + b"a = 1e99999999999999999999", MalformedDocument),
         (HEAD + b'name = "again"', MalformedDocument),
     ],
-    ids=["version", "cut", "bytes", "number", "depth", "size", "time", "twice"],
+    ids=["version", "cut", "bytes", "number", "depth", "size", "time", "range", "twice"],
 )
 def test_what_is_no_policy_is_refused(data, error):
     with pytest.raises(error):
         policy.load(data, time=NOW)
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (HEAD + b'\n\nextra = "x"', 5),
+        (HEAD + rule(extra='"x"'), 8),
+        (HEAD + rule(match="{idz = []}"), 7),
+        (HEAD + rule() + rule(id='"other"', match="{}"), 12),
+        (HEAD + rule() + rule(), 9),
+        (HEAD + rule(reason=""), 3),
+        (HEAD + rule() + b"x = 1", 8),
+        (HEAD + b"[[rules]]\n" + b'id = "a"\naction = "warn"\nreason = "b"\nmatch.ids = [\n"a",\n1,\n]\n', 9),
+        (HEAD + b"name = ", 3),
+    ],
+)
+def test_a_fault_is_refused_with_its_line(data, line):
+    with pytest.raises(MalformedDocument) as caught:
+        policy.load(data, time=NOW)
+    assert caught.value.details["line"] == line
+
+
+def test_more_rules_than_a_person_writes_are_refused():
+    rules = b"".join(rule(id=f'"r{place}"', reason='"r"') for place in range(1001))
+    with pytest.raises(LimitExceeded):
+        policy.load(HEAD + rules, time=NOW)
 
 
 @given(st.binary(max_size=200) | st.text(alphabet='abc=[]{}"\n.#1:-TZ', max_size=80).map(str.encode))

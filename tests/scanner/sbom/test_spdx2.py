@@ -45,11 +45,6 @@ def test_an_unknown_version_is_refused(version: str) -> None:
         read(spdxVersion=version)
 
 
-def test_spdx_3_is_refused_by_its_name() -> None:
-    with pytest.raises(UnsupportedVersion, match="SPDX 3"):
-        read_sbom(b'{"@context": "https://spdx.org/rdf/3.0.1/spdx-context.jsonld", "@graph": []}')
-
-
 @pytest.mark.parametrize("category", ["PACKAGE-MANAGER", "PACKAGE_MANAGER", "PERSISTENT-ID", "OTHER"])
 @pytest.mark.parametrize("kind", ["purl", "http://spdx.org/rdf/references/purl"])
 def test_the_package_url_is_found_in_every_spelling(category: str, kind: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kit.errors import DuplicateMember, LimitExceeded, MalformedDocument, StellaError, UnsupportedVersion
 from scanner.identity import parse_purl
-from scanner.vex import VexDocument, read_openvex
+from scanner.vex import Allowance, VexDocument, read_vex
 
 STATEMENTS = {
     "aqua-vexhub/golang__github.com__aquasecurity__trivy__trivy.openvex.json": 21,
@@ -44,7 +44,7 @@ def document(*statements: Any, **members: Any) -> bytes:
 
 
 def read(*statements: Any, **members: Any) -> VexDocument:
-    return read_openvex("a.json", document(*statements, **members))
+    return read_vex("a.json", document(*statements, **members))
 
 
 def notes(found: VexDocument) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def notes(found: VexDocument) -> list[tuple[str, str]]:
 
 
 def test_every_real_document_is_read_in_full(real_openvex: Mapping[str, bytes]) -> None:
-    found = {name: read_openvex(name, data) for name, data in real_openvex.items()}
+    found = {name: read_vex(name, data) for name, data in real_openvex.items()}
     assert {name: len(one.statements) for name, one in found.items()} == STATEMENTS
     assert [one.skipped for one in found.values()] == [()] * len(STATEMENTS)
     assert all(one.author for one in found.values())
@@ -204,17 +204,20 @@ def test_a_malformed_document_is_refused_with_name_and_place(members: dict[str, 
 )
 def test_a_document_that_two_readers_could_see_differently_is_refused(data: bytes, refusal: type[StellaError]) -> None:
     with pytest.raises(refusal) as refused:
-        read_openvex("a.json", data)
+        read_vex("a.json", data)
     assert refused.value.details["path"] == "a.json"
 
 
-def test_a_document_lists_no_more_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_documents_list_no_more_than_the_limit() -> None:
     aliases = {"name": "CVE-1", "aliases": ["X", "Y"]}
     full = statement(vulnerability=aliases, products=[PURL, {"@id": PURL, "subcomponents": [PURL]}])
-    monkeypatch.setattr("scanner.vex.openvex.MAX_NAMES", 7)
-    assert len(read(full, {}).statements) == 1
+
+    def read_within(names: int, *statements: Any) -> VexDocument:
+        return read_vex("a.json", document(*statements), Allowance(names=names))
+
+    assert len(read_within(7, full, {}).statements) == 1
     with pytest.raises(LimitExceeded):
-        read(full, {}, {})
+        read_within(7, full, {}, {})
 
 
 MEMBERS = [
@@ -243,13 +246,31 @@ parts = st.recursive(
     st.lists(st.dictionaries(st.sampled_from(MEMBERS), parts).map(lambda part: statement(**part)) | parts, max_size=4)
 )
 def test_any_statement_is_read_or_skipped(statements: list[Any]) -> None:
+    statements.append(statement())
     found = read(*statements)
     faulty = {int(one.pointer.split("/")[2]) for one in found.skipped if one.reason == "malformed"}
     assert {one.ref.index for one in found.statements} | faulty == set(range(len(statements)))
     assert not {one.ref.index for one in found.statements} & faulty
 
 
+def test_a_document_of_which_no_statement_can_be_read_is_refused_with_the_first_fault() -> None:
+    with pytest.raises(MalformedDocument) as refused:
+        read(statement(products=[]), 7)
+    assert (refused.value.details["path"], refused.value.details["pointer"]) == ("a.json", "/statements/0/products")
+
+
+def test_a_document_that_lists_no_statement_says_nothing() -> None:
+    found = read()
+    assert (found.count, found.statements, found.skipped) == (0, (), ())
+
+
+def test_statements_that_can_be_about_nothing_are_pointed_out() -> None:
+    found = read(statement(products=["https://example.org/app"]), statement(products=["pkg:pypi/a", "x"]))
+    assert notes(found) == [("/statements/0", "no-purl")]
+    assert found.count == 2
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_are_refused_with_a_typed_error(data: bytes) -> None:
     with pytest.raises(StellaError):
-        read_openvex("a.json", data)
+        read_vex("a.json", data)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.identity import from_purl, parse_purl
-from scanner.sbom import Component
-from scanner.vex import Decision, VexDocument, VexIndex, read_openvex, resolve
-from scanner.vex.resolve import covers
+from scanner.sbom import Component, Sbom
+from scanner.vex import Decision, Resolver, VexDocument, VexIndex, read_vex
+from scanner.vex.fits import covers
 
 DAY = "2024-01-0{}T00:00:00Z"
 CAUTION = ["affected", "under_investigation", "unknown", "fixed", "not_affected"]
@@ -19,6 +19,11 @@ CAUTION = ["affected", "under_investigation", "unknown", "fixed", "not_affected"
 
 def component(purl: str | None, ref: str = "ref") -> Component:
     return Component(ref, "name", None, purl, "library", from_purl(purl))
+
+
+def sbom(*components: Component, subject: Component | None = None) -> Sbom:
+    every = (*components, *([subject] if subject else []))
+    return Sbom("CycloneDX", "1.6", None, "", subject, None, every, (), ())
 
 
 def claim(
@@ -29,11 +34,11 @@ def claim(
 
 def vex(name: str, author: str, *claims: dict[str, Any]) -> VexDocument:
     head = {"@context": "https://openvex.dev/ns/v0.2.0", "author": author}
-    return read_openvex(name, json.dumps(head | {"statements": claims}).encode())
+    return read_vex(name, json.dumps(head | {"statements": claims}).encode())
 
 
 def decide(*documents: VexDocument, ids: tuple[str, ...] = ("CVE-1",), trust: tuple[str, ...] = ()) -> Decision | None:
-    return resolve(VexIndex(documents), ids, component("pkg:pypi/a@1"), None, trust)
+    return Resolver(VexIndex(documents), sbom(component("pkg:pypi/a@1")), trust).decide(ids, ["ref"])
 
 
 def status(decision: Decision | None) -> str | None:
@@ -57,7 +62,7 @@ COVERS = [
     ("pkg:golang/x@(devel)", "pkg:golang/x@v0.0.0", False),
     ("pkg:golang/go@1.19", "pkg:golang/stdlib@v1.19.0", True),
     ("pkg:npm/a@1.0", "pkg:npm/a@1.0.0", False),
-    ("pkg:npm/a@1.0.0+x", "pkg:npm/a@1.0.0", False),
+    ("pkg:generic/a@1.0.0+x", "pkg:generic/a@1.0.0", False),
     ("pkg:npm/%40s/a@1.0.0", "pkg:npm/@s/a@1.0.0", True),
     ("pkg:npm/%40s/a", "pkg:npm/a@1.0.0", False),
     ("pkg:oci/fleet", "pkg:oci/fleet@sha256:12?repository_url=r.example.org/fleet", True),
@@ -105,7 +110,8 @@ PRODUCTS = [
 def test_a_statement_is_about(product: Any, purl: str | None, subject: str | None, expected: bool) -> None:
     index = VexIndex([vex("a", "A", claim("fixed", product=product))])
     whole = component(subject, "subject") if subject else None
-    assert (resolve(index, ["CVE-1"], component(purl), whole, []) is not None) is expected
+    given_sbom = sbom(component(purl), subject=whole)
+    assert (Resolver(index, given_sbom, []).decide(["CVE-1"], ["ref"]) is not None) is expected
 
 
 def test_where_no_statement_applies_there_is_no_decision() -> None:
@@ -214,9 +220,17 @@ def test_an_unknown_word_of_the_latest_statement_does_not_suppress() -> None:
     assert status(decide(vex("a", "A", claim("not_affected", day=1), claim("resolved", day=2)))) == "unknown"
 
 
-def test_one_statement_that_names_all_aliases_counts_once() -> None:
-    index = VexIndex([vex("a", "A", claim("fixed", cve={"name": "X", "aliases": ["x", "Y"]}))])
-    assert len(index.about(["X", "Y", "x"])) == 1
+def test_statements_about_ids_that_no_finding_has_are_dropped() -> None:
+    documents = [vex("a", "A", claim("fixed"), claim("fixed", cve="CVE-2"))]
+    index = VexIndex(documents, wanted=["cve-2"])
+    assert index.speaks_of(["CVE-1", "cve-2"]) == ["CVE-2"]
+    assert VexIndex(documents).speaks_of(["CVE-1", "cve-2"]) == ["CVE-1", "CVE-2"]
+
+
+def test_a_conflict_names_each_status_of_an_author_once() -> None:
+    decision = decide(vex("a", "A", *[claim("fixed")] * 3, *[claim("affected")] * 2))
+    assert decision is not None
+    assert [(one.statement.index, one.status) for one in decision.conflict] == [(0, "fixed"), (3, "affected")]
 
 
 claims_of = st.lists(

@@ -1,0 +1,81 @@
+"""stella policy: check a policy, and explain what it decides about findings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifier.cli.console import Console, Verdict
+from verifier.cli.options import Json
+
+app = typer.Typer(no_args_is_help=True, help="Check a policy before it is used, and explain its decisions.")
+
+EXAMPLES = """
+Examples:
+  stella policy check policy.toml
+  stella policy check policy.toml --time 2027-01-01T00:00:00Z
+  stella policy explain policy.toml --findings records/<scan-id> --id CVE-2021-42771
+  stella policy explain stricter.toml --findings ops/offline/replay/<scan-id>/<run-id> --json
+"""
+
+PolicyFile = Annotated[Path, typer.Argument(help="The policy, TOML.", metavar="FILE")]
+
+
+@app.command()
+def check(
+    file: PolicyFile,
+    time: Annotated[
+        str | None, typer.Option("--time", help="Judge ends at this UTC time; now by default.", metavar="TIME")
+    ] = None,
+    json: Json = False,
+) -> Verdict:
+    """Say whether a policy is valid, its digest, which rules have ended and which can never match."""
+    from builder import policies
+    from kit.manifest import check_time
+    from scanner import policy
+    from verifier import session
+    from verifier.medium import read_file
+    from verifier.run_dir import stamp
+
+    console = Console(json=json)
+    moment = time or stamp(session.clock())
+    check_time(moment, "--time")
+    compiled = policy.load(read_file(file, limit=policy.MAX_BYTES), time=moment)
+    console.document(policies.summary(compiled, moment))
+    return console.verdict("VALID", 0)
+
+
+@app.command()
+def explain(
+    file: PolicyFile,
+    findings: Annotated[
+        Path,
+        typer.Option("--findings", help="findings.json, a run's directory, or a recorded scan's.", metavar="PLACE"),
+    ],
+    identifier: Annotated[
+        str | None, typer.Option("--id", help="Only the findings with this id or alias.", metavar="ID")
+    ] = None,
+    time: Annotated[
+        str | None, typer.Option("--time", help="Judge at this UTC time; the scan's own by default.", metavar="TIME")
+    ] = None,
+    json: Json = False,
+) -> Verdict:
+    """Say which rule decides about each finding, and why each rule before it does not."""
+    from builder import policies
+    from kit.errors import UsageError
+    from kit.manifest import check_time
+    from scanner import policy
+    from verifier.medium import read_file
+
+    console = Console(json=json)
+    recorded = policies.recorded(findings)
+    moment = time or recorded.time
+    if moment is None:
+        raise UsageError(
+            detail="the time of the scan is not known: give --time, or keep verdict.json beside the findings"
+        )
+    check_time(moment, "--time")
+    compiled = policy.load(read_file(file, limit=policy.MAX_BYTES), time=moment)
+    explained = [policies.explanation(compiled, one) for one in policies.choose(recorded.findings, identifier)]
+    console.document({"policy": compiled.digest, "time": moment, "findings": explained})
+    return console.verdict("EXPLAINED", 0)

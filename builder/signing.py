@@ -1,0 +1,79 @@
+"""Whether keys may sign records and kits, asked of the RootPack before any work is done (docs/format.md section 4.5).
+
+A site judges every signature by its own time. What it would refuse for its signer must not be made here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from builder import signer, trust_view
+from kit.errors import EvidenceMissing, SignerRetired, SignerUnfit, SignerUnknown, UsageError
+from kit.trust import dsse
+from kit.trust.keyring import TrustedKey
+from kit.trust.keys import PemSigner, PublicKey
+from kit.trust.rootpack import TrustedPack
+
+USAGE = "kit"
+
+
+def load(key_files: Sequence[Path], pack_dir: Path, *, at: str, password: bytes | None = None) -> list[PemSigner]:
+    """Read private keys that may sign kits by a RootPack at a UTC time; raises what :func:`check` raises."""
+    pack = own_pack(pack_dir)
+    signers = {str(path): signer.load(path, password) for path in key_files}
+    check(pack, {name: one.public for name, one in signers.items()}, [at])
+    return list(signers.values())
+
+
+def own_pack(pack_dir: Path) -> TrustedPack:
+    """Load a RootPack of our own, expired or not; :class:`UsageError` where there is none."""
+    try:
+        return trust_view.load_own(trust_view.current_files(pack_dir))
+    except EvidenceMissing as fault:
+        raise UsageError(
+            path=str(pack_dir), detail="there is no RootPack; give its directory with --rootpack"
+        ) from fault
+
+
+def check(pack: TrustedPack, keys: Mapping[str, PublicKey], moments: Iterable[str]) -> None:
+    """Raise :class:`SignerUnfit` unless all keys, by name, may sign kits at all moments, and are enough of them."""
+    for at in moments:
+        for name, key in keys.items():
+            known = next((each for each in pack.trusted_keys if each.public == key), None)
+            if (reason := _unfit(known, at)) is not None:
+                raise SignerUnfit(path=name, detail=reason, found=key.fingerprint, expected=fit_keys(pack, at))
+        distinct = len({key.fingerprint for key in keys.values()})
+        if distinct < (needed := pack.threshold(USAGE)):
+            raise SignerUnfit(
+                detail=f"{needed} keys must sign, {distinct} given", found=distinct, expected=fit_keys(pack, at)
+            )
+
+
+def check_envelope(pack: TrustedPack, envelope: bytes, moments: Iterable[str], *, name: str) -> bytes:
+    """Return what an envelope's signers signed; :class:`SignerUnfit` if a site would not know them at some moment."""
+    payload = b""
+    for at in moments:
+        try:
+            signed = pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
+        except (SignerRetired, SignerUnknown) as fault:
+            found = fault.details.get("signer") or fault.details.get("found", "")
+            detail = "the scan was recorded with it; record the scan again"
+            raise SignerUnfit(path=name, detail=detail, found=found, expected=fit_keys(pack, at)) from fault
+        payload = signed.payload
+    return payload
+
+
+def fit_keys(pack: TrustedPack, at: str) -> str:
+    """Return the keys that may sign kits at a time, as people are told of them."""
+    fit = [key for key in pack.trusted_keys if key.usage == USAGE and key.valid_at(at)]
+    return ", ".join(f"{key.public.fingerprint} of {key.owner}" for key in fit) or f"no key of usage kit, valid at {at}"
+
+
+def _unfit(key: TrustedKey | None, at: str) -> str | None:
+    if key is None:
+        return "is not in the RootPack's keyring"
+    if key.usage != USAGE:
+        return f"is a key of usage {key.usage}, not of usage {USAGE}"
+    if key.valid_at(at):
+        return None
+    window = f"from {key.valid_from}" + (f" until {key.valid_until}" if key.valid_until else "")
+    return f"is valid {window}, and not at {at}"

@@ -1,0 +1,105 @@
+"""Whether a product that a statement names is a component of the SBOM (docs/matching.md section 6.2)."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from scanner.identity import BadPurl, NotEvaluated, Purl, locate, parse_purl
+from scanner.sbom.model import Component
+from scanner.versions import Unparsable, key
+from scanner.vex.model import Target, is_purl
+from scanner.vex.vers import Range
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A component as statements can name it: its package URL as text and parsed, its BOM-Link.
+
+    The component's own version stands in where its package URL names none. ``keys`` are those under which statements
+    about it are filed; without a subject or package URL there may be none.
+    """
+
+    ref: str
+    text: str
+    purl: Purl | None
+    link: str | None
+    keys: tuple[Hashable, ...]
+
+
+def found(component: Component, bom: str | None) -> Found:
+    """Return what statements can call a component of the BOM that is known as ``bom`` (``serial/version``)."""
+    text = component.purl or ""
+    link = f"{bom}#{component.ref}" if bom else None
+    keys: list[Hashable] = [("link", link)] if link else []
+    purl = None
+    if text:
+        keys.append(("text", text))
+        try:
+            purl = parse_purl(text)
+        except BadPurl:
+            purl = None
+        else:
+            purl = purl if purl.version else replace(purl, version=component.version)
+            keys.append(place(purl))
+    return Found(component.ref, text, purl, link, tuple(keys))
+
+
+def filed(target: Target) -> tuple[Hashable, ...]:
+    """Return the keys under which a target is filed: every component that it names has one of them."""
+    keys: dict[Hashable, None] = {place(purl): None for purl in target.purls}
+    if not target.purls and is_purl(target.id):
+        keys["text", target.id] = None
+    keys.update({("link", link): None for link in target.links})
+    return tuple(keys)
+
+
+def names(target: Target, component: Found) -> bool:
+    """Tell whether a statement's target is this component."""
+    named = (
+        (component.link is not None and component.link in target.links)
+        or (bool(component.text) and component.text == target.id)
+        or (component.purl is not None and any(covers(wanted, component.purl) for wanted in target.purls))
+    )
+    return named and (not target.versions or any(_is_in(one, component.purl) for one in target.versions))
+
+
+def covers(wanted: Purl, purl: Purl) -> bool:
+    """Tell whether a package URL of a statement is that of a component.
+
+    Type, namespace and name are equal; version and every qualifier count only where the statement gives them.
+    """
+    where = place(wanted)
+    return (
+        where == place(purl)
+        and (wanted.version is None or _same_version(where[0], wanted.version, purl.version))
+        and (not wanted.qualifiers or set(wanted.qualifiers) <= set(purl.qualifiers))
+    )
+
+
+@lru_cache(maxsize=1 << 14)
+def place(purl: Purl) -> tuple[str, str]:
+    """Return ecosystem and normalised name, or type and full name of what no ecosystem is known for."""
+    located = locate(purl, purl.version or "")
+    if isinstance(located, NotEvaluated):
+        # A type is no ecosystem, even where both have one name: its versions are compared as text.
+        return f"pkg:{purl.type}", f"{purl.namespace}/{purl.name}"
+    return located
+
+
+def _same_version(ecosystem: str, wanted: str, version: str | None) -> bool:
+    """Compare by the ecosystem's order where both are versions of it, so that ``1.0`` is ``v1.0.0``; else by text."""
+    if version is None or wanted == version:
+        return wanted == version
+    try:
+        return bool(key(ecosystem, wanted) == key(ecosystem, version))
+    except Unparsable:
+        return False
+
+
+def _is_in(versions: str | Range, purl: Purl | None) -> bool:
+    if purl is None or purl.version is None:
+        return False
+    ecosystem = place(purl)[0]
+    if isinstance(versions, Range):
+        return versions.ecosystem == ecosystem and versions.holds(purl.version)
+    return _same_version(ecosystem, versions, purl.version)

@@ -1,0 +1,118 @@
+"""Which components a package of the operating system installed: stated by the generator, or by place, name, version."""
+
+import json
+from typing import Any
+
+import pytest
+
+from scanner.sbom import Sbom, normalised, read_sbom
+
+DEBIAN = "pkg:deb/debian/python3-urllib3@1.26.12-1%2Bdeb12u1?distro=debian-12"
+PLACE = "/usr/lib/python3/dist-packages/urllib3-1.26.12.egg-info/PKG-INFO"
+
+
+def component(ref: str, purl: str, *paths: str) -> dict[str, Any]:
+    properties = [{"name": f"syft:location:{place}:path", "value": path} for place, path in enumerate(paths)]
+    return {"bom-ref": ref, "type": "library", "name": ref, "purl": purl, "properties": properties}
+
+
+def read(*components: dict[str, Any]) -> Sbom:
+    return read_sbom(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": components}).encode())
+
+
+def owners(sbom: Sbom) -> dict[str, str]:
+    return {one.ref: one.owner for one in sbom.components if one.owner}
+
+
+@pytest.mark.parametrize(
+    ("system", "purl", "path", "owned"),
+    [
+        (DEBIAN, "pkg:pypi/urllib3@1.26.12", PLACE, True),
+        (DEBIAN, "pkg:pypi/URLlib3@1.26.12", PLACE.lstrip("/"), True),
+        ("pkg:deb/debian/python3-urllib3@2:1.26.12~rc1-1", "pkg:pypi/urllib3@1.26.12", PLACE, True),
+        ("pkg:deb/debian/python3-zope.interface@5.5.2-1", "pkg:pypi/zope-interface@5.5.2", PLACE, True),
+        (
+            "pkg:apk/alpine/py3-urllib3@1.26.12-r0",
+            "pkg:pypi/urllib3@1.26.12",
+            "/usr/lib/python3.8/site-packages/x",
+            True,
+        ),
+        ("pkg:alpine/py3-urllib3@1.26.12-r0", "pkg:pypi/urllib3@1.26.12", "/usr/lib/python3.8/site-packages/x", True),
+        (
+            "pkg:rpm/alma/python3-urllib3@1.26.12-5.el8",
+            "pkg:pypi/urllib3@1.26.12",
+            "/usr/lib/python3.6/site-packages/x",
+            True,
+        ),
+        ("pkg:deb/debian/node-semver@7.3.5-1", "pkg:npm/semver@7.3.5", "/usr/share/nodejs/semver/package.json", True),
+        ("pkg:deb/debian/ruby-rack@2.2.6-1", "pkg:gem/rack@2.2.6", "/usr/share/rubygems-integration/all/x", True),
+        # another place, version or name
+        (DEBIAN, "pkg:pypi/urllib3@1.26.12", "/usr/local/lib/python3.11/dist-packages/urllib3/x", False),
+        (DEBIAN, "pkg:pypi/urllib3@1.26.12", "/srv/usr/lib/python3/dist-packages/urllib3/x", False),
+        (DEBIAN, "pkg:pypi/urllib3@1.26.1", PLACE, False),
+        (DEBIAN, "pkg:pypi/urllib3@1.26.13", PLACE, False),
+        (DEBIAN, "pkg:pypi/urllib3", PLACE, False),
+        (DEBIAN, "pkg:pypi/urllib@1.26.12", PLACE, False),
+        (DEBIAN, "pkg:npm/urllib3@1.26.12", PLACE, False),
+        (DEBIAN, "pkg:deb/debian/urllib3@1.26.12", PLACE, False),
+        ("pkg:pypi/python3-urllib3@1.26.12", "pkg:pypi/urllib3@1.26.12", PLACE, False),
+        ("pkg:apk/alpine/py3-urllib3@1.26.12-r0", "pkg:pypi/urllib3@1.26.12", "/usr/lib/site-packages/x", False),
+    ],
+)
+def test_place_name_and_version_together_tell_the_owner(system: str, purl: str, path: str, owned: bool) -> None:
+    sbom = read(component("system", system), component("inner", purl, "/elsewhere", path))
+    assert owners(sbom) == ({"inner": "system"} if owned else {})
+    assert len(sbom.components) == 2
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"properties": [{"name": "aquasecurity:trivy:FilePath", "value": PLACE[1:]}]},
+        {"evidence": {"occurrences": [{"location": PLACE}]}},
+    ],
+)
+def test_places_are_read_as_other_generators_write_them(members: dict[str, Any]) -> None:
+    inner = {"bom-ref": "inner", "name": "urllib3", "version": "1.26.12", "purl": "pkg:pypi/urllib3"} | members
+    assert owners(read(component("system", DEBIAN), inner)) == {"inner": "system"}
+
+
+def test_of_two_owners_the_first_by_ref_counts() -> None:
+    sbom = read(component("b", DEBIAN), component("a", DEBIAN), component("inner", "pkg:pypi/urllib3@1.26.12", PLACE))
+    assert owners(sbom) == {"inner": "a"}
+
+
+def test_the_owner_stands_in_the_normalised_sbom() -> None:
+    sbom = read(component("system", DEBIAN), component("inner", "pkg:pypi/urllib3@1.26.12", PLACE))
+    assert [one.get("owner") for one in normalised(sbom)["components"]] == [None, "system"]
+
+
+OVERLAP = "ownership-by-file-overlap: indicates that the parent package claims ownership of a child package"
+
+
+@pytest.mark.parametrize(
+    ("kind", "comment", "owned"),
+    [
+        ("OTHER", OVERLAP, True),
+        ("OTHER", "evident-by: a file", False),
+        ("OTHER", None, False),
+        ("CONTAINS", OVERLAP, False),
+    ],
+)
+def test_a_generators_statement_counts(kind: str, comment: str | None, owned: bool) -> None:
+    def package(name: str, purl: str) -> dict[str, Any]:
+        reference = {"referenceType": "purl", "referenceLocator": purl}
+        return {"SPDXID": f"SPDXRef-{name}", "name": name, "externalRefs": [reference]}
+
+    packages = [package("system", DEBIAN), package("inner", "pkg:pypi/other@1"), package("also", DEBIAN)]
+    relationships = [
+        {"spdxElementId": source, "relationshipType": kind, "relatedSpdxElement": target, "comment": comment}
+        for source, target in (
+            ("SPDXRef-system", "SPDXRef-inner"),
+            ("SPDXRef-system", "SPDXRef-also"),
+            ("SPDXRef-inner", "SPDXRef-system"),
+            ("SPDXRef-inner", "SPDXRef-none"),
+        )
+    ]
+    document = {"spdxVersion": "SPDX-2.3", "packages": packages, "relationships": relationships}
+    assert owners(read_sbom(json.dumps(document).encode())) == ({"SPDXRef-inner": "SPDXRef-system"} if owned else {})
