@@ -145,7 +145,7 @@ def test_a_scan_is_recorded_with_a_graph_at_hand_and_one_by_name(capsys, world: 
         f"{FEED}={world.feed}",
     ]
     words += ["--key", world.keys / "kit-1.key.pem", "--out", tmp_path / "records", "--time", SCAN_TIME]
-    words += ["--reachability", graph, "--reachability", named]
+    words += ["--rootpack", world.rootpack, "--reachability", graph, "--reachability", named]
     code, said = run(capsys, *words)
     assert code == 0
     section = json.loads((Path(said["record"]) / layout.MANIFEST_FILE).read_bytes())["reachability"]
