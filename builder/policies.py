@@ -7,12 +7,14 @@ from typing import TypeVar
 
 import msgspec
 
+from builder import requests
 from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader
 from kit.bytes import canonical
 from kit.errors import FileMissing, MalformedDocument, StellaError, UsageError
 from scanner import findings, outputs
+from scanner import policy as policies
 from scanner.outputs import Finding, FindingsDocument
 from scanner.policy import Policy
 from scanner.policy.compiled import Answer
@@ -30,6 +32,15 @@ class Recorded:
 
     findings: tuple[Finding, ...]
     time: str | None
+
+
+def load(path: Path, time: str) -> Policy:
+    """Return the policy of a file that the operator named, compiled for a time."""
+    data = requests.read(path, "FILE", limit=policies.MAX_BYTES)
+    try:
+        return policies.load(data, time=time)
+    except StellaError as fault:
+        raise fault.then("Correct the policy at that place; docs/policy.md says what is expected.") from None
 
 
 def summary(policy: Policy, time: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 The evaluation reads its inputs from the finished input bundle, through the very code that will replay it.
 """
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,7 +134,7 @@ def _members(request: ScanRequest, subject: manifests.Subject, sbom_format: str)
         layout.SEEDS_MEMBER: canonical.encode({"seed": seed}),
         layout.ENVIRONMENT_MEMBER: canonical.encode(environment),
         layout.POLICY_MEMBER: request.policy,
-        _sbom_path(sbom_format): request.sbom,
+        _sbom_path(sbom_format, request.sbom): request.sbom,
     }
     for name, data in request.vex.items():
         members[_vex_path(manifests.check_name(name, "vex"))] = data
@@ -161,7 +162,7 @@ def _inputs(request: ScanRequest, sbom_format: str, digests: Mapping[str, str]) 
         )
         for tool in request.tools
     ]
-    sbom_path = _sbom_path(sbom_format)
+    sbom_path = _sbom_path(sbom_format, request.sbom)
     return manifests.Inputs(
         sbom=manifests.SbomInput(path=sbom_path, digest=digests[sbom_path], format=sbom_format),
         feeds=tuple(_feed(name, request.feeds[name], digests) for name in sorted(request.feeds)),
@@ -223,9 +224,13 @@ def _manifest(
     )
 
 
-def _sbom_path(sbom_format: str) -> str:
-    return f"sboms/sbom.{'spdx' if sbom_format.startswith('spdx') else 'cdx'}.json"
+def _sbom_path(sbom_format: str, data: bytes) -> str:
+    """Return the member's path, with the ending that people know for such a document."""
+    begin = data.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    if sbom_format.startswith("spdx"):
+        return "sboms/sbom.spdx.json" if begin == b"{" else "sboms/sbom.spdx"
+    return "sboms/sbom.cdx.xml" if begin == b"<" else "sboms/sbom.cdx.json"
 
 
 def _vex_path(name: str) -> str:
-    return f"vex/{name}.openvex.json"
+    return f"vex/{name}.json"

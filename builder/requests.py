@@ -52,7 +52,9 @@ def vex_documents(paths: Sequence[Path]) -> dict[str, bytes]:
     """Return VEX documents by name, the file's name without its endings."""
     documents: dict[str, bytes] = {}
     for path in paths:
-        name = path.name.lower().removesuffix(".json").removesuffix(".openvex").removesuffix(".vex")
+        name = path.name.lower().removesuffix(".json")
+        for ending in (".openvex", ".csaf", ".cdx", ".vex"):
+            name = name.removesuffix(ending)
         with typed("--vex"):
             check_name(name, "--vex")
         if name in documents:

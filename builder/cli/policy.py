@@ -12,9 +12,13 @@ app = typer.Typer(no_args_is_help=True, help="Check a policy before it is used, 
 
 EXAMPLES = """
 Examples:
+
   stella policy check policy.toml
+
   stella policy check policy.toml --time 2027-01-01T00:00:00Z
+
   stella policy explain policy.toml --findings records/<scan-id> --id CVE-2021-42771
+
   stella policy explain stricter.toml --findings ops/offline/replay/<scan-id>/<run-id> --json
 """
 
@@ -29,18 +33,21 @@ def check(
     ] = None,
     json: Json = False,
 ) -> Verdict:
-    """Say whether a policy is valid, its digest, which rules have ended and which can never match."""
+    """Say whether a policy is valid, and which rules are idle.
+
+    A rule is idle where its end has come, or where an earlier one takes all that it could match.
+    """
     from builder import policies
     from kit.manifest import check_time
-    from scanner import policy
     from verifier import session
-    from verifier.medium import read_file
+    from verifier.asked import typed
     from verifier.run_dir import stamp
 
     console = Console(json=json)
     moment = time or stamp(session.clock())
-    check_time(moment, "--time")
-    compiled = policy.load(read_file(file, limit=policy.MAX_BYTES), time=moment)
+    with typed("--time"):
+        check_time(moment, "--time")
+    compiled = policies.load(file, moment)
     console.document(policies.summary(compiled, moment))
     return console.verdict("VALID", 0)
 
@@ -60,12 +67,14 @@ def explain(
     ] = None,
     json: Json = False,
 ) -> Verdict:
-    """Say which rule decides about each finding, and why each rule before it does not."""
+    """Say which rule decides about each finding.
+
+    Of each rule before it, the first condition that does not hold is named.
+    """
     from builder import policies
     from kit.errors import UsageError
     from kit.manifest import check_time
-    from scanner import policy
-    from verifier.medium import read_file
+    from verifier.asked import typed
 
     console = Console(json=json)
     recorded = policies.recorded(findings)
@@ -74,8 +83,9 @@ def explain(
         raise UsageError(
             detail="the time of the scan is not known: give --time, or keep verdict.json beside the findings"
         )
-    check_time(moment, "--time")
-    compiled = policy.load(read_file(file, limit=policy.MAX_BYTES), time=moment)
+    with typed("--time"):
+        check_time(moment, "--time")
+    compiled = policies.load(file, moment)
     explained = [policies.explanation(compiled, one) for one in policies.choose(recorded.findings, identifier)]
     console.document({"policy": compiled.digest, "time": moment, "findings": explained})
     return console.verdict("EXPLAINED", 0)

@@ -191,5 +191,5 @@ def test_help_has_an_example_and_the_exit_codes(program, words) -> None:
     code, out, _ = program(*words, "--help")
     assert code == 0
     assert f"stella {words[0]} {words[1]}" in out
-    assert "71  something else is held here" in out
+    assert "71  conflict in the locker, or another trust root is pinned" in out
     assert "12  the policy" not in out

@@ -137,4 +137,4 @@ def test_help_shows_a_commands_own_codes_only(capsys: pytest.CaptureFixture[str]
 def test_options_that_may_be_repeated_say_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert stella.main(["scan", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert shown.count("May be repeated.") == 4
+    assert shown.count("May be repeated.") == 5

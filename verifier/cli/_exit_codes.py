@@ -46,6 +46,8 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "sync export": (20, 21, 23, *_BYTES, *_PLACE),
     "sync import": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),
     "scan": (12, *_TRUST, *_BYTES, 51, *_PLACE),
+    "policy check": (31, *_PLACE),
+    "policy explain": (*_BYTES, *_PLACE),
     "feed add": (31, *_PLACE, 71),
     "feed list": (*_BYTES, *_PLACE),
     "feed show": (*_BYTES, *_PLACE),
