@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 
 from scanner import difference
 from scanner.difference import Change, pairs
-from scanner.vex import Allowance, Statement, StatementRef, VexDocument, read_vex
+from scanner.vex import Allowance, Statement, VexDocument, read_vex
 
-_NOWHERE = StatementRef("", "", 0)
 _REWRITTEN = "~"
 """Stands for the digest of a document in which a statement was put back."""
 _BEHIND = 1 << 40
@@ -106,19 +105,21 @@ class StatementChanges:
                 statements = list(self._rewritten(name, found, undone))
             yield replace(self._latest(name), statements=tuple(statements))
 
-    def _rewritten(self, name: str, found: Iterable[Revision], undone: frozenset[str]) -> Iterator[Statement]:
+    def _rewritten(self, name: str, found: Collection[Revision], undone: frozenset[str]) -> Iterator[Statement]:
         """Yield the statements of a document in which some may be put back; then all have another digest."""
-        own = {one.change.id for one in found if one.change}
         by_other = f"vex/{name}/author" in undone
+        touched = by_other or any(one.change is not None and one.change.id in undone for one in found)
         author = (self._sides[0].documents[name] if by_other else self._latest(name)).author
         authors = self._authors(name)
         for one in found:
             statement = one.undone(undone)
             if statement is None:
                 continue
-            if by_other or not own.isdisjoint(undone):
+            if touched:
                 statement = replace(statement, ref=replace(statement.ref, digest=f"{_REWRITTEN}{name}"))
-            yield replace(statement, author=author) if statement.author in authors else statement
+            if statement.author != author and statement.author in authors:
+                statement = replace(statement, author=author)
+            yield statement
 
     def _latest(self, name: str) -> VexDocument:
         """Return the replayed document, the recorded one where there is none."""
@@ -162,7 +163,9 @@ def _revisions(name: str, old: list[Statement], new: list[Statement]) -> Iterato
 
 
 def _content(statement: Statement) -> Hashable:
-    return replace(statement, ref=_NOWHERE, author="")
+    """Return what a statement says, its place and its author left aside."""
+    one = statement
+    return one.vulnerabilities, one.status, one.justification, one.timestamp, one.time, one.products
 
 
 def _statement_change(name: str, old: Statement | None, new: Statement | None) -> Change:

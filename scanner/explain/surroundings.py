@@ -12,7 +12,7 @@ from scanner.foreign import Skipped
 from scanner.sbom import Component, Sbom
 from scanner.vex.paths import gap
 
-MAX_STEPS = 2_000_000
+MAX_STEPS = 1_000_000
 """How many edges may be followed, for all packages and both sides together."""
 
 

@@ -27,16 +27,20 @@ from scanner.vex import VexIndex
 
 MAX_WORK = 100_000
 """How many records and statements may be weighed to narrow causes down, all differences together."""
+WORLD = 8
+"""A world by itself is as much work as so many records."""
 MAX_LISTED = 300_000
 """How many changes may be listed as possible causes, all findings together."""
-MAX_COMPARED = 3_000_000
+MAX_COMPARED = 500_000
 """How many findings of a world may be held against the recorded ones, all differences together."""
 SUBJECT = "sbom/subject"
 SERIAL = "sbom/serial number"
 _KEPT = 20_000
 """How many records the worlds that are kept may have, all together."""
-_LIGHT = 20
-"""So many edges, or rules that are not compiled anew, are as much work as one record."""
+_LIGHT = 8
+"""So many edges, pieces of evidence, or rules that are not compiled anew, are as much work as one record."""
+_LISTING = 5
+"""To match one statement with one of the other side is as much work as to list so many changes."""
 _NOTHING = Outcomes()
 _ALONE = Part((), (), gap=False, components=())
 
@@ -73,6 +77,7 @@ class Worlds:
         self._parts: dict[tuple[PackageKey, int, int], Part] = {}
         self._changes: dict[Cluster, dict[str, Change]] = {}
         self._revisions: dict[Cluster, dict[str, list[Revision]]] = {}
+        self._sizes: dict[Cluster, int] = {}
         self._worlds: dict[tuple[Cluster, frozenset[str]], Assembled] = {}
         self._kept = 0
         self._budget = Budget(MAX_WORK)
@@ -102,8 +107,9 @@ class Worlds:
         if cluster not in self._changes:
             statements = self._statements.count(cluster.names)
             others = len(self._evidence.changes) + self._policy.general
-            self._listed.spend(1 + len(cluster.records) + statements + others)
-            self._revisions[cluster] = self._statements.about(cluster.names)
+            self._listed.spend(1 + len(cluster.records) + statements * _LISTING + others)
+            revisions = self._revisions[cluster] = self._statements.about(cluster.names)
+            self._sizes[cluster] = sum(one.size for found in revisions.values() for one in found)
             self._changes[cluster] = {change.id: change for change in self._found(cluster)}
         return self._changes[cluster]
 
@@ -229,8 +235,8 @@ class Worlds:
         revisions = self._revisions[cluster]
         of_policy = undone.intersection(self._policy.changes)
         rules = self._policy.size if of_policy else self._policy.size // _LIGHT
-        weight = sum(one.size for found in revisions.values() for one in found)
-        self._budget.spend(1 + len(cluster.records) + weight + rules)
+        evidence = len(self._evidence.changes) // _LIGHT
+        self._budget.spend(WORLD + len(cluster.records) + self._sizes[cluster] + rules + evidence)
         if target is None:
             return Assembled()
         hits = [
