@@ -45,7 +45,7 @@ def diff(
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 10 when they differ.")] = False,
     json: Json = False,
 ) -> Verdict:
-    """Tell which records were added, removed, withdrawn or changed, and in which members."""
+    """Compare two snapshots of a feed, record by record."""
     from builder import feed_changes, requests
     from builder.feeds import opened
     from kit.errors import ReplayDiffers

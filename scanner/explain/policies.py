@@ -9,7 +9,7 @@ import msgspec
 from scanner import difference
 from scanner.difference import Change
 from scanner.policy import Policy, PolicyDocument
-from scanner.policy.conditions import named
+from scanner.policy.conditions import named, written
 from scanner.policy.document import Rule
 
 TIME = "scan/time"
@@ -29,7 +29,6 @@ class PolicyChanges:
 
     def __init__(self, recorded: Policy, replayed: Policy, times: tuple[str, str]) -> None:
         self._documents = recorded.document, replayed.document
-        self._expired = frozenset(recorded.expired), frozenset(replayed.expired)
         self._times = times
         self._old = {rule.id: rule for rule in recorded.document.rules}
         self._new = {rule.id: rule for rule in replayed.document.rules}
@@ -85,21 +84,21 @@ class PolicyChanges:
             if before != after:
                 path = _path(name, part)
                 yield _change(f"policy/{path}", f"{path.replace('/', '.')} is {_word(after)}, was {_word(before)}")
-        ended = [
-            name
-            for name in self._new
-            if self._old.get(name) == self._new[name] and (name in self._expired[0]) != (name in self._expired[1])
-        ]
-        asked = any(map(_asks_for_age, (*self._old.values(), *self._new.values())))
-        if self._times[0] != self._times[1] and (ended or asked or self._expired[0] != self._expired[1]):
+        rules = [(name, rule) for side in (self._new, self._old) for name, rule in side.items()]
+        ended = list(dict.fromkeys(name for name, rule in rules if self._ends_between(rule)))
+        asked = any(_asks_for_age(rule) for _, rule in rules)
+        if self._times[0] != self._times[1] and (ended or asked):
             yield _change(TIME, self._time_told(ended))
+
+    def _ends_between(self, rule: Rule) -> bool:
+        """Tell whether a rule has ended at one of the two times only."""
+        return rule.expires is not None and len({written(rule.expires) <= time for time in self._times}) > 1
 
     def _time_told(self, ended: list[str]) -> str:
         """Say what the policy makes of the two times."""
         between = f"between {self._times[0]} and {self._times[1]}"
-        said = f": {', '.join(ended)}" if ended else ""
-        if ended or self._expired[0] != self._expired[1]:
-            return f"the end of a rule lies {between}{said}"
+        if ended:
+            return f"the end of a rule lies {between}: {', '.join(ended)}"
         return f"a rule asks for an age, and it differs {between}"
 
     def _file(self, name: str) -> None:

@@ -25,13 +25,13 @@ from scanner.findings import Assembled, Given, assemble
 from scanner.sbom import Sbom
 from scanner.vex import VexIndex
 
-MAX_WORK = 100_000
+MAX_WORK = 60_000
 """How many records and statements may be weighed to narrow causes down, all differences together."""
-WORLD = 8
+WORLD = 5
 """A world by itself is as much work as so many records."""
 MAX_LISTED = 300_000
 """How many changes may be listed as possible causes, all findings together."""
-MAX_COMPARED = 500_000
+MAX_COMPARED = 300_000
 """How many findings of a world may be held against the recorded ones, all differences together."""
 SUBJECT = "sbom/subject"
 SERIAL = "sbom/serial number"

@@ -1,7 +1,5 @@
 """Tables of the findings, gravest first: CSV (RFC 4180), Markdown (GitHub Flavored), and plain text for a terminal."""
 
-import csv
-import io
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -43,14 +41,17 @@ def csv_table(evaluated: Evaluated) -> bytes:
 
     A cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
     standing = evaluated.standing
+    rows: list[Sequence[str]] = [_COLUMNS]
     for finding in evaluated.gravest_first:
         row = (*_cells(finding), "true" if standing.verified else "false", str(standing))
-        writer.writerow([_harmless(plain(cell)) for cell in row])
-    return text.getvalue().encode("ascii")
+        rows.append([_harmless(plain(cell)) for cell in row])
+    return "".join(",".join(map(_quoted, row)) + "\r\n" for row in rows).encode("ascii")
+
+
+def _quoted(cell: str) -> str:
+    """Return a field of RFC 4180, in quotes where it needs them; the frozen program has no reader of CSV on board."""
+    return '"' + cell.replace('"', '""') + '"' if any(sign in cell for sign in ',"\r\n') else cell
 
 
 def markdown(evaluated: Evaluated) -> bytes:

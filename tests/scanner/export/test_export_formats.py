@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 
 from kit.errors import UsageError
 from scanner.export import FORMATS, Standing, bom_link, text_table
-from scanner.vex import read_openvex
+from scanner.vex import read_vex
 
 DOUBTFUL = Standing("INTACT", verified=False, note="the scan was not replayed")
 CYCLONEDX = JsonStrictValidator(SchemaVersion.V1_6)
@@ -108,7 +108,7 @@ def test_any_findings_give_valid_documents(any_exported, data):
     check_cyclonedx(made["cyclonedx-vex"])
     if "openvex" in made:
         check_openvex(json.loads(made["openvex"]))
-        assert not read_openvex("ours", made["openvex"]).skipped
+        assert not read_vex("ours", made["openvex"]).skipped
     rows = list(csv.reader(io.StringIO(made["csv"].decode(), newline=""), strict=True))
     count = len(evaluated.findings.findings)
     assert [len(row) for row in rows] == [20] * (count + 1)
@@ -249,7 +249,7 @@ def test_openvex_restates_statements_and_adds_none(make_finding, make_exported, 
     ]
     assert document["statements"][0]["impact_statement"] == "own words"
     assert document["statements"][1]["action_statement"] == "Fixed in 2."
-    read = read_openvex("ours", json.dumps(document).encode())
+    read = read_vex("ours", json.dumps(document).encode())
     assert [(one.status, one.products[0].target.purls[0].name) for one in read.statements] == [
         ("not_affected", "p0"),
         ("affected", "p1"),
