@@ -172,6 +172,16 @@ def list_feeds(store: Path) -> list[FeedSummary]:
     return [_summary(store, name) for name in names]
 
 
+def check_foreign(directory: Path) -> None:
+    """Verify a snapshot that somebody else may have made, to the last advisory.
+
+    An index that does not lead to all of its advisories hides findings, and no later check would look for that.
+    """
+    with opened(directory) as reader:
+        reader.verify_quick()
+        reader.verify_deep(normalise)
+
+
 def show(store: Path, name: str, snapshot: str | None = None, *, deep: bool = False) -> FeedView:
     """Return one snapshot, the current one by default, after a quick verification or, if asked, a deep one."""
     directory = snapshot_directory(store, name, snapshot)

@@ -20,7 +20,7 @@ from kit.bundle import BundleReader, BundleRecord, DirectorySource, write_bundle
 from kit.bytes import canonical, digest
 from kit.errors import AlreadyAccepted, FileMissing, UsageError
 from kit.manifest import Manifest
-from kit.snapshot import SnapshotReader
+from kit.snapshot import SnapshotReader, records
 from kit.trust import dsse, statement
 from kit.trust.keys import Signer
 from scanner import policy as policies
@@ -28,6 +28,7 @@ from scanner.engine import EngineIdentity
 from scanner.evaluate import MATCH_CONTRACT
 from scanner.sbom import read_sbom
 from verifier import replay
+from verifier.medium import read_file
 
 PRODUCER = f"stella {kit.__version__}"
 MINIMUM_VERIFIER = "0.1.0"
@@ -142,11 +143,21 @@ def _members(request: ScanRequest, subject: manifests.Subject, sbom_format: str)
         members[f"tools/{manifests.check_name(tool.name, 'tools')}"] = tool.file
     for name, directory in request.feeds.items():
         prefix = layout.feed_prefix(manifests.check_name(name, "feeds"))
-        files = sorted(path for path in directory.iterdir() if path.is_file())
-        if not files:
-            raise FileMissing(path=name, detail="the snapshot directory is empty")
-        members |= {prefix + path.name: path for path in files}
+        members |= {prefix + path.name: path for path in _snapshot_files(directory)}
     return members
+
+
+def _snapshot_files(directory: Path) -> list[Path]:
+    """Return the files of a snapshot: its record and what that lists, nothing else that lies beside them.
+
+    Raises :class:`FileMissing` for a link: what it leads to is not the snapshot's.
+    """
+    info = records.decode(read_file(directory / records.RECORD, limit=records.MAX_RECORD_BYTES))
+    files = [directory / name for name in (records.RECORD, *(member.path for member in info.members))]
+    for path in files:
+        if path.is_symlink() or not path.is_file():
+            raise FileMissing(path=f"{directory.name}/{path.name}", detail="not a regular file of the snapshot")
+    return files
 
 
 def _inputs(request: ScanRequest, sbom_format: str, digests: Mapping[str, str]) -> manifests.Inputs:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.feeds import current_snapshot
+from builder.feeds import check_foreign, current_snapshot
 from builder.reachability import Evidence
 from builder.record import Tool
 from kit import layout
@@ -44,6 +44,8 @@ def feed_directories(store: Path, wanted: Sequence[str]) -> dict[str, Path]:
         if place and not (Path(place) / RECORD).is_file():
             found = f"a directory without {RECORD}" if Path(place).is_dir() else "no such directory"
             raise UsageError(option="--feed", path=place, expected="a snapshot's directory", found=found)
+        if place:
+            check_foreign(Path(place))
         directories[name] = Path(place) if place else current_snapshot(store, name)
     return dict(sorted(directories.items()))
 

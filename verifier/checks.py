@@ -30,6 +30,7 @@ from kit.errors import (
 )
 from kit.result import ReferenceTime
 from kit.snapshot import SnapshotReader
+from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
@@ -386,4 +387,8 @@ def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleR
             raise SizeMismatch(path=path, expected=member.size, found=found.size)
         if found.digest != member.digest:
             raise DigestMismatch(path=path, expected=member.digest, found=found.digest)
+    own = {prefix + member.path for member in reader.info.members} | {prefix + RECORD}
+    for path in listed:
+        if path.startswith(prefix) and path not in own:
+            raise FileUndeclared(path=path, detail="not in the snapshot's list")
     _ = reader.pages, reader.index_pages

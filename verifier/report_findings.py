@@ -116,7 +116,7 @@ def _finding(row: JsonObject) -> FindingRow:
         level=text_of(severity, "level") or "unknown",
         score=_score(severity.get("score")),
         action=text_of(decision, "action") or "not decided",
-        why=_why(decision, vex),
+        why=inline([_why(decision, vex), *_circumstances(row, decision)]),
         fixed=_fixed(row),
     )
 
@@ -145,6 +145,21 @@ def _why(decision: JsonObject, vex: JsonObject) -> str:
     if by == "vex":
         return told or "VEX"
     return joined("default of the policy", "", told) or ""
+
+
+def _circumstances(row: JsonObject, decision: JsonObject) -> list[str]:
+    """Return what else is known about a finding that a policy may weigh."""
+    told = []
+    if lowered := section(decision, "downgrade"):
+        rule, level, reason = (text_of(lowered, name) or "" for name in ("rule", "to", "reason"))
+        told.append(f"lowered to {level} by rule {rule}: {reason}")
+    if reachability := section(row, "reachability"):
+        why = text_of(reachability, "reason")
+        state = words(text_of(reachability, "state") or "unknown")
+        told.append(f"{state} by the call graphs" + (f" ({words(why)})" if why else ""))
+    if row.get("ownedByOsPackage") is True:
+        told.append("installed by a package of the operating system")
+    return told
 
 
 def _fixed(row: JsonObject) -> str:

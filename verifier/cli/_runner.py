@@ -73,8 +73,14 @@ def _as_failure(error: Exception) -> StellaError:
             return error
         case OSError():
             return _from_operating_system(error)
+        case RuntimeError() if str(error).startswith(_LOOP):
+            return UsageError(path=str(error).removeprefix(_LOOP).strip("'"), detail="links that lead in a circle")
         case _:
             return _from_command_line(error) or _bug(error)
+
+
+_LOOP = "Symlink loop from "
+"""How the standard library's Path.resolve() begins to say so; no class of its own tells."""
 
 
 def _from_operating_system(error: OSError) -> StellaError:

@@ -307,3 +307,18 @@ def test_a_result_of_any_shape_still_gives_a_page(load_case, data):
         journal=[{"seq": 0, "data": data.draw(json_values)}],
     )
     assert set(read(render(run)).tags) <= TAGS
+
+
+def test_what_a_policy_weighed_about_a_finding_is_said(load_case, view_of):
+    case = copy.deepcopy(load_case("verified"))
+    rows = case["outputs"]["findings.json"]["findings"]
+    (finding,) = case["outputs"]["findings.json"]["findings"] = rows[:1]
+    finding["ownedByOsPackage"] = True
+    finding["reachability"] = {"state": "unknown", "reason": "graph-missing"}
+    finding["decision"]["downgrade"] = {"rule": "tools", "to": "low", "reason": "Only at build time."}
+    (shown,) = page_of(view_of(case)).findings.shown
+    told = (
+        "lowered to low by rule tools: Only at build time., unknown by the call graphs (graph missing), "
+        "installed by a package of the operating system"
+    )
+    assert shown.why.endswith(told)
