@@ -56,12 +56,20 @@ class Evaluated:
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
     def uuid(self, *names: str) -> str:
-        """Return the UUID of a part of an export: version 8 of RFC 9562, made of the content's digest and names."""
-        number = bytearray(bytes.fromhex(key(self.identity, *names))[:16])
-        number[6] = number[6] & 0x0F | 0x80
+        """Return the UUID of a part of an export: version 5 of RFC 9562, named by the content's digest and names.
+
+        The schema of SARIF 2.1.0 knows no version above 5.
+        """
+        named = _NAMESPACE + key(self.identity, *names).encode()
+        number = bytearray(hashlib.sha1(named, usedforsecurity=False).digest()[:16])
+        number[6] = number[6] & 0x0F | 0x50
         number[8] = number[8] & 0x3F | 0x80
         text = number.hex()
         return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+
+
+_NAMESPACE = bytes.fromhex("b39eb0c6f25b4df2b14dee0a7ed3ba3a")
+"""The UUID in which the exports of this program have their names."""
 
 
 def key(*parts: str) -> str:
