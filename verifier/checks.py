@@ -28,12 +28,14 @@ from kit.errors import (
     ToolHashMismatch,
     UnsupportedVersion,
 )
+from kit.ledger.entry import Logged
+from kit.ledger.memory import Seen
 from kit.result import ReferenceTime
 from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import declared
+from verifier import declared, ledger
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.run_dir import stamp
@@ -50,7 +52,10 @@ CLOCK_SKEW = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be checked: a manifest on a medium, at a reference time, by a running engine."""
+    """What is to be checked: a manifest on a medium, at a reference time, by a running engine.
+
+    ``ledger``: proof that a log has the scan's envelope is demanded.
+    """
 
     manifest: Path
     reference_time: ReferenceTime
@@ -58,6 +63,7 @@ class Request:
     verifier_version: str
     scan_only: bool = False
     vary_tools: bool = False
+    ledger: bool = False
 
 
 @dataclass(slots=True)
@@ -74,6 +80,9 @@ class Facts:
     output: BundleReader | None = None
     feeds: dict[str, SnapshotReader] = field(default_factory=dict)
     novelty: str | None = None
+    logged: Logged | None = None
+    proofs: dict[str, bytes] = field(default_factory=dict)
+    trees: list[Seen] = field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""
@@ -107,7 +116,7 @@ class Examination:
         self._check_files(medium)
         self._check_bundles()
         self._check_roots()
-        self._steps.not_made("ledger", "no ledger proof is demanded")
+        self._check_ledger()
         self._check_staleness()
         self._check_engine()
 
@@ -166,7 +175,7 @@ class Examination:
         """3 to 5. The kit's envelope, KIT.json itself, and its place in the order of kits."""
         with self._steps.step("kit-envelope") as evidence:
             raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
-            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence)
+            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence).verified.payload
         with self._steps.step("kit-content") as evidence:
             kit = kitfile.check_statement(payload, raw)
             self._facts.kit, self._facts.kit_digest = kit, digest.of_bytes(raw)
@@ -181,16 +190,17 @@ class Examination:
         """6 and 7. The manifest's envelope, then the manifest that it binds together with both bundles."""
         with self._steps.step("manifest-envelope") as evidence:
             raw = medium.read(self._path(layout.MANIFEST_FILE), limit=manifests.MAX_BYTES)
-            payload = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
+            logged = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
         with self._steps.step("manifest-content") as evidence:
-            manifest = manifests.check_statement(payload, raw)
+            manifest = manifests.check_statement(logged.verified.payload, raw)
+            self._facts.logged = logged
             if not self._request.scan_only and manifest.scan.id != self._scan_root.name:
                 raise MalformedDocument(pointer="/scan/id", expected=self._scan_root.name, found=manifest.scan.id)
             self._facts.manifest, self._facts.manifest_digest = manifest, digest.of_bytes(raw)
             evidence["manifest"] = self._facts.manifest_digest
 
-    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> bytes:
-        """Return the payload of an envelope that enough distinct kit keys of the verified RootPack signed."""
+    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> Logged:
+        """Return an envelope and what it holds, which enough distinct kit keys of the verified RootPack signed."""
         pack = self._facts.pack
         if pack is None:
             raise EvidenceMissing(path=path, detail="no RootPack was verified")
@@ -201,12 +211,13 @@ class Examination:
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
-        return verified.payload
+        return Logged(envelope, verified)
 
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
             own = {self._path(layout.INPUT_BUNDLE), self._path(layout.OUTPUT_BUNDLE)}
+            self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
             if self._facts.kit is None:
                 self._check_scan_files(medium, own)
             else:
@@ -217,6 +228,7 @@ class Examination:
         expected = bundles | {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE}
         for path in sorted(expected - set(medium.sizes)):
             raise FileMissing(path=path)
+        expected |= {f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in self._facts.proofs}
         for path in medium.sizes:
             if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
                 raise FileUndeclared(path=path)
@@ -314,6 +326,21 @@ class Examination:
                         raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)
                 self._facts.feeds[feed.path] = reader
             evidence["feeds"] = len(parsed.inputs.feeds)
+
+    def _check_ledger(self) -> None:
+        """13. Logs that the RootPack trusts have the envelope, and contradict nothing that the site knows."""
+        pack, logged = self._facts.pack, self._facts.logged
+        if pack is None or logged is None:
+            raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
+        moment = self._request.reference_time.time
+        why = None if self._request.ledger else ledger.why_not(self._facts.proofs, pack)
+        if why is not None:
+            self._steps.not_made("ledger", why)
+            return
+        with self._steps.step("ledger") as evidence:
+            findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=self._request.ledger)
+            self._facts.trees = [finding.seen for finding in findings]
+            evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)
 
     def _check_staleness(self) -> None:
         """14. The kit is not older than its own window at the reference time."""
