@@ -12,6 +12,7 @@ from builder import files, signing, tile_log
 from builder.tile_log import TileLog
 from kit import layout
 from kit import manifest as manifests
+from kit.bytes import merkle
 from kit.errors import LedgerRolledBack, SignerUnfit, UsageError
 from kit.ledger import checkpoint, entry, evidence, proof
 from kit.ledger.entry import Logged
@@ -109,12 +110,17 @@ def _history(opened: TileLog, since: Sequence[int]) -> bytes:
     recent = range(max(1, current.size - RECENT_TREES), current.size)
     sizes = sorted({*recent, *(size for size in since if size < current.size)})
     proofs = tuple((Tree(size, tree.root(size)), tuple(tree.consistency(size))) for size in sizes)
-    return proof.encode_consistency(ConsistencyProofs(current.origin, current.size, proofs))
+    history = ConsistencyProofs(current.origin, current.size, proofs)
+    proof.check_consistency(history, current, path=opened.key.name)
+    return proof.encode_consistency(history)
 
 
 def _put(record: Path, logged: Logged, index: int, opened: TileLog, history: bytes) -> Attested:
     current = opened.checkpoint
-    inclusion = InclusionProof(index, tuple(opened.tree.inclusion(index)), opened.signed, entry.make(logged))
+    leaf, hashes = entry.make(logged), tuple(opened.tree.inclusion(index))
+    # What a damaged tile would spoil is found here, not at a site.
+    proof.check_inclusion(merkle.leaf_hash(leaf), index, hashes, current, path=record.name)
+    inclusion = InclusionProof(index, hashes, opened.signed, leaf)
     place = record / layout.EVIDENCE_DIRECTORY
     files.make_directory(place)
     names = [stem(current.origin) + ending for ending in (evidence.CONSISTENCY_SUFFIX, evidence.INCLUSION_SUFFIX)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builder import files
 from kit.bytes import merkle
+from kit.bytes.merkle import HASH_SIZE
 from kit.errors import FileMissing, LimitExceeded, MalformedDocument, MerkleRootMismatch, UsageError
 from kit.ledger import checkpoint, note, tiles
 from kit.ledger.checkpoint import Checkpoint, Trust
@@ -49,8 +50,9 @@ class TileLog:
 
     def _find(self, wanted: set[bytes]) -> dict[bytes, int]:
         """Return the index of each leaf hash that the log has."""
-        tree = self.tree
-        return {leaf: at for at in range(tree.size) if (leaf := tree.leaf(at)) in wanted}
+        leaves = self.tree.leaves()
+        hashes = (leaves[at : at + HASH_SIZE] for at in range(0, len(leaves), HASH_SIZE))
+        return {leaf: at for at, leaf in enumerate(hashes) if leaf in wanted}
 
     def _grow(self, entries: list[bytes]) -> None:
         tree = self.tree
@@ -114,9 +116,9 @@ def _open(directory: Path, name: str, signer: Signer) -> TileLog:
     checkpoint.open_signed(signed, Trust((NoteKey(name, signer.public),)), path=path.name)
     log = TileLog(directory, name, signer, current, signed)
     try:
-        root = log.tree.root()
+        roots = {log.tree.root(), merkle.root_of_joined(log.tree.leaves())}
     except (FileMissing, LimitExceeded, MalformedDocument) as fault:
         raise MerkleRootMismatch(path=path.name, detail=f"{fault.reason}: {fault}") from fault
-    if root != current.root:
-        raise MerkleRootMismatch(path=path.name, expected=current.root.hex(), found=root.hex())
+    if roots != {current.root}:
+        raise MerkleRootMismatch(path=path.name, expected=current.root.hex(), found=min(roots - {current.root}).hex())
     return log

@@ -95,6 +95,10 @@ class TileTree:
         """Return a leaf's hash."""
         return self.node(0, index)
 
+    def leaves(self) -> bytes:
+        """Return the hashes of all leaves, one after the other."""
+        return b"".join(self._tile(0, number) for number in range(-(-self.size // WIDTH)))
+
     def root(self, size: int | None = None) -> bytes:
         """Return the root over the first ``size`` leaves, all by default."""
         return self._range(0, self.size if size is None else size)

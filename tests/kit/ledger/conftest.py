@@ -79,19 +79,19 @@ def log(logged: Logged) -> Log:
     return Log(make_key(11), entries)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def signer():
     """Return what makes a signer of a small number."""
     return make_key
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def envelope():
     """Return what makes another signed envelope."""
     return make_logged
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_log():
     """Return the class of logs in memory."""
     return Log

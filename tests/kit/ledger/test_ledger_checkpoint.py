@@ -146,25 +146,29 @@ def test_one_bad_signature_of_a_trusted_key_refuses_the_note(log, signer):
     data = cosigned(log, signer, 5).replace(b"\n7\n", b"\n8\n")
     with pytest.raises(LedgerSignatureInvalid):
         checkpoint.open_signed(data, log.trust(witnesses=witnesses), path="note")
-    moved = checkpoint.sign(log.tree(6), log.key) + cosigned(log, signer, 5).rpartition(b"\n\n")[2].split(b"\n")[1] + b"\n"
+    moved = (
+        checkpoint.sign(log.tree(6), log.key) + cosigned(log, signer, 5).rpartition(b"\n\n")[2].split(b"\n")[1] + b"\n"
+    )
     with pytest.raises(LedgerSignatureInvalid):
         checkpoint.open_signed(moved, log.trust(witnesses=witnesses), path="note")
 
 
 def test_retired_key_is_told_apart(log):
     with pytest.raises(SignerRetired):
-        checkpoint.open_signed(
-            checkpoint.sign(log.tree(), log.key), Trust((), retired=(log.note_key,)), path="note"
-        )
+        checkpoint.open_signed(checkpoint.sign(log.tree(), log.key), Trust((), retired=(log.note_key,)), path="note")
 
 
-@pytest.mark.parametrize(("quorum", "times", "enough"), [(0, (), True), (2, (5,), False), (2, (5, 5), True), (3, (5, 5), False)])
+@pytest.mark.parametrize(
+    ("quorum", "times", "enough"), [(0, (), True), (2, (5,), False), (2, (5, 5), True), (3, (5, 5), False)]
+)
 def test_quorum_counts_distinct_witnesses(log, signer, quorum, times, enough):
     trust = log.trust(witnesses=witness_keys(signer), quorum=quorum)
     data = cosigned(log, signer, *times)
     if enough:
         opened = checkpoint.open_signed(data, trust, path="note")
-        assert [(one.witness.name, one.time) for one in opened.cosignatures] == list(zip(WITNESSES, times, strict=False))
+        assert [(one.witness.name, one.time) for one in opened.cosignatures] == list(
+            zip(WITNESSES, times, strict=False)
+        )
     else:
         with pytest.raises(LedgerQuorumMissing):
             checkpoint.open_signed(data, trust, path="note")

@@ -12,9 +12,8 @@ from kit.ledger.note import TYPE_ECDSA, TYPE_ED25519, NoteKey
 from kit.trust.keys import PublicKey
 
 TEXT = b"If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
-SIGNED = TEXT + (
-    "\n\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
-).encode()
+SIGNATURE = "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM="
+SIGNED = TEXT + f"\n\u2014 PeterNeumann {SIGNATURE}\n".encode()
 POINT = base64.b64decode("ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW")[1:]
 LINE = "\u2014 log.example AAAAAAE=\n"
 
