@@ -18,7 +18,6 @@ from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import canonical, digest
 from kit.errors import AlreadyAccepted, DigestMismatch, MalformedDocument, UsageError
-from kit.ledger.entry import Logged
 from kit.ledger.evidence import limit_of
 from kit.trust import dsse, rootpack, statement
 from kit.trust.keys import Signer
@@ -201,7 +200,7 @@ def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> 
     if ledger.why_not(files, pack) is None:
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
         verified = pack.verify(envelope, usage=signing.USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
-        ledger.check(files, Logged(envelope, verified), pack, at=at, demanded=False)
+        ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=False)
 
 
 def _tree(root: Path) -> list[tuple[str, Path]]:

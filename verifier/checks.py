@@ -8,6 +8,7 @@ handed onward.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit import kitfile, layout
 from kit import manifest as manifests
@@ -28,8 +29,6 @@ from kit.errors import (
     ToolHashMismatch,
     UnsupportedVersion,
 )
-from kit.ledger.entry import Logged
-from kit.ledger.memory import Seen
 from kit.result import ReferenceTime
 from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
@@ -41,6 +40,9 @@ from verifier.replay import check_contract
 from verifier.run_dir import stamp
 from verifier.site import Site
 from verifier.steps import Steps
+
+if TYPE_CHECKING:
+    from kit.ledger.memory import Seen
 
 MAX_ENVELOPE = 1 << 20
 MAX_METADATA = 1 << 20
@@ -80,9 +82,10 @@ class Facts:
     output: BundleReader | None = None
     feeds: dict[str, SnapshotReader] = field(default_factory=dict)
     novelty: str | None = None
-    logged: Logged | None = None
+    envelope: bytes = b""
+    signed: dsse.Verified | None = None
     proofs: dict[str, bytes] = field(default_factory=dict)
-    trees: list[Seen] = field(default_factory=list)
+    trees: "list[Seen]" = field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""
@@ -175,7 +178,7 @@ class Examination:
         """3 to 5. The kit's envelope, KIT.json itself, and its place in the order of kits."""
         with self._steps.step("kit-envelope") as evidence:
             raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
-            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence).verified.payload
+            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence)[1].payload
         with self._steps.step("kit-content") as evidence:
             kit = kitfile.check_statement(payload, raw)
             self._facts.kit, self._facts.kit_digest = kit, digest.of_bytes(raw)
@@ -190,16 +193,16 @@ class Examination:
         """6 and 7. The manifest's envelope, then the manifest that it binds together with both bundles."""
         with self._steps.step("manifest-envelope") as evidence:
             raw = medium.read(self._path(layout.MANIFEST_FILE), limit=manifests.MAX_BYTES)
-            logged = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
+            envelope, signed = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
         with self._steps.step("manifest-content") as evidence:
-            manifest = manifests.check_statement(logged.verified.payload, raw)
-            self._facts.logged = logged
+            manifest = manifests.check_statement(signed.payload, raw)
+            self._facts.envelope, self._facts.signed = envelope, signed
             if not self._request.scan_only and manifest.scan.id != self._scan_root.name:
                 raise MalformedDocument(pointer="/scan/id", expected=self._scan_root.name, found=manifest.scan.id)
             self._facts.manifest, self._facts.manifest_digest = manifest, digest.of_bytes(raw)
             evidence["manifest"] = self._facts.manifest_digest
 
-    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> Logged:
+    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> tuple[bytes, dsse.Verified]:
         """Return an envelope and what it holds, which enough distinct kit keys of the verified RootPack signed."""
         pack = self._facts.pack
         if pack is None:
@@ -211,7 +214,7 @@ class Examination:
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
-        return Logged(envelope, verified)
+        return envelope, verified
 
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
@@ -329,8 +332,8 @@ class Examination:
 
     def _check_ledger(self) -> None:
         """13. Logs that the RootPack trusts have the envelope, and contradict nothing that the site knows."""
-        pack, logged = self._facts.pack, self._facts.logged
-        if pack is None or logged is None:
+        pack, signed = self._facts.pack, self._facts.signed
+        if pack is None or signed is None:
             raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
         moment = self._request.reference_time.time
         why = None if self._request.ledger else ledger.why_not(self._facts.proofs, pack)
@@ -338,6 +341,7 @@ class Examination:
             self._steps.not_made("ledger", why)
             return
         with self._steps.step("ledger") as evidence:
+            logged = ledger.logged(self._facts.envelope, signed)
             findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=self._request.ledger)
             self._facts.trees = [finding.seen for finding in findings]
             evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)

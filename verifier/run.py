@@ -12,7 +12,6 @@ from kit import result as results
 from kit.bytes import canonical, digest
 from kit.errors import EvidenceMissing, InternalError, ReplayDiffers, StellaError
 from kit.journal import FINISHED
-from kit.ledger import memory
 from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
@@ -157,6 +156,8 @@ class Run:
                 known = [kit for kit in self._site.state.accepted if kit.digest != entry.digest]
                 changes["accepted"] = (*known, entry)
             if facts.trees:
+                from kit.ledger import memory
+
                 changes["logs"] = memory.remember(self._site.state.logs, facts.trees, now=self._started)
             self._site.update(**changes)
 

@@ -24,7 +24,7 @@ from kit.errors import (
     UsageError,
 )
 from kit.kitfile import Kit
-from kit.ledger.memory import KnownLog
+from kit.ledger.known import KnownLog
 from kit.trust import rootpack
 from kit.trust.keys import SEED_SIZES, PemSigner
 from verifier.durable import make_directory, write_atomic

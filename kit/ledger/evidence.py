@@ -8,7 +8,8 @@ from kit.errors import EvidenceMissing, LedgerProofWrong, LimitExceeded
 from kit.ledger import checkpoint, entry, memory, note, proof, rekor, rekor_body
 from kit.ledger.checkpoint import Opened, Trust
 from kit.ledger.entry import Logged
-from kit.ledger.memory import KnownLog, Seen
+from kit.ledger.known import KnownLog
+from kit.ledger.memory import Seen
 from kit.ledger.proof import ConsistencyProofs, Tree
 
 INCLUSION_SUFFIX = ".tlog-proof"

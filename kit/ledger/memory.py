@@ -6,13 +6,11 @@ signed.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated
-
-import msgspec
 
 from kit.bytes import digest
 from kit.errors import LedgerConsistencyMissing, LedgerForked, LedgerRolledBack
 from kit.ledger.checkpoint import Checkpoint, shown
+from kit.ledger.known import KnownLog, KnownTree
 from kit.ledger.proof import MAX_TREES, Tree
 
 FIRST_USE = "first use"
@@ -20,27 +18,6 @@ KNOWN = "remembered"
 GROWN = "grown since remembered"
 MAX_ACCEPTED = 4096
 """Accepted trees of a log that a site remembers; of trees that are their prefixes, as many as one file proves."""
-
-
-class KnownTree(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
-):
-    """One tree that a log has shown: its size and the digest that is its root.
-
-    ``accepted``: as the checkpoint of a proof, not as a prefix of one only.
-    """
-
-    size: int
-    root: str
-    accepted: bool = False
-
-
-class KnownLog(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """A log by its origin: trees that are all prefixes of the last one, ascending by size; when it was first met."""
-
-    origin: str
-    first_seen: str
-    trees: Annotated[tuple[KnownTree, ...], msgspec.Meta(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
