@@ -48,11 +48,15 @@ class NoteKey:
     name: str
     public: PublicKey
 
-    def key_id(self, kind: int) -> bytes:
-        """Return the key id that a signature of a type has: over the name and the key, for ECDSA over the key alone."""
+    def key_hash(self, kind: int) -> bytes:
+        """Return the hash that names the key for a type of signature: over name and key, for ECDSA over the key alone."""
         if kind == TYPE_ECDSA:
-            return hashlib.sha256(self.public.spki).digest()[:KEY_ID_SIZE]
-        return hashlib.sha256(self.name.encode() + b"\n" + bytes((kind,)) + self.public.raw).digest()[:KEY_ID_SIZE]
+            return hashlib.sha256(self.public.spki).digest()
+        return hashlib.sha256(self.name.encode() + b"\n" + bytes((kind,)) + self.public.raw).digest()
+
+    def key_id(self, kind: int) -> bytes:
+        """Return the key id that a signature of a type has: the first bytes of the hash."""
+        return self.key_hash(kind)[:KEY_ID_SIZE]
 
     @property
     def kind(self) -> int:

@@ -165,7 +165,7 @@ def _check_log(entry: _Entry, opened: Opened, generation: int, path: str) -> int
     key = opened.log.public
     whole = bytes.fromhex(key.hints[1])
     named = _bytes(entry.log_id.key_id, path, "/logId/keyId") if entry.log_id else None
-    if named not in ({None, whole} if generation == 1 else {None, whole, opened.log.key_id(opened.log.kind)}):
+    if named not in ({None, whole} if generation == 1 else {None, whole, opened.log.key_hash(opened.log.kind)}):
         raise LedgerProofWrong(path=path, pointer="/logId", detail="is not the checkpoint's log", expected=whole.hex())
     if entry.inclusion_promise is None:
         return None

@@ -72,7 +72,9 @@ class _Raw(_Foreign, frozen=True):
 
 
 class _Verifier(_Foreign, frozen=True):
-    key_details: str
+    """A key; what it says of the algorithm is not asked, for that belongs to the key in the keyring."""
+
+    key_details: str = ""
     public_key: _Raw | None = None
     x509_certificate: _Raw | None = msgspec.field(name="x509Certificate", default=None)
 

@@ -86,7 +86,7 @@ class Rekor:
     def entry(self):
         tree = self.log.tree()
         hashes = merkle.inclusion_proof(2, self.log.leaves)
-        key_id = bytes.fromhex(self.log.key.public.hints[1]) if self.v1 else self.log.note_key.key_id(1)
+        key_id = bytes.fromhex(self.log.key.public.hints[1]) if self.v1 else self.log.note_key.key_hash(1)
         document = {
             "logIndex": "25579" if self.v1 else "2",
             "logId": {"keyId": b64(key_id)},
