@@ -49,7 +49,7 @@ class NoteKey:
     public: PublicKey
 
     def key_hash(self, kind: int) -> bytes:
-        """Return the hash that names the key for a type of signature: over name and key, for ECDSA over the key alone."""
+        """Return the hash that names the key for a type of signature: of name and key, for ECDSA of the key alone."""
         if kind == TYPE_ECDSA:
             return hashlib.sha256(self.public.spki).digest()
         return hashlib.sha256(self.name.encode() + b"\n" + bytes((kind,)) + self.public.raw).digest()
