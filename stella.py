@@ -38,6 +38,7 @@ COMMANDS = {
     "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
     "sync": Command(AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync")),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
+    "attest": Command(CONNECTED, "Put recorded scans into a transparency log.", ("builder.cli.attest",)),
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),

@@ -148,6 +148,14 @@ class EvidenceMissing(StellaError):
     next_step = "Ask the sender for a complete kit."
 
 
+class LedgerConsistencyMissing(StellaError):
+    """A log has grown since this site last saw it, and the kit does not show that it only grew."""
+
+    exit_code = 22
+    sentence = "The kit does not show that the log only grew since this site last saw it."
+    next_step = "Ask the sender to attest the record again, naming the size remembered here: stella attest --from SIZE."
+
+
 class TrustRootNotPinned(StellaError):
     """This site has pinned no trust root, so nothing can be called verified."""
 
@@ -181,6 +189,54 @@ class LedgerProofWrong(StellaError):
     exit_code = 24
     sentence = "The ledger proof does not hold."
     next_step = "Do not rely on this kit's ledger evidence; report the receipt."
+
+
+class LedgerEntryForeign(StellaError):
+    """An entry of a log is genuine or not, but about another envelope, signature or key than ours."""
+
+    exit_code = 24
+    sentence = "The ledger entry is about something else than this scan's envelope."
+    next_step = "Ask the sender to attest this record and to build the kit again."
+
+
+class LedgerUnknown(StellaError):
+    """No key of usage log that the RootPack trusts is named under the log's origin."""
+
+    exit_code = 24
+    sentence = "The log is none that the RootPack trusts."
+    next_step = "Ask the sender which log it is, and for a RootPack that names its key."
+
+
+class LedgerSignatureInvalid(StellaError):
+    """A signature of a trusted log or witness does not fit the checkpoint or the promise."""
+
+    exit_code = 24
+    sentence = "A trusted log's or witness's signature does not fit."
+    next_step = "Do not rely on this kit's ledger evidence; report the receipt."
+
+
+class LedgerQuorumMissing(StellaError):
+    """Fewer trusted witnesses than the RootPack asks for have cosigned a checkpoint."""
+
+    exit_code = 24
+    sentence = "Too few trusted witnesses have seen the log's checkpoint."
+    next_step = "Ask the sender for a checkpoint that enough witnesses have cosigned."
+
+
+class LedgerForked(StellaError):
+    """A log showed this site another tree before than it shows now, and no tree holds both."""
+
+    exit_code = 24
+    sentence = "The log contradicts what it showed this site before: it was forked or rewritten."
+    next_step = "Keep both kits, trust neither, and report the receipt: this is an attack or a grave fault of the log."
+
+
+class LedgerRolledBack(StellaError):
+    """A log's checkpoint is older than what this site remembers, and nothing shows that it belongs to the same tree."""
+
+    exit_code = 24
+    sentence = "The log's checkpoint is older than what this site remembers, and of a tree it has never seen."
+    next_step = "Ask the sender to attest the record again and to build a kit with it."
 
 
 # 30 to 33: integrity

@@ -35,6 +35,8 @@ from verifier.run_dir import stamp
 from verifier.steps import Steps
 
 MAX_ENVELOPE = 1 << 20
+_BESIDE = (f"{layout.ROOTPACK_DIRECTORY}/", f"{layout.EVIDENCE_DIRECTORY}/")
+"""What may lie beside a record that is not of the record: neither is kept with it."""
 _BUNDLES = {"input": layout.INPUT_BUNDLE, "output": layout.OUTPUT_BUNDLE}
 
 
@@ -125,7 +127,7 @@ class _Attempt:
             for path in sorted(expected - set(medium.sizes)):
                 raise FileMissing(path=path)
             for path in medium.sizes:
-                if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
+                if path not in expected and not path.startswith(_BESIDE):
                     raise FileUndeclared(path=path)
         with (
             self._steps.step("output-bundle"),

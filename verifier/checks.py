@@ -8,6 +8,7 @@ handed onward.
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit import kitfile, layout
 from kit import manifest as manifests
@@ -34,12 +35,15 @@ from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import declared
+from verifier import declared, ledger
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.run_dir import stamp
 from verifier.site import Site
 from verifier.steps import Steps
+
+if TYPE_CHECKING:
+    from kit.ledger.memory import Seen
 
 MAX_ENVELOPE = 1 << 20
 MAX_METADATA = 1 << 20
@@ -51,7 +55,10 @@ CLOCK_SKEW = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be checked: a manifest on a medium, at a reference time, by a running engine."""
+    """What is to be checked: a manifest on a medium, at a reference time, by a running engine.
+
+    ``ledger``: proof that a log has the scan's envelope is demanded.
+    """
 
     manifest: Path
     reference_time: ReferenceTime
@@ -59,6 +66,7 @@ class Request:
     verifier_version: str
     scan_only: bool = False
     vary_tools: bool = False
+    ledger: bool = False
 
 
 @dataclass(slots=True)
@@ -75,6 +83,10 @@ class Facts:
     output: BundleReader | None = None
     feeds: dict[str, SnapshotReader] = field(default_factory=dict)
     novelty: str | None = None
+    envelope: bytes = b""
+    signed: dsse.Verified | None = None
+    proofs: dict[str, bytes] = field(default_factory=dict)
+    trees: "list[Seen]" = field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""
@@ -108,7 +120,7 @@ class Examination:
         self._check_files(medium)
         self._check_bundles()
         self._check_roots()
-        self._steps.not_made("ledger", "no ledger proof is demanded")
+        self._check_ledger()
         self._check_staleness()
         self._check_engine()
 
@@ -167,7 +179,7 @@ class Examination:
         """3 to 5. The kit's envelope, KIT.json itself, and its place in the order of kits."""
         with self._steps.step("kit-envelope") as evidence:
             raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
-            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence)
+            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence)[1].payload
         with self._steps.step("kit-content") as evidence:
             kit = kitfile.check_statement(payload, raw)
             self._facts.kit, self._facts.kit_digest = kit, digest.of_bytes(raw)
@@ -182,16 +194,17 @@ class Examination:
         """6 and 7. The manifest's envelope, then the manifest that it binds together with both bundles."""
         with self._steps.step("manifest-envelope") as evidence:
             raw = medium.read(self._path(layout.MANIFEST_FILE), limit=manifests.MAX_BYTES)
-            payload = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
+            envelope, signed = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
         with self._steps.step("manifest-content") as evidence:
-            manifest = manifests.check_statement(payload, raw)
+            manifest = manifests.check_statement(signed.payload, raw)
+            self._facts.envelope, self._facts.signed = envelope, signed
             if not self._request.scan_only and manifest.scan.id != self._scan_root.name:
                 raise MalformedDocument(pointer="/scan/id", expected=self._scan_root.name, found=manifest.scan.id)
             self._facts.manifest, self._facts.manifest_digest = manifest, digest.of_bytes(raw)
             evidence["manifest"] = self._facts.manifest_digest
 
-    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> bytes:
-        """Return the payload of an envelope that enough distinct kit keys of the verified RootPack signed."""
+    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> tuple[bytes, dsse.Verified]:
+        """Return an envelope and what it holds, which enough distinct kit keys of the verified RootPack signed."""
         pack = self._facts.pack
         if pack is None:
             raise EvidenceMissing(path=path, detail="no RootPack was verified")
@@ -202,12 +215,13 @@ class Examination:
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
-        return verified.payload
+        return envelope, verified
 
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
             own = {self._path(layout.INPUT_BUNDLE), self._path(layout.OUTPUT_BUNDLE)}
+            self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
             if self._facts.kit is None:
                 self._check_scan_files(medium, own)
             else:
@@ -218,6 +232,7 @@ class Examination:
         expected = bundles | {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE}
         for path in sorted(expected - set(medium.sizes)):
             raise FileMissing(path=path)
+        expected |= {f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in self._facts.proofs}
         for path in medium.sizes:
             if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
                 raise FileUndeclared(path=path)
@@ -315,6 +330,22 @@ class Examination:
                         raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)
                 self._facts.feeds[feed.path] = reader
             evidence["feeds"] = len(parsed.inputs.feeds)
+
+    def _check_ledger(self) -> None:
+        """13. Logs that the RootPack trusts have the envelope, and contradict nothing that the site knows."""
+        pack, signed = self._facts.pack, self._facts.signed
+        if pack is None or signed is None:
+            raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
+        moment = self._request.reference_time.time
+        why = None if self._request.ledger else ledger.why_not(self._facts.proofs, pack)
+        if why is not None:
+            self._steps.not_made("ledger", why)
+            return
+        with self._steps.step("ledger") as evidence:
+            logged = ledger.logged(self._facts.envelope, signed)
+            findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=self._request.ledger)
+            self._facts.trees = [finding.seen for finding in findings]
+            evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)
 
     def _check_staleness(self) -> None:
         """14. The kit is not older than its own window at the reference time."""

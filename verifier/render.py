@@ -175,7 +175,7 @@ def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
     yield "volumes", None
     yield "files", _files(checks)
     yield "bundles", _counted(checks, ("input-bundle", "members"), ("output-bundle", "members"))
-    yield "ledger", None
+    yield "ledger", _ledger(checks)
     yield "engine", text_of(section(result, "engine"), "version")
     outputs = [f"{text_of(row, 'path')} {_equality(row)}" for row in rows_of(result, "outputs") if not row.get("equal")]
     equal = len(rows_of(result, "outputs")) - len(outputs)
@@ -184,6 +184,16 @@ def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
     yield "guard", ", ".join(text_of(row, "name") or "" for row in layers if row.get("inForce") is True) or None
     time = section(result, "referenceTime")
     yield "time", joined(text_of(time, "time"), "", text_of(time, "source"))
+
+
+def _ledger(checks: Mapping[str | None, JsonObject]) -> str | None:
+    """Return what each log says of the envelope, and how that stands to what the site remembers of the log."""
+    proofs = rows_of(checks.get("ledger", {}), "proofs")
+    said = [
+        f"{text_of(row, 'log')}: entry {text_of(row, 'index')} of {text_of(row, 'size')}, {text_of(row, 'memory')}"
+        for row in proofs
+    ]
+    return "; ".join(said) or None
 
 
 def _counted(checks: Mapping[str | None, JsonObject], *places: tuple[str, str]) -> str | None:

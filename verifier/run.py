@@ -137,7 +137,7 @@ class Run:
         self._directory.log("check-of-variation", _as_dict(check))
 
     def _accept(self) -> None:
-        """Remember the intact kit and the RootPack's versions, so that nothing older is accepted later."""
+        """Remember the kit, the RootPack's versions and the logs' trees, so that nothing older is accepted later."""
         facts = self._facts
         with self._site.locked():
             if facts.kit is not None and facts.kit_digest is not None:
@@ -155,6 +155,10 @@ class Run:
                 )
                 known = [kit for kit in self._site.state.accepted if kit.digest != entry.digest]
                 changes["accepted"] = (*known, entry)
+            if facts.trees:
+                from kit.ledger import memory
+
+                changes["logs"] = memory.remember(self._site.state.logs, facts.trees, now=self._started)
             self._site.update(**changes)
 
     def _replay(self, found: _Findings) -> None:

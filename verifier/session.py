@@ -65,7 +65,13 @@ def reference_time(at: str | None, now: datetime) -> ReferenceTime:
 
 
 def carry_out(
-    plan: Plan, manifest: Path, setting: Setting, *, scan_only: bool, on_check: Callable[[Check], None]
+    plan: Plan,
+    manifest: Path,
+    setting: Setting,
+    *,
+    scan_only: bool,
+    on_check: Callable[[Check], None],
+    ledger: bool = False,
 ) -> Outcome:
     """Carry out one run on a manifest, under the guard, and return what it left behind.
 
@@ -93,6 +99,7 @@ def carry_out(
         verifier_version=kit.__version__,
         scan_only=scan_only,
         vary_tools=plan.dimension == "tools",
+        ledger=ledger,
     )
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
     cut_off = unfinished(runs)

@@ -24,6 +24,7 @@ from kit.errors import (
     UsageError,
 )
 from kit.kitfile import Kit
+from kit.ledger.known import KnownLog
 from kit.trust import rootpack
 from kit.trust.keys import SEED_SIZES, PemSigner
 from verifier.durable import make_directory, write_atomic
@@ -54,12 +55,13 @@ class AcceptedKit(
 class SiteState(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
 ):
-    """The site's memory: version floors of the RootPack, accepted kits in order, the latest receipt."""
+    """The site's memory: version floors of the RootPack, accepted kits in order, the latest receipt, trees of logs."""
 
     schema_version: str
     floors: rootpack.Versions | None = None
     accepted: tuple[AcceptedKit, ...] = ()
     last_receipt: str | None = None
+    logs: tuple[KnownLog, ...] = ()
 
 
 class Site:

@@ -33,7 +33,8 @@ EXIT_CODES = {
 EVERYWHERE = (0, 1, 2, 130)
 """What any command may end with."""
 _TRUST, _BYTES, _PLACE = (20, 21, 22, 23), (30, 31, 32), (60,)
-_RUN = (*_TRUST, *_BYTES, 33, 50, 52, 60, 61)
+_LEDGER = (24,)
+_RUN = (*_TRUST, *_LEDGER, *_BYTES, 33, 50, 52, 60, 61)
 BY_COMMAND: dict[str, tuple[int, ...]] = {
     "look": (*_BYTES, 60, 61),
     "offline init": (23, 30, 31, 51, 60, 71),
@@ -48,6 +49,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "scan": (12, *_TRUST, *_BYTES, 51, *_PLACE),
     "policy check": (31, *_PLACE),
     "policy explain": (*_BYTES, *_PLACE),
+    "attest": (*_TRUST, *_LEDGER, *_BYTES, *_PLACE),
     "feed add": (31, *_PLACE, 71),
     "feed list": (*_BYTES, *_PLACE),
     "feed show": (*_BYTES, *_PLACE),
@@ -56,7 +58,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "rootpack show": (23, 31, 32, *_PLACE),
     "rootpack add-key": (23, 31, 32, 51, *_PLACE),
     "kit plan": (23, 31, *_PLACE),
-    "kit build": (*_TRUST, *_BYTES, 51, *_PLACE),
+    "kit build": (*_TRUST, *_LEDGER, *_BYTES, 51, *_PLACE),
     "kit rehearse": (10, *_RUN),
     "locker init": (23, 30, 31, 51, *_PLACE, 71),
     "locker ingest": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),

@@ -7,7 +7,7 @@ import typer
 
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ops, Progress, ScanOnly, SiteDirectory
+from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ledger, Ops, Progress, ScanOnly, SiteDirectory
 
 EXAMPLES = """
 Examples:
@@ -43,6 +43,7 @@ def command(
     site: SiteDirectory = DEFAULT_SITE,
     at: At = None,
     scan_only: ScanOnly = False,
+    ledger: Ledger = False,
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
@@ -63,5 +64,5 @@ def command(
     plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
-    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
+    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
     return show(console, outcome, setting)
