@@ -197,6 +197,8 @@ def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
     outputs = [f"{text_of(row, 'path')} {_equality(row)}" for row in rows_of(result, "outputs") if not row.get("equal")]
     equal = len(rows_of(result, "outputs")) - len(outputs)
     yield "replay", "; ".join([f"{equal} outputs equal", *outputs]) if equal or outputs else None
+    changes = section(checks.get("replay", {}), "changes")
+    yield "varied", "; ".join(f"{name} {text_of(changes, name)}" for name in sorted(changes)) or None
     layers = rows_of(section(result, "guard"), "layers")
     yield "guard", ", ".join(text_of(row, "name") or "" for row in layers if row.get("inForce") is True) or None
     time = section(result, "referenceTime")

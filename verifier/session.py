@@ -77,9 +77,9 @@ def carry_out(
     now = setting.clock()
     judged = reference_time(setting.at, now)
     place = asked.place(manifest, scan_only=scan_only)
-    plan = _with_place(plan)
+    plan, taken = _with_place(plan)
     site = _site(setting.site, place)
-    notes = [place.taken] if place.taken else []
+    notes = [said for said in (place.taken, taken) if said]
     notes += _check_apart(setting, place, site)
     runs = setting.ops / "replay" / _scan_of(place.manifest)
     make_directory(runs)
@@ -105,11 +105,12 @@ def carry_out(
         return Outcome(result, directory.path, manifest, notes)
 
 
-def _with_place(plan: Plan) -> Plan:
-    """Return the plan with the varied input where it really lies."""
+def _with_place(plan: Plan) -> tuple[Plan, str | None]:
+    """Return the plan with the varied input where it really lies, and what was taken for what the operator named."""
     if plan.dimension is None or plan.with_path is None:
-        return plan
-    return replace(plan, with_path=whatif.find(plan.dimension, plan.with_path))
+        return plan, None
+    found = whatif.find(plan.dimension, plan.with_path)
+    return replace(plan, with_path=found.manifest), found.taken
 
 
 def _site(place: Path, manifest: asked.Place) -> Site:
