@@ -65,11 +65,17 @@ def main(arguments: list[str] | None = None) -> int:
     if words[-1] == "--help" and (text := _prepared_help(words[:-1])):
         sys.stdout.write(text)
         return 0
-    from verifier.cli import _runner
+    from verifier import stopping
 
-    if arguments is None:
-        _stop_on_termination()
-    return _runner.run(lambda: dispatch(words), json="--json" in words)
+    try:
+        if arguments is None:
+            stopping.install()
+        from verifier.cli import _runner
+
+        return _runner.run(lambda: dispatch(words), json="--json" in words)
+    except KeyboardInterrupt:  # before the runner was there to tell it
+        sys.stderr.write("VERDICT  Interrupted (130)  next: Run the same command again; it is safe.\n")
+        return 130
 
 
 def overview() -> str:
@@ -107,13 +113,6 @@ def _prepared_help(words: list[str]) -> str | None:
         return None
     text: str | None = TEXTS.get(" ".join(words))
     return text
-
-
-def _stop_on_termination() -> None:
-    """Let the system's request to stop end a run as the operator's Ctrl-C does."""
-    import signal
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def present(command: Command) -> list[str]:

@@ -421,6 +421,17 @@ class NoSpace(StellaError):
     next_step = "Free some space and run again; nothing half-finished counts."
 
 
+class SiteDamaged(StellaError):
+    """A file of the site's own state is missing, or is not what the site wrote; no kit has a part in it."""
+
+    exit_code = 60
+    sentence = "This site's own state is damaged; the kit has no part in it."
+    next_step = (
+        "Restore this file from the site's backup. Without one, make a new site in another place (stella offline init "
+        "--site): it does not know which kits were accepted before, and its new key must be sent home."
+    )
+
+
 class UnsuitableFileSystem(StellaError):
     """The locker would lie on a network file system, whose locks and flushes a database cannot rely on."""
 

@@ -20,7 +20,7 @@ from scanner.difference import Difference
 from verifier import render, report
 from verifier.checks import Facts
 from verifier.medium import read_file
-from verifier.run_dir import JOURNAL_FILE, RunDirectory
+from verifier.run_dir import JOURNAL_FILE, RunDirectory, ends_finished
 from verifier.site import Site
 
 RESULT_FILE = "result.json"
@@ -193,6 +193,10 @@ def check_run(directory: Path) -> None:
         raise UsageError(path=str(directory), detail="this run was cut off and has no result").then(
             "Run the same command again, and give that run's directory."
         )
+    if not ends_finished(directory / JOURNAL_FILE):
+        raise UsageError(
+            path=str(directory), detail="this run did not end, so it counts for nothing, whatever its files say"
+        ).then("Run the same command again, and give that run's directory.")
 
 
 def read_run(directory: Path, key: PublicKey | None) -> bytes:

@@ -16,7 +16,7 @@ from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
 from scanner.difference import Difference
-from verifier import evidence, replay
+from verifier import evidence, replay, stopping
 from verifier.checks import Examination, Facts, Request
 from verifier.report_rows import text_of
 from verifier.run_dir import Clock, RunDirectory, stamp
@@ -283,6 +283,7 @@ class Run:
         )
         result = msgspec.structs.replace(result, **evidence.known(self._facts, self._site))
         evidence.leave(self._directory, self._site, result, self._facts, found.difference, found.replayed)
+        stopping.settle()  # with the next line the run counts, so from here on it cannot end as interrupted
         self._directory.log(FINISHED, {"verdict": verdict, "exitCode": result.exit_code})
         return result
 

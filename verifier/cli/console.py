@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from kit.errors import UsageError
+from verifier import stopping
 
 if TYPE_CHECKING:
     from kit.result import Check
@@ -101,7 +102,11 @@ class Console:
         self.step(f"{check.number:>2} {check.name}", check.state, check.detail or "")
 
     def verdict(self, word: str, exit_code: int, next_step: str = "") -> Verdict:
-        """Print the verdict line, the last of the run, and return what the command returns in its turn."""
+        """Print the verdict line, the last of the run, and return what the command returns in its turn.
+
+        What it says is the exit code: no request to stop comes in between.
+        """
+        stopping.settle()
         self.talk(one_line(f"VERDICT  {word} ({exit_code})" + (f"  next: {next_step}" if next_step else "")))
         return Verdict(word, exit_code, next_step)
 
