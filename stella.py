@@ -18,14 +18,18 @@ AIR_GAP, CONNECTED = "air gap", "connected"
 
 
 class Command:
-    """One word of the command line: where it is used, what it does, which modules make it."""
+    """One word of the command line: where it is used, what it does, which modules make it.
 
-    __slots__ = ("modules", "side", "summary")
+    ``connected`` are the commands of a group that only the connected side has.
+    """
 
-    def __init__(self, side: str, summary: str, modules: tuple[str, ...]) -> None:
+    __slots__ = ("connected", "modules", "side", "summary")
+
+    def __init__(self, side: str, summary: str, modules: tuple[str, ...], connected: tuple[str, ...] = ()) -> None:
         self.side = side
         self.summary = summary
         self.modules = modules
+        self.connected = connected
 
 
 COMMANDS = {
@@ -36,7 +40,9 @@ COMMANDS = {
     "diff": Command(AIR_GAP, "Explain the difference of two results.", ("verifier.cli.diff",)),
     "report": Command(AIR_GAP, "Write the report of a run.", ("verifier.cli.report",)),
     "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
-    "sync": Command(AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync")),
+    "sync": Command(
+        AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync"), ("import",)
+    ),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed",)),
@@ -102,6 +108,12 @@ def dispatch(words: list[str]) -> object:
         from kit.errors import UsageError
 
         raise UsageError(detail=_unknown(name))
+    if command and rest and rest[0] in command.connected and len(modules) < len(command.modules):
+        from kit.errors import UsageError
+
+        raise UsageError(detail=f"'{name} {rest[0]}' belongs to the connected side, which is not installed here").then(
+            f"Carry the file to the connected site, and run stella {name} {rest[0]} there."
+        )
     return _run(name, modules, rest)
 
 

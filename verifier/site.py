@@ -21,12 +21,13 @@ from kit.errors import (
     SiteDamaged,
     StellaError,
     TrustRootNotPinned,
+    TrustRootRefused,
     UnsupportedVersion,
     UsageError,
 )
 from kit.kitfile import Kit
 from kit.trust import rootpack
-from kit.trust.keys import SEED_SIZES, PemSigner
+from kit.trust.keys import SEED_SIZES, PemSigner, grouped
 from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
 
@@ -118,8 +119,14 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
     found = digest.of_bytes(root)
     expected = _fingerprint(expect_root)
     if found != expected:
-        raise RootNotExpected(expected=expected, found=found)
-    rootpack.check_root(root)
+        raise RootNotExpected(expected=f"SHA256: {grouped(expected)}", found=f"SHA256: {grouped(found)}")
+    try:
+        rootpack.check_root(root)
+    except TrustRootRefused as error:
+        raise error.then(
+            "This file is no root, though it has the fingerprint that you gave: give rootpack/metadata/1.root.json, "
+            "and the fingerprint of that file."
+        ) from None
     make_directory(path, mode=0o700)
     with _locked(path):
         _refuse_pinned(path, found)
@@ -151,8 +158,10 @@ def _refuse_pinned(path: Path, root_digest: str) -> None:
     except FileNotFoundError:
         return
     if pinned == root_digest:
-        raise AlreadyAccepted(path=path.name, detail="this root is pinned here")
-    raise OtherRootPinned(path=path.name, expected=pinned, found=root_digest)
+        raise AlreadyAccepted(path=str(path), detail="this root is pinned here")
+    raise OtherRootPinned(
+        path=str(path), expected=f"SHA256: {grouped(pinned)}", found=f"SHA256: {grouped(root_digest)}"
+    )
 
 
 @contextmanager

@@ -49,7 +49,9 @@ class Variation:
 def check_dimension(value: str) -> str:
     """Return a dimension's name; raises :class:`UsageError` for any other word."""
     if value not in DIMENSIONS:
-        raise UsageError(detail=f"--vary takes one of {', '.join(DIMENSIONS)}", found=value[:32])
+        raise UsageError(detail=f"--vary takes one of {', '.join(DIMENSIONS)}", found=value[:32]).then(
+            f"Give --vary= with one of {', '.join(DIMENSIONS)}."
+        )
     return value
 
 

@@ -42,10 +42,17 @@ class Console:
 
     def __init__(self, *, json: bool = False, progress: str = Progress.AUTO) -> None:
         if progress not in set(Progress):
-            raise UsageError(detail=f"--progress takes {', '.join(Progress)}", found=progress)
+            raise UsageError(detail=f"--progress takes {', '.join(Progress)}", found=progress).then(
+                "Give --progress auto, plain, json or none."
+            )
         self.json = json
         self.progress = Progress(progress)
         self._status = ""
+
+    @property
+    def is_conversation(self) -> bool:
+        """Tell whether one pair of eyes reads both streams, so that nothing need be said on both."""
+        return not self.json and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
 
     def data(self, text: str) -> None:
         """Print lines of the result for people; nothing under ``--json``."""
