@@ -1,6 +1,9 @@
 """Next steps that fit their cause: a key not valid yet, a wrong file, a tampered run, a command of the other side."""
 
+import contextlib
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -80,3 +83,28 @@ def test_command_of_the_other_side_is_said_to_be_there() -> None:
     assert done.returncode == errors.UsageError.exit_code
     assert "belongs to the connected side" in done.stdout
     assert json.loads(done.stdout)["nextStep"].startswith("Carry the file to the connected site")
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_terminal_is_told_verdict_and_next_step_once(world: World, tmp_path: Path, both: bool) -> None:
+    world.new_site(tmp_path / "ops" / "site")
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "stella", "replay", str(world.kit), "--progress", "none", *AT]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    out = theirs if both else subprocess.DEVNULL
+    subprocess.run(words, cwd=tmp_path, env=environment, stdout=out, stderr=theirs, check=True)
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # EIO at the end
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert said.count(b"VERDICT") == 1
+    assert said.count(b"stella receipt") == 1
+    assert (b"\nmanifest" in said) == both
+
+
+def test_usage_error_begins_with_what_is_wrong() -> None:
+    said = str(errors.UsageError(path="x", detail="there is no x here"))
+    assert said == "there is no x here. (path x)"
+    assert str(errors.UsageError(path="x")) == f"{errors.UsageError.sentence} (path x)"
