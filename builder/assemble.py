@@ -122,7 +122,7 @@ def assemble(request: KitRequest, signers: Sequence[Signer], out: Path, *, now: 
     not what its manifest says.
     """
     if out.exists():
-        raise AlreadyAccepted(path=str(out), detail="the kit's directory exists; nothing was changed")
+        raise AlreadyAccepted(path=str(out), detail="the kit's directory exists")
     pack = check(request, signers, now=now)
     with whole_directory(out) as working:
         return _write(request, pack, signers, working)

@@ -115,7 +115,7 @@ def init(
     :class:`AlreadyAccepted` where ``pack_dir`` holds something already.
     """
     if pack_dir.exists() and (not pack_dir.is_dir() or any(pack_dir.iterdir())):
-        raise AlreadyAccepted(path=pack_dir.name, detail="there is something here; nothing was changed")
+        raise AlreadyAccepted(path=pack_dir.name, detail="the directory is not empty")
     now = view.second(now)
     made = _Keys(keys_dir, entropy, password)
     roots = made.role("root", ceremony.root, ED25519)
@@ -168,7 +168,7 @@ def add_key(
     with files.locked(pack_dir):
         pack = view.load_own(view.current_files(pack_dir))
         if any(known.public == key for known in pack.trusted_keys):
-            raise AlreadyAccepted(detail="the keyring has this key; nothing was changed", found=key.fingerprint)
+            raise AlreadyAccepted(detail="the keyring has this key", found=key.fingerprint)
         added = keyring.describe(key, usage=usage, owner=owner, valid_from=view.text(now), valid_until=valid_until)
         thresholds = {usage: 1, **pack.keyring.thresholds}
         if threshold is not None:

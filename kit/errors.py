@@ -61,6 +61,14 @@ class UsageError(StellaError):
     sentence = "The command cannot be carried out as given."
     next_step = "See the command's --help."
 
+    def __str__(self) -> str:
+        """Return the detail as the sentence, for it says what is wrong; the other details follow it."""
+        detail = self.details.get("detail")
+        if not isinstance(detail, str) or not detail:
+            return super().__str__()
+        others = ", ".join(f"{name} {value}" for name, value in self.details.items() if name != "detail")
+        return f"{detail.rstrip('.')}." + (f" ({others})" if others else "")
+
 
 class NotSiteResults(StellaError):
     """A file that does not begin like one of site results was given as one; nothing of it was kept or is shown."""
@@ -122,6 +130,14 @@ class SignerRetired(StellaError):
     exit_code = 21
     sentence = "The signer's key was not valid at that time."
     next_step = "Ask the sender for it signed by a current key."
+
+
+class SignerNotYetValid(StellaError):
+    """The signer's key was not valid yet at the reference time, which nearly always means that a clock is behind."""
+
+    exit_code = 21
+    sentence = "The signer's key is not valid yet at the reference time: the site's clock is behind, or --at is."
+    next_step = "Check the site's clock (date -u) and --at; if both are right, ask the sender when its key begins."
 
 
 class SignerRevoked(StellaError):
@@ -475,6 +491,17 @@ class NoSpace(StellaError):
     exit_code = 60
     sentence = "There is no space left for the results."
     next_step = "Free some space and run again; nothing half-finished counts."
+
+
+class SiteDamaged(StellaError):
+    """A file of the site's own state is missing, or is not what the site wrote; no kit has a part in it."""
+
+    exit_code = 60
+    sentence = "This site's own state is damaged; the kit has no part in it."
+    next_step = (
+        "Restore this file from the site's backup. Without one, make a new site in another place (stella offline init "
+        "--site): it does not know which kits were accepted before, and its new key must be sent home."
+    )
 
 
 class UnsuitableFileSystem(StellaError):

@@ -40,12 +40,13 @@ def status_block(
     where: str | None = None,
     next_step: str | None = None,
     difference: JsonObject | None = None,
+    closing: bool = True,
 ) -> str:
     """Return what an operator sees at the end of a run: a line a topic with its state, then verdict and next step.
 
     ``result`` is a result document as decoded JSON, ``where`` the run's directory as the operator would type it,
     ``next_step`` the result's with places filled in (kept on one line, to be copied), ``difference`` the run's
-    diff.json as decoded JSON.
+    diff.json as decoded JSON. Without ``closing`` verdict and next step are left to the verdict line that follows.
     """
     checks = {text_of(row, "name") or "": row for row in rows_of(result, "checks")}
     states = [text_of(row, "state") for row in checks.values()]
@@ -64,12 +65,16 @@ def status_block(
         # A path is copied from the screen, so it stays on one line however long it is.
         lines.append(f"{'log':<{_LABEL}}{texts.printable(where)}")
     verdict = f"{text_of(result, 'verdict') or 'REFUSED'} ({text_of(result, 'exitCode') or '1'})"
-    lines += ["", *_row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)]
+    lines += [""]
+    if closing:
+        lines += _row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)
     if policy := text_of(result, "policyVerdict"):
         lines += _row("policy", f"{policy}: what the policy says of the findings, not of the replay")
     if said := text_of(result, "sentence"):
         lines += _row("because", inline(said))
     lines += _causes(difference)
+    if not closing:
+        return _finished(lines)
     if next_step:
         lines.append(f"{'next':<{_LABEL}}{texts.printable(next_step)}")
     elif said := text_of(result, "nextStep"):
@@ -180,6 +185,8 @@ def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
     outputs = [f"{text_of(row, 'path')} {_equality(row)}" for row in rows_of(result, "outputs") if not row.get("equal")]
     equal = len(rows_of(result, "outputs")) - len(outputs)
     yield "replay", "; ".join([f"{equal} outputs equal", *outputs]) if equal or outputs else None
+    changes = section(checks.get("replay", {}), "changes")
+    yield "varied", "; ".join(f"{name} {text_of(changes, name)}" for name in sorted(changes)) or None
     layers = rows_of(section(result, "guard"), "layers")
     yield "guard", ", ".join(text_of(row, "name") or "" for row in layers if row.get("inForce") is True) or None
     time = section(result, "referenceTime")

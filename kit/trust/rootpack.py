@@ -6,7 +6,8 @@ old, and old before it can be called expired.
 """
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from kit.errors import (
     FileUndeclared,
     LimitExceeded,
     OlderThanAccepted,
+    SignerNotYetValid,
+    SignerRetired,
     StellaError,
     TrustExpired,
     TrustRootRefused,
@@ -121,9 +124,22 @@ class TrustedPack:
         current = self.keys(usage, at)
         retired = [key for key in self.keys(usage, None) if key not in current]
         threshold = self.threshold(usage)
-        return dsse.verify(
-            envelope, current, threshold=threshold, payload_types=payload_types, name=name, retired=retired
-        )
+        with self._telling_early(at):
+            return dsse.verify(
+                envelope, current, threshold=threshold, payload_types=payload_types, name=name, retired=retired
+            )
+
+    @contextmanager
+    def _telling_early(self, at: str) -> Iterator[None]:
+        """Tell a signer whose window has not begun from one whose window has ended: :class:`SignerNotYetValid`."""
+        try:
+            yield
+        except SignerRetired as error:
+            signer = error.details.get("signer")
+            window = next((key for key in self.trusted_keys if key.public.fingerprint == signer), None)
+            if window is None or window.valid_from <= at:
+                raise
+            raise SignerNotYetValid(**error.details, validFrom=window.valid_from, at=at) from None
 
 
 def load(

@@ -84,8 +84,8 @@ _LOOP = "Symlink loop from "
 
 
 def _from_operating_system(error: OSError) -> StellaError:
-    """Tell the causes that a user can mend from bugs; the path is shown by its last name only."""
-    name = os.path.basename(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""  # noqa: PTH119
+    """Tell the causes that a user can mend from bugs; a path is shown as it was given."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     details = ({"path": name} if name else {}) | {"detail": error.strerror or type(error).__name__}
     if error.errno in _FULL:
         return NoSpace(**details)

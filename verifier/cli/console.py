@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from kit.errors import UsageError
+from verifier import stopping
 
 if TYPE_CHECKING:
     from kit.result import Check
@@ -41,10 +42,17 @@ class Console:
 
     def __init__(self, *, json: bool = False, progress: str = Progress.AUTO) -> None:
         if progress not in set(Progress):
-            raise UsageError(detail=f"--progress takes {', '.join(Progress)}", found=progress)
+            raise UsageError(detail=f"--progress takes {', '.join(Progress)}", found=progress).then(
+                "Give --progress auto, plain, json or none."
+            )
         self.json = json
         self.progress = Progress(progress)
         self._status = ""
+
+    @property
+    def is_conversation(self) -> bool:
+        """Tell whether one pair of eyes reads both streams, so that nothing need be said on both."""
+        return not self.json and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
 
     def data(self, text: str) -> None:
         """Print lines of the result for people; nothing under ``--json``."""
@@ -106,7 +114,11 @@ class Console:
         self.step(f"{check.number:>2} {check.name}", check.state, check.detail or "")
 
     def verdict(self, word: str, exit_code: int, next_step: str = "") -> Verdict:
-        """Print the verdict line, the last of the run, and return what the command returns in its turn."""
+        """Print the verdict line, the last of the run, and return what the command returns in its turn.
+
+        What it says is the exit code: no request to stop comes in between.
+        """
+        stopping.settle()
         self.talk(one_line(f"VERDICT  {word} ({exit_code})" + (f"  next: {next_step}" if next_step else "")))
         return Verdict(word, exit_code, next_step)
 

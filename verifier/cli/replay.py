@@ -55,11 +55,15 @@ def command(
 
     dimension = vary or what_if_dimension
     if what_if == strict and what_if:
-        raise UsageError(detail="--strict and --what-if exclude one another")
+        raise UsageError(detail="--strict and --what-if exclude one another").then("Leave one of them out.")
     if bool(dimension) != what_if:
-        raise UsageError(detail="--what-if takes one dimension: --vary=feeds, --vary=tools or --vary=policy")
+        raise UsageError(detail="--what-if varies one dimension, and --vary names it").then(
+            "Give --what-if with one of --vary=feeds, --vary=tools and --vary=policy."
+        )
     if what_if and dimension != "tools" and with_path is None:
-        raise UsageError(detail="--with names the input to vary by")
+        raise UsageError(detail=f"--vary={dimension} needs the input to vary by").then(
+            "Name it: --with, a snapshot directory, a policy file or another scan's manifest.json."
+        )
     del offline
     plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
