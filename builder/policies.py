@@ -40,6 +40,7 @@ def load(path: Path, time: str) -> Policy:
     try:
         return policies.load(data, time=time)
     except StellaError as fault:
+        fault.details["path"] = str(path)
         raise fault.then("Correct the policy at that place; docs/policy.md says what is expected.") from None
 
 
