@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from builder import requests
+from builder import policy_hints, requests
 from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader
@@ -41,6 +41,9 @@ def load(path: Path, time: str) -> Policy:
         return policies.load(data, time=time)
     except StellaError as fault:
         fault.details["path"] = str(path)
+        if "pointer" in fault.details:
+            told = policy_hints.explain(str(fault.details["detail"]), str(fault.details["pointer"]))
+            fault.details["detail"] = told
         raise fault.then("Correct the policy at that place; docs/policy.md says what is expected.") from None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from builder.feeds import current_snapshot
 from builder.reachability import Evidence
 from builder.record import Tool
+from builder.signer import PRIVATE_SUFFIX, PUBLIC_SUFFIX
 from kit.bytes import digest
 from kit.errors import FileMissing, LimitExceeded, MalformedDocument, UsageError
 from kit.manifest import check_name
@@ -16,6 +17,7 @@ from verifier.medium import read_file
 MAX_INPUT = 64 << 20
 MAX_NAME = 64
 """Characters of an input's name."""
+_PUBLIC_PEM = b"-----BEGIN PUBLIC KEY"
 CAS_SCHEME = "cas://"
 
 
@@ -30,6 +32,21 @@ def read(path: Path, option: str, *, limit: int = MAX_INPUT) -> bytes:
         raise UsageError(
             option=option, path=str(path), expected=f"at most {limit} bytes", found="a larger file"
         ) from fault
+
+
+def check_private(paths: Sequence[Path]) -> None:
+    """Raise :class:`UsageError` for a public key that was given where a private one signs."""
+    for path in paths:
+        if path.name.endswith(PUBLIC_SUFFIX) or (path.is_file() and _begins_public(path)):
+            private = path.name.removesuffix(PUBLIC_SUFFIX) + PRIVATE_SUFFIX
+            raise UsageError(option="--key", path=str(path), detail="this is the public key, which cannot sign").then(
+                f"Give the private one, such as {path.with_name(private)}"
+            )
+
+
+def _begins_public(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_PUBLIC_PEM)) == _PUBLIC_PEM
 
 
 def feed_directories(store: Path, wanted: Sequence[str]) -> dict[str, Path]:

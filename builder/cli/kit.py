@@ -103,7 +103,7 @@ def build(
 
     It is one directory, which is verified and replayed behind the gap. Keys and records are checked first.
     """
-    from builder import assemble, signing, trust_view
+    from builder import assemble, requests, signing, trust_view
     from builder import plan as plans
     from kit.kitfile import check_channel
     from kit.manifest import check_time
@@ -120,6 +120,7 @@ def build(
         check_channel(channel)
     request = assemble.KitRequest(record, rootpack, program or [], channel, sequence, moment, staleness_hours)
     assemble.check_paths(request)
+    requests.check_private(key)
     signers = signing.load(key, rootpack, at=moment, password=passphrase(passphrase_file))
     if dry_run:
         assemble.check(request, signers, now=now)

@@ -108,6 +108,7 @@ def command(
     # Before the work: a policy with a fault stops the scan anyway, and a record by
     # a key that sites do not trust is worth nothing.
     policies.load(policy, time or now)
+    requests.check_private(key)
     signers = signing.load(key, rootpack, at=now, password=passphrase(passphrase_file))
     request = ScanRequest(
         scan_id=scan_id,

@@ -106,3 +106,13 @@ def test_a_vex_document_is_named_by_its_file_or_as_it_is_told(tmp_path: Path) ->
     assert "--vex NAME=FILE" in refusal.value.next_step
     with pytest.raises(UsageError, match="NAME="):
         requests.vex_documents([f"own={with_sign}", f"own={with_sign}"])
+
+
+def test_a_public_key_is_called_one(scan: Any, world: World) -> None:
+    code, _, err = scan("--key", world.keys / "kit-1.pub.pem")
+    assert (code, "this is the public key" in err, "kit-1.key.pem" in err.splitlines()[-1]) == (2, True, True)
+
+
+def test_a_place_that_cannot_be_made_is_named_in_full(scan: Any) -> None:
+    code, _, err = scan("--out", "/proc/nonexistent/x")
+    assert (code, "path /proc/nonexistent/x/" in err) == (60, True)

@@ -193,3 +193,25 @@ def test_help_has_an_example_and_the_exit_codes(program, words) -> None:
     assert f"stella {words[0]} {words[1]}" in out
     assert "71  conflict in the locker, or another trust root is pinned" in out
     assert "12  the policy" not in out
+
+
+def test_results_of_a_site_that_is_not_enrolled_say_how_to_enrol_it(program, present_world, tmp_path) -> None:
+    record = present_world.record(tmp_path, rootpack=False)
+    present_world.site = present_world.new_site("site-9", 9)
+    present_world.run(tmp_path / "ops", record, "run-1")
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    code, _, err = program("sync", "import", results, "--rootpack", present_world.pack)
+    assert (code, "VERDICT  SignerUnknown (21)" in err) == (21, True)
+    assert "stella rootpack add-key" in err.splitlines()[-1]
+    assert "stella look" not in err
+
+
+def test_a_damaged_file_of_results_is_asked_for_again_at_the_site(program, present_world, tmp_path) -> None:
+    record = present_world.record(tmp_path, rootpack=False)
+    present_world.run(tmp_path / "ops", record, "run-1")
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    results.write_bytes(results.read_bytes()[:-1])
+    code, _, err = program("sync", "import", results, "--rootpack", present_world.pack)
+    assert code in (30, 31, 32)
+    assert "stella sync export" in err.splitlines()[-1]
+    assert "this kit" not in err
