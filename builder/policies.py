@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -109,7 +109,7 @@ def choose(found: Iterable[Finding], name: str | None) -> list[Finding]:
     return chosen
 
 
-def explanation(policy: Policy, finding: Finding) -> dict[str, object]:
+def explanation(policy: Policy, finding: Finding) -> dict[str, Any]:
     """Return which rule decides about a finding, and of each rule asked before what did not hold."""
     facts = findings.facts(finding)
     decision, answers = policy.explain(facts)

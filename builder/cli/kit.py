@@ -126,13 +126,14 @@ def build(
         assemble.check(request, signers, now=now)
         return _planned(console, plans.make(request, out), "the same without --dry-run")
     kit = assemble.assemble(request, signers, out, now=now)
+    sizes = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
     document: dict[str, object] = {
         "kit": str(out),
         "kitId": kit.kit_id,
         "sequence": kit.sequence,
         "scans": [scan.id for scan in kit.scans],
-        "files": len(kit.files),
-        "bytes": sum(file.size for file in kit.files),
+        "files": len(sizes),
+        "bytes": sum(sizes),
     }
     console.document(document)
     root = trust_view.root_paths(trust_view.current_files(rootpack))[0]

@@ -176,3 +176,17 @@ def test_a_fault_of_a_policy_says_what_would_be_right(
     code, said = run(capsys, "policy", "check", written)
     assert (code, said["details"]["path"]) == (31, str(written))
     assert told in said["details"]["detail"]
+
+
+def test_explain_is_one_line_a_finding_unless_more_is_asked_for(capsys, world: World) -> None:
+    words = ["policy", "explain", str(POLICY), "--findings", str(world.record)]
+    assert stella.main(words) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["action", "id", "package", "decided", "by", "why"]
+    assert len(lines) == 19
+    assert {line[head.index("decided by") :].partition("  ")[0] for line in lines} == {
+        "default", "vex", "rule babel-locale-names", "rule critical-breaks-the-build"
+    }  # fmt: skip
+    assert any(line.endswith("VEX says not_affected") for line in lines)
+    assert stella.main([*words, "--verbose"]) == 0
+    assert "no match: ids" in capsys.readouterr().out
