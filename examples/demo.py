@@ -217,11 +217,9 @@ def in_words(causes: dict[str, int]) -> str:
     """Return how many differences there are by cause, as people say it; the causes are those of docs/matching.md."""
     from verifier.report_difference import CAUSES, CONSEQUENCE
 
-    told = [
-        f"{count} because {CAUSES.get(cause, cause)}" for cause, count in sorted(causes.items()) if cause != CONSEQUENCE
-    ]
+    own = [f"{CAUSES.get(cause, cause)} ({count})" for cause, count in sorted(causes.items()) if cause != CONSEQUENCE]
     following = causes.get(CONSEQUENCE, 0)
-    return "; ".join([*told, f"{following} that follow from these"] if following else told)
+    return ", ".join(own) + (f"; {following} more follow from these" if following else "")
 
 
 def feed_add(stella: list[str], store: list[str], name: str, moment: str) -> list[str]:
