@@ -43,9 +43,13 @@ def test_a_record_is_kept_with_everything_that_its_row_points_at(world, locker, 
     shown = views.show_run(locker, scan_ids[0])
     assert [bundle["role"] for bundle in shown["bundles"]] == ["input", "output", "rootpack"]
     assert [document["type"] for document in shown["documents"]] == ["manifest", "manifest-envelope"]
-    assert shown["signatures"] == [
-        {"keyId": world.kit_signer.public.fingerprint, "profile": "ecdsa-p256-sha256", "verified": True}
-    ]
+    (signature,) = shown["signatures"]
+    assert signature == {
+        "keyId": world.kit_signer.public.fingerprint,
+        "profile": "ecdsa-p256-sha256",
+        "verified": True,
+        "owner": "release",
+    }
     assert set(shown["outputs"]) == {"sbom", "findings", "vex", "verdict", "log"}
     for kept in (*shown["bundles"], *shown["documents"]):
         path = locker.path / kept["location"].replace("cas://", "cas/", 1)
