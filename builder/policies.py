@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
-from builder import requests
+from builder import policy_hints, requests
 from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader
@@ -40,6 +40,10 @@ def load(path: Path, time: str) -> Policy:
     try:
         return policies.load(data, time=time)
     except StellaError as fault:
+        fault.details["path"] = str(path)
+        if "pointer" in fault.details:
+            told = policy_hints.explain(str(fault.details["detail"]), str(fault.details["pointer"]))
+            fault.details["detail"] = told
         raise fault.then("Correct the policy at that place; docs/policy.md says what is expected.") from None
 
 
@@ -105,7 +109,7 @@ def choose(found: Iterable[Finding], name: str | None) -> list[Finding]:
     return chosen
 
 
-def explanation(policy: Policy, finding: Finding) -> dict[str, object]:
+def explanation(policy: Policy, finding: Finding) -> dict[str, Any]:
     """Return which rule decides about a finding, and of each rule asked before what did not hold."""
     facts = findings.facts(finding)
     decision, answers = policy.explain(facts)

@@ -18,7 +18,7 @@ from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader, BundleRecord, DirectorySource, write_bundle
 from kit.bytes import canonical, digest
-from kit.errors import AlreadyAccepted, FileMissing, UsageError
+from kit.errors import AlreadyAccepted, FileMissing, StellaError, UsageError
 from kit.manifest import Manifest
 from kit.snapshot import SnapshotReader, records
 from kit.trust import dsse, statement
@@ -49,7 +49,7 @@ class Tool:
 class ScanRequest:
     """What to record. ``feeds`` are snapshot directories by name, ``vex`` documents by name, times are UTC stamps.
 
-    ``evidence`` are call graphs and runtime traces.
+    ``evidence`` are call graphs and runtime traces, ``sbom_path`` is how an error names the SBOM.
     """
 
     scan_id: str
@@ -65,6 +65,7 @@ class ScanRequest:
     oci_digest: str | None = None
     level: int = 3
     evidence: Sequence[reachability.Evidence] = ()
+    sbom_path: str = "sbom"
 
 
 def record(request: ScanRequest, signers: Sequence[Signer], out: Path) -> tuple[Path, Manifest]:
@@ -92,7 +93,11 @@ def sign_manifest(manifest: Manifest, encoded: bytes, signers: Sequence[Signer])
 
 
 def _write(request: ScanRequest, signers: Sequence[Signer], directory: Path) -> Manifest:
-    sbom = read_sbom(request.sbom)
+    try:
+        sbom = read_sbom(request.sbom)
+    except StellaError as fault:
+        fault.details["path"] = request.sbom_path
+        raise fault.then("Mend the SBOM or make it anew; CycloneDX and SPDX are read.") from None
     subject = manifests.Subject(name=request.subject or sbom.name or "unnamed", oci_digest=request.oci_digest)
     sbom_format = f"{sbom.format.lower()}-{sbom.spec_version}"
     section, documents = reachability.section(request.evidence, request.time)

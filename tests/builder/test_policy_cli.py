@@ -155,3 +155,38 @@ def test_a_scan_is_recorded_with_a_graph_at_hand_and_one_by_name(capsys, world: 
     states = {one["purl"]: one["facts"]["reachability"] for one in explained["findings"]}
     assert states.pop("pkg:pypi/babel@2.6.0") == "reachable"
     assert set(states.values()) == {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("severityAtMost", "severityAtmost", "there is no severityAtmost here; did you mean severityAtMost?"),
+        ("maxWarnings", "zzzzz", "known here are maxFindings, maxNotEvaluated, maxUndecidable, maxWarnings"),
+        ('action = "fail"', 'action = "block"', "'block' is none of downgrade, fail, ignore, requireVex, warn"),
+        ('"critical" }', '"crit" }', "'crit' is none of critical, high, low, medium, none"),
+        ("expires = 2026-12-31T00:00:00Z", 'expires = "2026"', "a date and time with offset is expected"),
+        ("maxWarnings = 40", 'maxWarnings = "many"', "Expected `int`, got `str`"),
+    ],
+)
+def test_a_fault_of_a_policy_says_what_would_be_right(
+    capsys, tmp_path: Path, right: str, wrong: str, told: str
+) -> None:
+    written = tmp_path / "p1.toml"
+    written.write_text(POLICY.read_text().replace(right, wrong))
+    code, said = run(capsys, "policy", "check", written)
+    assert (code, said["details"]["path"]) == (31, str(written))
+    assert told in said["details"]["detail"]
+
+
+def test_explain_is_one_line_a_finding_unless_more_is_asked_for(capsys, world: World) -> None:
+    words = ["policy", "explain", str(POLICY), "--findings", str(world.record)]
+    assert stella.main(words) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["action", "id", "package", "decided", "by", "why"]
+    assert len(lines) == 19
+    assert {line[head.index("decided by") :].partition("  ")[0] for line in lines} == {
+        "default", "vex", "rule babel-locale-names", "rule critical-breaks-the-build"
+    }  # fmt: skip
+    assert any(line.endswith("VEX says not_affected") for line in lines)
+    assert stella.main([*words, "--verbose"]) == 0
+    assert "no match: ids" in capsys.readouterr().out
