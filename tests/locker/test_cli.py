@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 import stella
-from kit.errors import FileMissing
+from kit.errors import UsageError
 from kit.syncfile import RunEntry
 from locker.cli import locker as commands
 from verifier.cli.table import table
@@ -164,7 +164,7 @@ def test_a_private_key_given_by_mistake_stays_where_it_is(program, present_world
 def test_a_run_without_its_signed_receipt_does_not_travel(present_world, tmp_path) -> None:
     directory = present_world.run(tmp_path / "ops", present_world.record(tmp_path), "run-1")
     (directory / "receipt.dsse.json").unlink()
-    with pytest.raises(FileMissing):
+    with pytest.raises(UsageError, match="no finished run"):
         present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
 
 
