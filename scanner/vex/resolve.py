@@ -89,11 +89,18 @@ class Resolver:
 
         One that suppresses speaks for a package only if it speaks for each of its instances.
         """
-        each = [self._about_instance(known, ref) for ref in (refs if self._index.has_links else refs[:1])]
+        each = [self._about_instance(known, ref) for ref in self._distinct(refs)]
         every = {at: one for some in each for at, one in some.items()}
         return {
             at: one for at, one in every.items() if one.status not in SUPPRESSING or all(at in some for some in each)
         }
+
+    def _distinct(self, refs: Sequence[str]) -> Iterable[str]:
+        """Return the instances that a statement can tell apart: by version, as the subject, and by BOM-Link."""
+        if self._index.has_links:
+            return refs
+        subject = self._sbom.subject.ref if self._sbom.subject else None
+        return {(self._at(ref).purl, ref == subject): ref for ref in reversed(refs)}.values()
 
     def _about_instance(self, known: Sequence[str], ref: str) -> dict[StatementRef, Statement]:
         component, subject = self._at(ref), self._sbom.subject
