@@ -41,12 +41,13 @@ _UNDECIDED = DecisionEntry(action="", by="")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What findings are made with, beside the hits: inventory, statements, evidence of reachability, policy."""
+    """What findings are made with, beside the hits: inventory, statements, evidence of reachability, policy, time."""
 
     sbom: Sbom
     vex: VexIndex
     evidence: reachability.Evidence
     rules: Policy
+    time: str
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class Assembled:
 
 def assemble(judged: Judged, targets: Sequence[Target], given: Given) -> Assembled:
     """Return the findings of all targets; targets are sorted, and so are the findings of each."""
-    resolver = Resolver(given.vex, given.sbom, given.rules.document.vex.trust)
+    trust = given.rules.document.vex.trust
+    resolver = Resolver(given.vex, given.sbom, trust, parse_instant(given.time))
     components = {component.ref: component for component in given.sbom.components}
     assembled = Assembled()
     for number, target in enumerate(targets):

@@ -286,3 +286,23 @@ def test_a_version_of_one_instance_does_not_speak_for_the_other(
 def test_what_affects_one_instance_affects_the_package() -> None:
     index = VexIndex([vex("a", "A", claim("affected", product="pkg:deb/debian/foo@2"))])
     assert status(Resolver(index, sbom(*versioned("1", "2")), []).decide(["CVE-1"], ["r0", "r1"])) == "affected"
+
+
+NOW = (1_704_240_000, 0)  # 2024-01-03T00:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (("affected", 1), ("not_affected", 9), "affected"),
+        (("affected", 1), ("not_affected", 3), "not_affected"),
+        (("not_affected", 1), ("affected", 9), "affected"),
+        (("not_affected", 9), ("not_affected", 1), "not_affected"),
+    ],
+)
+def test_a_time_after_the_scan_overrules_no_other(
+    first: tuple[str, int], second: tuple[str, int], expected: str
+) -> None:
+    claims = [claim(what, day=day) for what, day in (first, second)]
+    index = VexIndex([vex("a", "A", *claims)])
+    assert status(Resolver(index, sbom(component("pkg:pypi/a@1")), [], NOW).decide(["CVE-1"], ["ref"])) == expected
