@@ -168,7 +168,7 @@ def _assemble_one(
         fix_available=any(hit.fixed for hit in group),
         vex=_vex(statement) if statement else None,
         owned_by_os_package=owned,
-        reachability=_reachability(given.evidence.about(package.purl, package.version)),
+        reachability=_reachability(given.evidence.about(package.purl, package.version, package.package)),
         decision=_UNDECIDED,
     )
     decision = decision_entry(given.rules.decide(facts(found)))

@@ -13,6 +13,7 @@ from typing import Literal
 from kit.errors import LimitExceeded, MalformedDocument, NameCollision
 from kit.reachability import CodeIdCoverage, GraphInput, TraceInput
 from scanner.reachability.documents import MAX_CALLS, MAX_NODES, GraphDocument, TraceDocument, calls, coverage, read
+from scanner.reachability.spellings import Spellings
 from scanner.spelling import comparable
 
 MAX_SOURCES = 64
@@ -82,6 +83,7 @@ class Evidence:
         self._known: set[_Package] = set()
         self._seen: dict[_Package, Seen] = {}
         self._packages: dict[str, _Package] = {}
+        self._spellings = Spellings()
         ordered = sorted(given, key=lambda source: source[0].cas_uri)
         if len(ordered) > MAX_SOURCES:
             raise LimitExceeded(detail="graphs and traces", expected=MAX_SOURCES, found=len(ordered))
@@ -96,10 +98,10 @@ class Evidence:
             self.sources.append(Read(entry.cas_uri, None) if data is None else self._take(entry, data, time))
             self._check_size()
 
-    def about(self, purl: str, version: str) -> Verdict | None:
+    def about(self, purl: str, version: str, looked_up: str = "") -> Verdict | None:
         """Return what the evidence says about a component; ``None`` where a scan has none at all.
 
-        ``version`` counts where the package URL has none.
+        ``version`` counts where the package URL has none; ``looked_up`` is the name under which advisories are sought.
         """
         if not self.sources:
             return None
@@ -116,6 +118,8 @@ class Evidence:
             return Verdict(UNKNOWN, reason="missing-evidence")
         if not self._known.intersection(keys):
             return Verdict(UNKNOWN, reason="not-in-graph")
+        if self._spellings.may_have(purl, version, looked_up):
+            return Verdict(UNKNOWN, reason="other-spelling")
         return Verdict(UNREACHABLE) if self._complete else Verdict(UNKNOWN, reason="incomplete-graph")
 
     def _take(self, entry: GraphInput | TraceInput, data: bytes, time: str) -> Read:
@@ -156,6 +160,7 @@ class Evidence:
             package = self._package(node.purl, uri, f"/nodes/{position}/purl")
             self._known.add(package)
             if node.id in origin:
+                self._spellings.add(node.purl)
                 found = Path(*origin[node.id], node.id, uri)
                 self._paths[package] = min(found, self._paths.get(package, found))
         return len(origin)
@@ -163,6 +168,7 @@ class Evidence:
     def _observe(self, uri: str, trace: TraceDocument) -> None:
         for position, one in enumerate(trace.observed):
             package = self._package(one.purl, uri, f"/observed/{position}/purl")
+            self._spellings.add(one.purl)
             found = Seen(trace.recorded_at, uri, one.symbol or "")
             self._seen[package] = max(found, self._seen.get(package, found))
 
