@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -241,7 +241,7 @@ def test_a_long_chain_is_followed() -> None:
 
 def test_a_statement_about_nothing_in_the_sbom_asks_for_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = "SABCDEFGHIJK"
-    inventory = sbom(*map("".join, zip(chain, chain[1:], strict=False)))
+    inventory = sbom(*map("".join, pairwise(chain)))
     monkeypatch.setattr("scanner.vex.paths.MAX_STEPS", len(chain))
     elsewhere = resolver(inventory, claim("Z", None))
     assert [elsewhere.decide(["CVE-1"], [ref]) for ref in chain] == [None] * len(chain)
