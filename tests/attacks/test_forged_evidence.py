@@ -88,7 +88,7 @@ def test_refusal_rewritten_as_verified_does_not_travel(refused: Ran, tmp_path: P
     rewrite(refused.directory / "result.json", **PASSED)
     with pytest.raises(StellaError) as caught:
         sync.export(refused.ops, refused.site, tmp_path / "out.stella-sync", LATER)
-    assert caught.value.reason == "FileMissing"
+    assert caught.value.reason == "UsageError"
 
 
 def test_journal_finished_by_hand_does_not_make_a_cut_off_run_travel(verified: Ran, tmp_path: Path) -> None:

@@ -42,11 +42,22 @@ def test_site_that_came_with_the_medium_is_not_trusted_silently(
 def test_site_inside_the_kit_is_refused(world: World, stranger: forge.Stranger, tmp_path: Path) -> None:
     # The runbook's working directory is the scan's, and the site is looked for below the working directory.
     kit = stranger.make_kit(world, tmp_path / "medium")
-    pin(stranger, kit / forge.SCAN)
+    (tmp_path / "elsewhere").mkdir()
+    pin(stranger, tmp_path / "elsewhere")
+    shutil.copytree(tmp_path / "elsewhere" / "ops", kit / forge.SCAN / "ops")
     forge.seal(kit, [stranger.signer])
     places = ("--ops", tmp_path / "ops", "--at", stamp(NOW))
     done = forge.stella("replay", layout.MANIFEST_FILE, "--strict", "--offline", *places, cwd=kit / forge.SCAN)
     assert done.code != 0
+
+
+def test_no_site_is_made_inside_a_kit(world: World, stranger: forge.Stranger, tmp_path: Path) -> None:
+    kit = stranger.make_kit(world, tmp_path / "medium")
+    before = sorted(kit.rglob("*"))
+    root = stranger.rootpack / "metadata" / "1.root.json"
+    words = ("offline", "init", "--root", root, "--expect-root", digest.of_bytes(root.read_bytes()))
+    assert forge.stella(*words, cwd=kit / forge.SCAN).code == 2
+    assert sorted(kit.rglob("*")) == before
 
 
 def test_path_shorter_than_any_kit_is_a_mistake(tmp_path: Path) -> None:
