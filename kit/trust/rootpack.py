@@ -6,8 +6,8 @@ old, and old before it can be called expired.
 """
 
 import re
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -24,16 +24,18 @@ from kit.errors import (
     TrustExpired,
     TrustRootRefused,
 )
-from kit.trust import dsse, keyring, metadata
+from kit.trust import dsse, keyring, metadata, revocations
 from kit.trust.keyring import Keyring, TrustedKey
 from kit.trust.keys import PublicKey
 from kit.trust.metadata import ISSUED, MetaFile, Root, Signed, SignedFile, Snapshot, Targets, Timestamp
+from kit.trust.revocations import Revocation
 
 __all__ = [
     "Keyring",
     "RootPackFiles",
     "TrustedPack",
     "Versions",
+    "check_contents",
     "check_root",
     "declared_versions",
     "load",
@@ -41,6 +43,7 @@ __all__ = [
     "root_path",
     "root_versions",
     "target_path",
+    "well_formed_root",
 ]
 
 RootPackFiles = Mapping[str, bytes]
@@ -49,8 +52,8 @@ RootPackFiles = Mapping[str, bytes]
 MAX_STEPS = 256
 MAX_FILES = 1024
 TIMESTAMP = "metadata/timestamp.json"
-KNOWN_TARGETS = (keyring.FILE, "pins.json", "tlog_policy.txt", "trusted_root.json")
-"""Targets that may be there. One that we do not know is refused: it could be a list of revocations."""
+KNOWN_TARGETS = (keyring.FILE, "pins.json", revocations.FILE, "tlog_policy.txt", "trusted_root.json")
+"""Targets that may be there. One that we do not know is refused: it could take trust away."""
 
 _ROOT = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
 _TIME_FORM = "%Y-%m-%dT%H:%M:%SZ"
@@ -94,6 +97,7 @@ class TrustedPack:
     expires: str
     root_fingerprint: str
     targets: Mapping[str, bytes]
+    revoked: tuple[Revocation, ...] = ()
 
     @property
     def root_version(self) -> int:
@@ -114,16 +118,69 @@ class TrustedPack:
         """Return who holds a key of the keyring, empty for a key that is not in it."""
         return next((known.owner for known in self.trusted_keys if known.public == key), "")
 
+    def under(self, known: Iterable[Revocation]) -> "TrustedPack":
+        """Return the pack as it is judged by a reader who knows of further revocations, from a newer one."""
+        return replace(self, revoked=revocations.strictest(self.revoked, known))
+
+    def standing(self, usage: str, *, at: str, taken_in: str | None = None) -> "Standing":
+        """Sort the keys of a usage by what a signature of theirs counts for.
+
+        ``at`` is the reference time, ``taken_in`` when the reader's own records say that it took the signed thing in;
+        both are UTC times as texts. A key counts in its window at either; a revoked one by ``taken_in`` alone.
+        """
+        moments = [keyring.check_time(time, "at") for time in (at, taken_in) if time is not None]
+        by_key = {entry.fingerprint: entry for entry in self.revoked}
+        found: dict[str, list[PublicKey]] = {"current": [], "retired": [], "compromised": []}
+        remarks: dict[str, str] = {}
+        for key in (each for each in self.trusted_keys if each.usage == usage):
+            name = key.public.fingerprint
+            entry = by_key.get(name)
+            if entry is None or (entry.state == revocations.RETIRED and at < entry.since):
+                counts = any(key.valid_at(moment) for moment in moments)
+            else:
+                counts = taken_in is not None and entry.allows(taken_in) and key.valid_at(taken_in)
+                remarks[name] = f"{entry.state} since {entry.since}; counts because it was taken in on {taken_in}"
+            group = "current" if counts else entry.state if entry is not None else "retired"
+            found[group].append(key.public)
+        return Standing(tuple(found["current"]), tuple(found["retired"]), tuple(found["compromised"]), remarks)
+
     def verify(
-        self, envelope: bytes, *, usage: str, at: str, payload_types: Container[str], name: str
+        self,
+        envelope: bytes,
+        *,
+        usage: str,
+        at: str,
+        payload_types: Container[str],
+        name: str,
+        taken_in: str | None = None,
     ) -> dsse.Verified:
-        """Return what the usage's threshold of keys valid at ``at`` signed; raises what :func:`dsse.verify` raises."""
-        current = self.keys(usage, at)
-        retired = [key for key in self.keys(usage, None) if key not in current]
-        threshold = self.threshold(usage)
+        """Return what the usage's threshold of keys that count signed; raises what :func:`dsse.verify` raises.
+
+        ``at`` and ``taken_in`` are those of :meth:`standing`.
+        """
+        keys = self.standing(usage, at=at, taken_in=taken_in)
         return dsse.verify(
-            envelope, current, threshold=threshold, payload_types=payload_types, name=name, retired=retired
+            envelope,
+            keys.current,
+            threshold=self.threshold(usage),
+            payload_types=payload_types,
+            name=name,
+            retired=keys.retired,
+            compromised=keys.compromised,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Keys of one usage: those that count, those that do not any more, and those in somebody else's hands.
+
+    ``remarks`` tells, by fingerprint, what is to be said of a revoked key that counts all the same.
+    """
+
+    current: tuple[PublicKey, ...]
+    retired: tuple[PublicKey, ...]
+    compromised: tuple[PublicKey, ...]
+    remarks: Mapping[str, str]
 
 
 def load(
@@ -152,6 +209,7 @@ def load(
             raise FileUndeclared(path=ascii(path)[1:-1][:160])
     contents = {name: files[path] for name, path in named.items()}
     ring, trusted_keys = _keyring(contents)
+    revoked = _revoked(contents)
     issued = _issued(timestamp)
     # 6. Rollback, 7. expiry of what is current; an old root on the way may have expired.
     versions = Versions(
@@ -168,8 +226,8 @@ def load(
         snapshot.path: snapshot.signed,
         targets.path: targets.signed,
     }
-    expires = _check_expiry(current, reference_time)
-    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents)
+    expires = _check_expiry(current, reference_time, issued)
+    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents, revoked)
 
 
 def read_directory(path: Path) -> RootPackFiles:
@@ -198,12 +256,12 @@ def check_root(data: bytes, path: str = "root") -> SignedFile[Root]:
 
     Raises :class:`TrustRootRefused`. That it is the *right* root only its fingerprint can tell.
     """
-    root = _well_formed(data, path)
+    root = well_formed_root(data, path)
     metadata.check_signed(root, metadata.role_keys(root, Root.type))
     return root
 
 
-def _well_formed(data: bytes, path: str) -> SignedFile[Root]:
+def well_formed_root(data: bytes, path: str) -> SignedFile[Root]:
     """Read a root and hold it against its own rules; its signatures are not judged yet."""
     root = metadata.read(Root, data, path)
     for role in (Timestamp.type, Snapshot.type, Targets.type):
@@ -258,7 +316,7 @@ def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[SignedFile[Root], s
     root: SignedFile[Root] | None = None
     for version in range(oldest, newest + 1):
         path = root_path(version)
-        following = pinned if version == pin else _well_formed(_file(files, path), path)
+        following = pinned if version == pin else well_formed_root(_file(files, path), path)
         if following.signed.version != version:
             raise TrustRootRefused(
                 path=path, detail="another version", expected=version, found=following.signed.version
@@ -308,6 +366,19 @@ def target_path(name: str, hashes: Mapping[str, str]) -> str:
     return f"targets/{hashes.get('sha256', '')}.{name}"
 
 
+def check_contents(targets: SignedFile[Targets], contents: Mapping[str, bytes]) -> None:
+    """Hold contents that are not on a disk yet against the targets metadata that names them, and against their rules.
+
+    Raises :class:`TrustRootRefused`, and :class:`FileUndeclared` for one that is not named.
+    """
+    for name in sorted(set(contents) - set(targets.signed.targets)):
+        raise FileUndeclared(path=ascii(name)[1:-1][:160])
+    files = {target_path(name, targets.signed.targets[name].hashes): data for name, data in sorted(contents.items())}
+    _targets(files, targets)
+    _keyring(contents)
+    _revoked(contents)
+
+
 def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, ...]]:
     if keyring.FILE not in contents:
         raise TrustRootRefused(path=keyring.FILE, detail="is not among the targets")
@@ -315,6 +386,15 @@ def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, 
         return keyring.parse(contents[keyring.FILE])
     except StellaError as fault:
         raise TrustRootRefused(path=keyring.FILE, detail=f"{fault.reason}: {fault}") from fault
+
+
+def _revoked(contents: Mapping[str, bytes]) -> tuple[Revocation, ...]:
+    if revocations.FILE not in contents:
+        return ()
+    try:
+        return revocations.parse(contents[revocations.FILE])
+    except StellaError as fault:
+        raise TrustRootRefused(path=revocations.FILE, detail=f"{fault.reason}: {fault}") from fault
 
 
 def _issued(timestamp: SignedFile[Timestamp]) -> str | None:
@@ -337,9 +417,11 @@ def _check_floors(versions: Versions, floors: Versions) -> None:
             raise OlderThanAccepted(path=f"{role} metadata", expected=floor, found=found)
 
 
-def _check_expiry(current: Mapping[str, Signed], reference_time: datetime) -> str:
+def _check_expiry(current: Mapping[str, Signed], reference_time: datetime, issued: str | None) -> str:
     path, first = min(current.items(), key=lambda item: item[1].expires)
     expires = first.expires_text
     if first.is_expired(reference_time):
-        raise TrustExpired(path=path, expires=expires, reference_time=reference_time.strftime(_TIME_FORM))
+        # When it was issued is as authentic as all the rest, and a site learns from it how late it must be.
+        known = {} if issued is None else {"issued": issued}
+        raise TrustExpired(path=path, expires=expires, reference_time=reference_time.strftime(_TIME_FORM), **known)
     return expires
