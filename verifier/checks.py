@@ -26,6 +26,9 @@ from kit.errors import (
     SizeMismatch,
     StellaError,
     ToolHashMismatch,
+    TrustExpired,
+    TrustFromFuture,
+    TrustStale,
     UnsupportedVersion,
 )
 from kit.result import ReferenceTime
@@ -38,14 +41,13 @@ from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.run_dir import stamp
 from verifier.site import Site
+from verifier.site_time import Settings
 from verifier.steps import Steps
 
 MAX_ENVELOPE = 1 << 20
 MAX_METADATA = 1 << 20
 MAX_PACK_FILES = 400
 MAX_PACK_BYTES = 32 << 20
-CLOCK_SKEW = timedelta(hours=24)
-"""How far a kit may lie ahead of the reference time: two clocks differ, a post-dated kit differs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,11 @@ class Request:
 
 @dataclass(slots=True)
 class Facts:
-    """What the checks have established so far."""
+    """What the checks have established so far.
+
+    ``taken_in`` is when this site accepted the kit before, ``issued`` when a genuine RootPack was issued, expired or
+    not, ``notes`` what the result has to say aloud.
+    """
 
     kit: kitfile.Kit | None = None
     kit_digest: str | None = None
@@ -74,6 +80,9 @@ class Facts:
     output: BundleReader | None = None
     feeds: dict[str, SnapshotReader] = field(default_factory=dict)
     novelty: str | None = None
+    taken_in: str | None = None
+    issued: str | None = None
+    notes: list[str] = field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""
@@ -149,18 +158,49 @@ class Examination:
             # A kit that was accepted once stays replayable after newer ones: its RootPack may lie below the floors.
             known = self._is_known(medium)
             floors = None if known else self._site.state.floors
-            pack = rootpack.load(files, pinned_root=self._site.pinned_root, reference_time=moment, floors=floors)
+            if (late := self._request.reference_time.clock) is not None:
+                self._note(f"The site's clock is behind what it has accepted: it says {late}.", evidence)
+            try:
+                pack = rootpack.load(files, pinned_root=self._site.pinned_root, reference_time=moment, floors=floors)
+            except TrustExpired as expired:
+                issued = expired.details.get("issued")
+                self._facts.issued = issued if isinstance(issued, str) else None
+                raise
             if known:
                 evidence["floors"] = "not applied: this kit was accepted before"
-            self._facts.pack = pack
+            self._check_issued(pack, moment, evidence)
+            self._facts.pack, self._facts.issued = pack.under(self._site.state.revocations), pack.issued
             evidence["pinned"] = digest.of_bytes(self._site.pinned_root)
             evidence["rootVersion"] = pack.root_version
             evidence["expires"] = pack.expires
 
+    def _check_issued(self, pack: rootpack.TrustedPack, moment: datetime, evidence: dict[str, object]) -> None:
+        """Refuse a RootPack from the future, and one older than this site's budget; say so of one near it."""
+        if pack.issued is None:
+            return
+        settings = self._site.settings
+        age = moment - manifests.check_time(pack.issued, "/issued")
+        evidence["issued"] = pack.issued
+        if -age > settings.skew:
+            raise TrustFromFuture(path="timestamp metadata", expected=f"not after {stamp(moment)}", found=pack.issued)
+        hours = int(age.total_seconds() // 3600)
+        breach, warn = settings.rootpack_breach_hours, settings.rootpack_warn_hours
+        if breach is not None and age > timedelta(hours=breach):
+            raise TrustStale(path="timestamp metadata", expected=f"{breach} hours", found=f"{hours} hours")
+        if warn is not None and age > timedelta(hours=warn):
+            self._note(f"The RootPack is {hours} hours old; this site wants it younger than {warn}.", evidence)
+
+    def _note(self, sentence: str, evidence: dict[str, object]) -> None:
+        """Say something aloud: in the result, and beside the check that it belongs to."""
+        self._facts.notes.append(sentence)
+        evidence.setdefault("note", sentence)
+
     def _is_known(self, medium: Medium) -> bool:
         if self._request.scan_only:
             return False
-        return self._site.knows(digest.of_bytes(medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)))
+        found = digest.of_bytes(medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES))
+        self._facts.taken_in = self._site.accepted_at(found)
+        return self._facts.taken_in is not None
 
     def _check_kit(self, medium: Medium) -> None:
         """3 to 5. The kit's envelope, KIT.json itself, and its place in the order of kits."""
@@ -195,9 +235,15 @@ class Examination:
         if pack is None:
             raise EvidenceMissing(path=path, detail="no RootPack was verified")
         envelope = medium.read(path, limit=MAX_ENVELOPE)
-        # No evidence of the time of signing is read yet, so only a key that is valid at the reference time counts.
-        moment = self._request.reference_time.time
-        verified = pack.verify(envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=path)
+        # When it was signed only the signer says; when it was taken in, this site's own journal does.
+        moment, taken_in = self._request.reference_time.time, self._facts.taken_in
+        verified = pack.verify(
+            envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=path, taken_in=taken_in
+        )
+        remarks = pack.standing("kit", at=moment, taken_in=taken_in).remarks
+        for key in verified.signers:
+            if key.fingerprint in remarks:
+                self._note(f"{path}: the signer's key {key.fingerprint} is {remarks[key.fingerprint]}.", evidence)
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
@@ -325,8 +371,11 @@ class Examination:
             evidence["createdAt"] = kit.created_at
             evidence["windowHours"] = kit.staleness_window_hours
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
-            evidence["ageHours"] = age_in_hours(kit, moment)
-            check_age(kit, moment)
+            age = evidence["ageHours"] = age_in_hours(kit, moment)
+            check_age(kit, moment, self._site.settings)
+            warn = self._site.settings.kit_warn_hours
+            if warn is not None and age >= warn:
+                self._note(f"The kit is {age} hours old; this site wants it younger than {warn}.", evidence)
 
     def _check_engine(self) -> None:
         """15. The running engine is the recorded one, or the operator varies the tools; declarations hold."""
@@ -361,15 +410,20 @@ def age_in_hours(kit: kitfile.Kit, moment: datetime) -> int:
     return int((moment - created).total_seconds() // 3600)
 
 
-def check_age(kit: kitfile.Kit, moment: datetime) -> None:
-    """Refuse a kit that is older than its own window (:class:`KitStale`), or made later (:class:`KitFromFuture`)."""
+def check_age(kit: kitfile.Kit, moment: datetime, settings: Settings) -> None:
+    """Refuse a kit that is older than its own window or the site's budget, or that was made later.
+
+    Raises :class:`KitStale` or :class:`KitFromFuture`.
+    """
     created = manifests.check_time(kit.created_at, "/createdAt")
-    if created - moment > CLOCK_SKEW:
+    if created - moment > settings.skew:
         raise KitFromFuture(path=layout.KIT_FILE, expected=f"not after {stamp(moment)}", found=kit.created_at)
-    if moment - created > timedelta(hours=kit.staleness_window_hours):
+    breach, window = settings.kit_breach_hours, kit.staleness_window_hours
+    allowed = window if breach is None else min(breach, window)
+    if moment - created > timedelta(hours=allowed):
         raise KitStale(
             path=layout.KIT_FILE,
-            expected=f"{kit.staleness_window_hours} hours",
+            expected=f"{allowed} hours" + (" (this site's budget)" if allowed < window else ""),
             found=f"{age_in_hours(kit, moment)} hours",
         )
 

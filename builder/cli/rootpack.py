@@ -203,7 +203,8 @@ def rotate(
 ) -> Verdict:
     """Put new keys in the places of old ones.
 
-    Without --old and --new, root and targets are renewed. A new root is signed by the keepers of the old root and by those of the new one.
+    Without --old and --new, root and targets are renewed. A new root is signed by the keepers of the old root and by
+    those of the new one.
     """
     from builder import signer, trust_change
 

@@ -105,10 +105,10 @@ class TrustedPack:
         return self.versions.root
 
     def keys(self, usage: str, at: str | None) -> tuple[PublicKey, ...]:
-        """Return the keys of a usage whose window holds the time ``at``; those of any window for None."""
-        if at is not None:
-            keyring.check_time(at, "at")
-        return tuple(key.public for key in self.trusted_keys if key.usage == usage and (at is None or key.valid_at(at)))
+        """Return the keys of a usage that count at the time ``at``; all of them, revoked ones too, for None."""
+        if at is None:
+            return tuple(key.public for key in self.trusted_keys if key.usage == usage)
+        return self.standing(usage, at=at).current
 
     def threshold(self, usage: str) -> int:
         """Return how many distinct keys of a usage must sign."""

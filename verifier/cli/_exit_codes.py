@@ -38,6 +38,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "look": (*_BYTES, 60, 61),
     "offline init": (23, 30, 31, 51, 60, 71),
     "offline status": (23, 31, 60),
+    "offline floor": (23, 31, 60),
     "replay": (10, *_RUN),
     "verify": (10, *_RUN),
     "diff": (10, *_BYTES, 60, 61),
