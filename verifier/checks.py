@@ -6,7 +6,6 @@ handed onward.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from kit import kitfile, layout
@@ -18,8 +17,6 @@ from kit.errors import (
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
-    KitFromFuture,
-    KitStale,
     LimitExceeded,
     MalformedDocument,
     MerkleRootMismatch,
@@ -27,8 +24,6 @@ from kit.errors import (
     StellaError,
     ToolHashMismatch,
     TrustExpired,
-    TrustFromFuture,
-    TrustStale,
     UnsupportedVersion,
 )
 from kit.result import ReferenceTime
@@ -36,12 +31,10 @@ from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import declared
+from verifier import ages, declared
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
-from verifier.run_dir import stamp
 from verifier.site import Site
-from verifier.site_time import Settings
 from verifier.steps import Steps
 
 MAX_ENVELOPE = 1 << 20
@@ -168,32 +161,18 @@ class Examination:
                 raise
             if known:
                 evidence["floors"] = "not applied: this kit was accepted before"
-            self._check_issued(pack, moment, evidence)
+            self._note(ages.check_issued(pack.issued, moment, self._site.settings), evidence)
             self._facts.pack, self._facts.issued = pack.under(self._site.state.revocations), pack.issued
             evidence["pinned"] = digest.of_bytes(self._site.pinned_root)
             evidence["rootVersion"] = pack.root_version
+            evidence["issued"] = pack.issued
             evidence["expires"] = pack.expires
 
-    def _check_issued(self, pack: rootpack.TrustedPack, moment: datetime, evidence: dict[str, object]) -> None:
-        """Refuse a RootPack from the future, and one older than this site's budget; say so of one near it."""
-        if pack.issued is None:
-            return
-        settings = self._site.settings
-        age = moment - manifests.check_time(pack.issued, "/issued")
-        evidence["issued"] = pack.issued
-        if -age > settings.skew:
-            raise TrustFromFuture(path="timestamp metadata", expected=f"not after {stamp(moment)}", found=pack.issued)
-        hours = int(age.total_seconds() // 3600)
-        breach, warn = settings.rootpack_breach_hours, settings.rootpack_warn_hours
-        if breach is not None and age > timedelta(hours=breach):
-            raise TrustStale(path="timestamp metadata", expected=f"{breach} hours", found=f"{hours} hours")
-        if warn is not None and age > timedelta(hours=warn):
-            self._note(f"The RootPack is {hours} hours old; this site wants it younger than {warn}.", evidence)
-
-    def _note(self, sentence: str, evidence: dict[str, object]) -> None:
-        """Say something aloud: in the result, and beside the check that it belongs to."""
-        self._facts.notes.append(sentence)
-        evidence.setdefault("note", sentence)
+    def _note(self, sentence: str | None, evidence: dict[str, object]) -> None:
+        """Say something aloud, if there is anything: in the result, and beside the check that it belongs to."""
+        if sentence is not None:
+            self._facts.notes.append(sentence)
+            evidence.setdefault("note", sentence)
 
     def _is_known(self, medium: Medium) -> bool:
         if self._request.scan_only:
@@ -371,11 +350,8 @@ class Examination:
             evidence["createdAt"] = kit.created_at
             evidence["windowHours"] = kit.staleness_window_hours
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
-            age = evidence["ageHours"] = age_in_hours(kit, moment)
-            check_age(kit, moment, self._site.settings)
-            warn = self._site.settings.kit_warn_hours
-            if warn is not None and age >= warn:
-                self._note(f"The kit is {age} hours old; this site wants it younger than {warn}.", evidence)
+            evidence["ageHours"] = ages.in_hours(kit.created_at, moment)
+            self._note(ages.check_kit(kit, moment, self._site.settings), evidence)
 
     def _check_engine(self) -> None:
         """15. The running engine is the recorded one, or the operator varies the tools; declarations hold."""
@@ -402,30 +378,6 @@ class Examination:
         if self._facts.manifest is None:
             raise EvidenceMissing(path=layout.MANIFEST_FILE)
         return self._facts.manifest
-
-
-def age_in_hours(kit: kitfile.Kit, moment: datetime) -> int:
-    """Return how old a kit is, in whole hours; below zero for one that lies ahead."""
-    created = manifests.check_time(kit.created_at, "/createdAt")
-    return int((moment - created).total_seconds() // 3600)
-
-
-def check_age(kit: kitfile.Kit, moment: datetime, settings: Settings) -> None:
-    """Refuse a kit that is older than its own window or the site's budget, or that was made later.
-
-    Raises :class:`KitStale` or :class:`KitFromFuture`.
-    """
-    created = manifests.check_time(kit.created_at, "/createdAt")
-    if created - moment > settings.skew:
-        raise KitFromFuture(path=layout.KIT_FILE, expected=f"not after {stamp(moment)}", found=kit.created_at)
-    breach, window = settings.kit_breach_hours, kit.staleness_window_hours
-    allowed = window if breach is None else min(breach, window)
-    if moment - created > timedelta(hours=allowed):
-        raise KitStale(
-            path=layout.KIT_FILE,
-            expected=f"{allowed} hours" + (" (this site's budget)" if allowed < window else ""),
-            found=f"{age_in_hours(kit, moment)} hours",
-        )
 
 
 def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:

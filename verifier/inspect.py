@@ -13,8 +13,7 @@ from kit import manifest as manifests
 from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
-from verifier import asked, site_time
-from verifier.checks import check_age
+from verifier import ages, asked, site_time
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
 from verifier.report_rows import section, text_of
@@ -143,7 +142,7 @@ def _trust(
     signers = [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
     try:
         site.check_order(kit, digest.of_bytes(raw))
-        check_age(kit, moment, site.settings)
+        ages.check_kit(kit, moment, site.settings)
     except StellaError as error:
         return _unsettled(error, pinned=True) | {"signers": signers}
     return {

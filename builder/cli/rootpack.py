@@ -1,24 +1,22 @@
 """stella rootpack: found a RootPack, show it, and change it, alone or by several keepers."""
 
 import os
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from builder.cli import rootpack_lines as lines
 from builder.cli.options import DEFAULT_ROOTPACK, Passphrase, RootPack, passphrase
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
 if TYPE_CHECKING:
-    from builder.trust import KeyFile
     from builder.trust_change import Change
     from builder.trust_draft import Opened
     from builder.trust_publish import Office
-    from builder.trust_view import RootPackView
     from kit.trust.keys import PublicKey
 
 app = typer.Typer(no_args_is_help=True, help="Keep keys and trust roots.")
@@ -31,8 +29,6 @@ Examples:
   stella rootpack init --owner release-engineering --kit-key ci.pub.pem --kit-key spare.pub.pem --passphrase-file phrase
 
   stella rootpack show
-
-  stella rootpack show --rootpack /srv/rootpack --json
 
   stella rootpack add-key site.pub.pem --usage site --owner site-7 --keys keys
 
@@ -109,7 +105,7 @@ def init(
         kit_keys=[signer.load_public(path) for path in kit_key or []],
         password=passphrase(passphrase_file),
     )
-    _print(console, founded, [*_key_file_lines(founded.key_files), "", *_pack_lines(founded.pack)])
+    lines.print_out(console, founded, [*lines.key_file_lines(founded.key_files), "", *lines.pack_lines(founded.pack)])
     console.talk(f"public keys: {keys}/*{signer.PUBLIC_SUFFIX}; take the root and targets keys offline now")
     root = rootpack / "metadata" / "1.root.json"
     pin = founded.pack.roots[0].pin
@@ -135,10 +131,10 @@ def show(
     console = Console(json=json)
     if draft is not None:
         opened = _opened(draft, rootpack)
-        _print_draft(console, opened, _now(time))
+        lines.print_draft(console, opened, _now(time))
         return console.verdict("PROPOSED", 0, f"stella rootpack sign {draft} --keys DIR")
     view = trust_view.show(rootpack, now=_now(time))
-    _print(console, view, _pack_lines(view))
+    lines.print_out(console, view, lines.pack_lines(view))
     expired = [role.role for role in view.roles if role.expired]
     return console.verdict(f"EXPIRED: {', '.join(expired)}" if expired else "CURRENT", 0)
 
@@ -287,8 +283,8 @@ def sign(
         raise UsageError(option="--keys", path=str(keys), detail="none of the keys that are to sign is here")
     files.write_atomic(draft, canonical.encode_record(signed))
     opened = trust_draft.open_on(signed, trust_view.current_files(rootpack))
-    _print_draft(console, opened, _now(time))
-    return console.verdict(*_standing(opened, draft))
+    lines.print_draft(console, opened, _now(time))
+    return console.verdict(*lines.standing(opened, draft))
 
 
 @app.command()
@@ -313,8 +309,8 @@ def publish(
     console = Console(json=json)
     copies = [trust_draft.parse(_read(path)) for path in draft or []]
     view = trust.publish(office, copies) if copies else trust.refresh(office)
-    _print(console, view, _pack_lines(view))
-    return console.verdict("PUBLISHED", 0, _carries(rootpack))
+    lines.print_out(console, view, lines.pack_lines(view))
+    return console.verdict("PUBLISHED", 0, lines.carries(rootpack))
 
 
 def _change(change: "Change", office: "Office", propose: Path | None, *, json: bool) -> Verdict:
@@ -325,24 +321,13 @@ def _change(change: "Change", office: "Office", propose: Path | None, *, json: b
     console = Console(json=json)
     if propose is None:
         view = trust.carry_out(office, change)
-        _print(console, view, _pack_lines(view))
-        return console.verdict("PUBLISHED", 0, _carries(office.pack_dir))
+        lines.print_out(console, view, lines.pack_lines(view))
+        return console.verdict("PUBLISHED", 0, lines.carries(office.pack_dir))
     draft, _ = trust.propose(office, change)
     files.write_new(propose, canonical.encode_record(draft))
     opened = trust_draft.open_on(draft, trust_view.current_files(office.pack_dir))
-    _print_draft(console, opened, office.now)
-    return console.verdict(*_standing(opened, propose))
-
-
-def _standing(opened: "Opened", draft: Path) -> tuple[str, int, str]:
-    """Return verdict, exit code and next step of a draft as it stands."""
-    if all(demand.is_met for demand in opened.demands):
-        return "READY", 0, f"stella rootpack publish {draft}"
-    return "PROPOSED", 0, f"another keeper: stella rootpack sign {draft} --keys DIR"
-
-
-def _carries(rootpack: Path) -> str:
-    return f"the next kit carries it: stella kit build ... --rootpack {rootpack}"
+    lines.print_draft(console, opened, office.now)
+    return console.verdict(*lines.standing(opened, propose))
 
 
 def _office(rootpack: Path, keys: Path, time: str | None, passphrase_file: Path | None) -> "Office":
@@ -400,19 +385,6 @@ def _check_expected(opened: "Opened", expect: str | None) -> None:
         raise DraftsDiffer(expected=f"sha256:{digits}", found=opened.fingerprint)
 
 
-def _print_draft(console: Console, opened: "Opened", now: datetime) -> None:
-    from builder import trust_draft
-
-    view = trust_draft.describe(opened, now)
-    lines = [f"change      {view.fingerprint}", f"            {view.grouped}"]
-    lines += [f"            {line}" for line in view.changes]
-    for demand in view.demands:
-        lines += ["", f"{demand.role:<12}by {demand.by}: {len(demand.signed)} of {demand.threshold} signatures"]
-        lines += [f"            {'signed' if key in demand.signed else '-':<8}{key}" for key in demand.keys]
-    lines += [f"WARNING     {note}" for note in view.notes]
-    _print(console, view, lines)
-
-
 def _now(time: str | None) -> datetime:
     from kit.trust.keyring import check_time
     from verifier.asked import typed
@@ -425,38 +397,3 @@ def _check_there(rootpack: Path) -> None:
     if not (rootpack / "metadata").is_dir():
         found = "a directory without metadata/" if rootpack.is_dir() else "no such directory"
         raise UsageError(option="--rootpack", path=str(rootpack), expected="a RootPack's directory", found=found)
-
-
-def _print(console: Console, document: object, lines: Iterable[str]) -> None:
-    if console.json:
-        console.document(document)
-    else:
-        console.data("\n".join(lines))
-
-
-def _key_file_lines(key_files: "Iterable[KeyFile]") -> list[str]:
-    return [f"{key.name:<12}{'made' if key.created else 'found':<8}{key.use:<24}{key.fingerprint}" for key in key_files]
-
-
-def _pack_lines(pack: "RootPackView") -> list[str]:
-    lines = [f"issued      {pack.issued}", f"expires     {pack.expires}", ""]
-    for root in pack.roots:
-        lines += [
-            f"root {root.version:<7}expires {root.expires}",
-            f"            {root.pin}",
-            f"            {root.grouped}",
-        ]
-    for role in pack.roles:
-        state = "EXPIRED" if role.expired else "expires"
-        quorum = f"{role.threshold} of {len(role.keys)} keys"
-        lines += ["", f"{role.role:<12}version {role.version}, {quorum}, {state} {role.expires}"]
-        lines += [f"            {key.grouped} {key.algorithm}" for key in role.keys]
-    for signer in pack.signers:
-        window = f"from {signer.valid_from}" + (f" until {signer.valid_until}" if signer.valid_until else "")
-        lines += ["", f"{signer.usage:<12}{signer.owner}: {signer.state}, {window}"]
-        if signer.revoked_since:
-            why = f": {signer.revoked_for}" if signer.revoked_for else ""
-            lines += [f"            REVOKED since {signer.revoked_since}{why}"]
-        lines += [f"            {signer.key.grouped} {signer.key.algorithm}"]
-    needed = ", ".join(f"{number} {usage}" for usage, number in sorted(pack.thresholds.items()))
-    return [*lines, "", f"signatures  {needed} needed"]
