@@ -18,14 +18,18 @@ AIR_GAP, CONNECTED = "air gap", "connected"
 
 
 class Command:
-    """One word of the command line: where it is used, what it does, which modules make it."""
+    """One word of the command line: where it is used, what it does, which modules make it.
 
-    __slots__ = ("modules", "side", "summary")
+    ``connected`` are the commands of a group that only the connected side has.
+    """
 
-    def __init__(self, side: str, summary: str, modules: tuple[str, ...]) -> None:
+    __slots__ = ("connected", "modules", "side", "summary")
+
+    def __init__(self, side: str, summary: str, modules: tuple[str, ...], connected: tuple[str, ...] = ()) -> None:
         self.side = side
         self.summary = summary
         self.modules = modules
+        self.connected = connected
 
 
 COMMANDS = {
@@ -36,10 +40,13 @@ COMMANDS = {
     "diff": Command(AIR_GAP, "Explain the difference of two results.", ("verifier.cli.diff",)),
     "report": Command(AIR_GAP, "Write the report of a run.", ("verifier.cli.report",)),
     "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
-    "sync": Command(AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync")),
+    "sync": Command(
+        AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync"), ("import",)
+    ),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
+    "attest": Command(CONNECTED, "Put recorded scans into a transparency log.", ("builder.cli.attest",)),
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
-    "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed",)),
+    "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
     "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
     "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker",)),
@@ -65,11 +72,17 @@ def main(arguments: list[str] | None = None) -> int:
     if words[-1] == "--help" and (text := _prepared_help(words[:-1])):
         sys.stdout.write(text)
         return 0
-    from verifier.cli import _runner
+    from verifier import stopping
 
-    if arguments is None:
-        _stop_on_termination()
-    return _runner.run(lambda: dispatch(words), json="--json" in words)
+    try:
+        if arguments is None:
+            stopping.install()
+        from verifier.cli import _runner
+
+        return _runner.run(lambda: dispatch(words), json="--json" in words)
+    except KeyboardInterrupt:  # before the runner was there to tell it
+        sys.stderr.write("VERDICT  Interrupted (130)  next: Run the same command again; it is safe.\n")
+        return 130
 
 
 def overview() -> str:
@@ -96,6 +109,12 @@ def dispatch(words: list[str]) -> object:
         from kit.errors import UsageError
 
         raise UsageError(detail=_unknown(name))
+    if command and rest and rest[0] in command.connected and len(modules) < len(command.modules):
+        from kit.errors import UsageError
+
+        raise UsageError(detail=f"'{name} {rest[0]}' belongs to the connected side, which is not installed here").then(
+            f"Carry the file to the connected site, and run stella {name} {rest[0]} there."
+        )
     return _run(name, modules, rest)
 
 
@@ -107,13 +126,6 @@ def _prepared_help(words: list[str]) -> str | None:
         return None
     text: str | None = TEXTS.get(" ".join(words))
     return text
-
-
-def _stop_on_termination() -> None:
-    """Let the system's request to stop end a run as the operator's Ctrl-C does."""
-    import signal
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def present(command: Command) -> list[str]:

@@ -18,9 +18,11 @@ from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import canonical, digest
 from kit.errors import AlreadyAccepted, DigestMismatch, MalformedDocument, UsageError
+from kit.ledger.evidence import limit_of
 from kit.trust import dsse, rootpack, statement
 from kit.trust.keys import Signer
 from kit.trust.rootpack import TrustedPack
+from verifier import ledger
 from verifier.medium import read_file
 from verifier.render import kit_readme
 
@@ -49,7 +51,7 @@ def plan(request: KitRequest) -> list[tuple[str, Path]]:
     files = [(f"{layout.ROOTPACK_DIRECTORY}/{name}", path) for name, path in pack]
     for record in request.records:
         base = layout.scan_directory(record.name)
-        files += [(f"{base}/{name}", record / name) for name in SCAN_FILES]
+        files += [(f"{base}/{name}", record / name) for name in (*SCAN_FILES, *_proofs(record))]
         files += [(f"{base}/{layout.ROOTPACK_DIRECTORY}/{name}", path) for name, path in pack]
     for program in request.programs:
         files += [(f"{layout.PROGRAM_DIRECTORY}/{program.name}/{name}", path) for name, path in _tree(program)]
@@ -108,6 +110,7 @@ def check(request: KitRequest, signers: Sequence[Signer], *, now: str | None = N
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
         payload = signing.check_envelope(pack, envelope, moments, name=name)
         manifests.check_statement(payload, read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
+        _check_proofs(record, pack, envelope, request.created_at)
     return pack
 
 
@@ -119,7 +122,7 @@ def assemble(request: KitRequest, signers: Sequence[Signer], out: Path, *, now: 
     not what its manifest says.
     """
     if out.exists():
-        raise AlreadyAccepted(path=str(out), detail="the kit's directory exists; nothing was changed")
+        raise AlreadyAccepted(path=str(out), detail="the kit's directory exists")
     pack = check(request, signers, now=now)
     with whole_directory(out) as working:
         return _write(request, pack, signers, working)
@@ -183,6 +186,21 @@ def _scan_entry(record: Path, files: Sequence[kitfile.File]) -> tuple[str, str, 
         if found != bundle.archive_digest:
             raise DigestMismatch(path=f"{record.name}/{name}", expected=bundle.archive_digest, found=found)
     return record.name, manifest.subject.name, copied[f"{base}/{layout.MANIFEST_FILE}"].digest
+
+
+def _proofs(record: Path) -> list[str]:
+    """Return the files of ledger evidence beside a record, by their paths relative to it."""
+    places = sorted((record / layout.EVIDENCE_DIRECTORY).glob("*"))
+    return [f"{layout.EVIDENCE_DIRECTORY}/{place.name}" for place in places if limit_of(place.name) is not None]
+
+
+def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> None:
+    """Hold a record's ledger evidence against the RootPack as a site will that sees the log for the first time."""
+    files = {Path(name).name: read_file(record / name, limit=limit_of(name) or 0) for name in _proofs(record)}
+    if ledger.why_not(files, pack) is None:
+        name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
+        verified = pack.verify(envelope, usage=signing.USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
+        ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=False)
 
 
 def _tree(root: Path) -> list[tuple[str, Path]]:

@@ -23,6 +23,8 @@ from kit.snapshot.writer import SourceRecord
 
 MAX_ENTRIES = 5_000_000
 MAX_TOTAL = 64 << 30
+NO_TIME_BEFORE = "1999-01-01T00:00:00Z"
+"""No advisory was modified before there were any: an earlier ``modified`` is the zero of somebody's calendar."""
 
 _BUFFER = 1 << 17
 _LINES = (".ndjson", ".jsonl")
@@ -60,18 +62,23 @@ def open_source(path: Path) -> Source:
 def newest_change(source: Source) -> str:
     """Return the newest ``modified`` of a source's records, whole seconds in UTC: what it says of its own age.
 
-    The same records give the same time, wherever and whenever their files were written. Raises :class:`UsageError`
-    where no record has one.
+    The same records give the same time, wherever and whenever their files were written. Some sources fill in a zero,
+    such as ``0001-01-01T00:00:00Z``, which is no time. Raises :class:`UsageError` where no record has one.
     """
-    newest = ""
+    newest, zero = "", ""
     for item in source.records():
         if isinstance(item, Refused):
             continue
         found = _modified(item[1])
-        if found > newest and _is_time(found):
+        if found < NO_TIME_BEFORE:
+            zero = found or zero
+        elif found > newest and _is_time(found):
             newest = found
     if not newest:
-        raise UsageError(path=source.name, detail="no record says when it was modified; say with --time how old it is")
+        said = f"the records say {zero}, which stands for no time" if zero else "no record says when it was modified"
+        raise UsageError(path=source.name, detail=f"{said}: say with --time how old the source is").then(
+            "Say when the source was downloaded: --time YYYY-MM-DDTHH:MM:SSZ"
+        )
     return newest
 
 

@@ -1,7 +1,8 @@
 """The feed store of the connected side: ``<store>/<feed>/<16 hex of the digest>/`` and a pointer ``current``.
 
 A snapshot is made aside, flushed and then renamed into its place, so that what is there is whole. The same inputs give
-the same snapshot, and adding it again changes nothing.
+the same snapshot, and adding it again changes nothing. The pointer moves forward in time only, unless the operator asks
+for more: what a later scan is told must never grow older by itself.
 """
 
 import re
@@ -17,7 +18,7 @@ import msgspec
 from builder import feed_sources, files
 from kit.bundle import DirectorySource
 from kit.bytes import digest
-from kit.errors import FileMissing, LockerConflict, MalformedDocument, UsageError
+from kit.errors import FileMissing, LockerConflict, MalformedDocument, StellaError, UsageError
 from kit.manifest import check_name, check_time
 from kit.snapshot import DeepCheck, SnapshotInfo, SnapshotReader
 from kit.snapshot.records import DICTIONARY, RECORD, Odd, Refused
@@ -36,14 +37,26 @@ _PLACE = re.compile(r"[0-9a-f]{16}", re.ASCII)
 class Added:
     """A snapshot in the store. ``created`` is false when it was there before.
 
-    ``time_from_records`` is true where its time is the newest ``modified`` of its records, and not what was asked for.
+    ``current`` is false where another one stays current; ``moved`` is true where it became current now. ``previous`` is
+    what was current before, if anything was. ``time_from_records`` is true where the snapshot's time is the newest
+    ``modified`` of its records, and not what was asked for.
     """
 
     directory: Path
     digest: str
     info: SnapshotInfo
     created: bool
+    current: bool = True
+    previous: SnapshotInfo | None = None
+    moved: bool = False
     time_from_records: bool = False
+
+    @property
+    def word(self) -> str:
+        """Return the word of the verdict: what became of the snapshot, and of what later scans use."""
+        if self.created:
+            return "ADDED" if self.current else "ADDED, NOT CURRENT"
+        return "MADE CURRENT" if self.moved else "UNCHANGED"
 
 
 class FeedSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -64,6 +77,7 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     snapshot: str
     directory: str
+    current: bool
     stored_size: int
     info: SnapshotInfo
     refused_by_reason: dict[str, int]
@@ -81,14 +95,18 @@ def add(
     level: int = DEFAULT_LEVEL,
     dictionary_from: Path | None = None,
     origin: str | None = None,
+    make_current: bool = False,
+    change_ecosystems: bool = False,
 ) -> Added:
-    """Make a snapshot of a source and make it the feed's current one.
+    """Make a snapshot of a source; it becomes the feed's current one unless that is of a later time.
 
     The snapshot time is evidence of how old the advisories are. By default it is the newest ``modified`` of the
     records, which anybody can check and which the same records always give; never a file's time, which every copy
     changes. ``now``, if given, is the UTC time that this default must not pass. ``dictionary_from`` is the directory of
     a snapshot whose dictionary is used instead of training one; ``origin`` is how the source is named in the snapshot.
-    UsageError when the source holds no advisory or another command is at work on the feed.
+    ``make_current`` makes it the current one whatever its time. UsageError when the source holds no advisory, when
+    another command is at work on the feed, or, without ``change_ecosystems``, when it lacks an ecosystem of the current
+    snapshot: it is another source's then, and scans would no longer find what they found.
     """
     with typed("NAME"):
         check_name(name, "NAME")
@@ -124,7 +142,11 @@ def add(
             )
             if not info.advisories:
                 raise UsageError(path=found.name, detail="no advisory in it", refused=info.refused_count)
-            return replace(_publish(feed, made, info), time_from_records=snapshot_time is None)
+            before = _current_info(store, name)
+            if before is not None and not change_ecosystems:
+                _check_ecosystems(found.name, before, info)
+            added = _publish(feed, made, info, before, make_current=make_current)
+            return replace(added, time_from_records=snapshot_time is None)
         finally:
             shutil.rmtree(stage, ignore_errors=True)
 
@@ -138,7 +160,7 @@ def snapshot_directory(store: Path, name: str, snapshot: str | None) -> Path:
     """Return the directory of a snapshot, given by its digest or the first hex digits of it, or of the current one."""
     try:
         feed = store / check_name(name, "name")
-        place = (feed / CURRENT).read_text(encoding="ascii").strip()
+        place = _pointer(feed)
     except (MalformedDocument, OSError, UnicodeDecodeError) as fault:
         known = ", ".join(sorted(entry.parent.name for entry in store.glob(f"*/{CURRENT}"))[:10])
         here = f"{store} has {known}" if known else f"{store} has no feed: stella feed add makes one"
@@ -172,6 +194,16 @@ def list_feeds(store: Path) -> list[FeedSummary]:
     return [_summary(store, name) for name in names]
 
 
+def check_foreign(directory: Path) -> None:
+    """Verify a snapshot that somebody else may have made, to the last advisory.
+
+    An index that does not lead to all of its advisories hides findings, and no later check would look for that.
+    """
+    with opened(directory) as reader:
+        reader.verify_quick()
+        reader.verify_deep(normalise)
+
+
 def show(store: Path, name: str, snapshot: str | None = None, *, deep: bool = False) -> FeedView:
     """Return one snapshot, the current one by default, after a quick verification or, if asked, a deep one."""
     directory = snapshot_directory(store, name, snapshot)
@@ -181,6 +213,7 @@ def show(store: Path, name: str, snapshot: str | None = None, *, deep: bool = Fa
         return FeedView(
             snapshot=reader.snapshot_digest,
             directory=directory.name,
+            current=directory.name == _pointer(store / name),
             stored_size=sum(member.size for member in reader.info.members),
             info=msgspec.structs.replace(reader.info, refused=(), odd=()),
             refused_by_reason=_by_reason(refused),
@@ -197,8 +230,41 @@ def _newest(source: feed_sources.Source, now: str | None) -> str:
     return newest
 
 
-def _publish(feed: Path, made: Path, info: SnapshotInfo) -> Added:
-    """Move a finished snapshot into its place and point to it."""
+def ecosystems(info: SnapshotInfo) -> frozenset[str]:
+    """Return the ecosystems of a snapshot without their releases: a distribution's come and go."""
+    return frozenset(item.ecosystem.partition(":")[0] for item in info.ecosystems)
+
+
+def _pointer(feed: Path) -> str:
+    return (feed / CURRENT).read_text(encoding="ascii").strip()
+
+
+def _current_info(store: Path, name: str) -> SnapshotInfo | None:
+    """Return the record of a feed's current snapshot; nothing where there is none that a scan could use."""
+    if not (store / name / CURRENT).is_file():
+        return None
+    try:
+        with opened(current_snapshot(store, name)) as reader:
+            return reader.info
+    except StellaError:
+        return None
+
+
+def _check_ecosystems(source: str, before: SnapshotInfo, info: SnapshotInfo) -> None:
+    """Refuse a source of other ecosystems, which is most likely meant for another feed."""
+    if lost := ecosystems(before) - ecosystems(info):
+        raise UsageError(
+            path=source,
+            detail=f"feed {info.name} would lose {', '.join(sorted(lost))}, and scans would evaluate nothing of it",
+            expected=", ".join(sorted(ecosystems(before))),
+            found=", ".join(sorted(ecosystems(info))) or "no ecosystem",
+        ).then(
+            "Give the feed's own source, or add this one under a name of its own; --change-ecosystems if it is meant."
+        )
+
+
+def _publish(feed: Path, made: Path, info: SnapshotInfo, before: SnapshotInfo | None, *, make_current: bool) -> Added:
+    """Move a finished snapshot into its place, and point to it unless what is current is of a later time."""
     found, _ = digest.of_file(made / RECORD)
     place = feed / digest.hex_of(found)[:16]
     created = not place.exists()
@@ -208,8 +274,11 @@ def _publish(feed: Path, made: Path, info: SnapshotInfo) -> Added:
         files.sync_tree(feed, recurse=False)
     elif digest.of_file(place / RECORD)[0] != found:
         raise LockerConflict(path=f"{feed.name}/{place.name}", expected=found)
-    files.write_atomic(feed / CURRENT, f"{place.name}\n".encode("ascii"))
-    return Added(place, found, info, created)
+    was_current = before is not None and _pointer(feed) == place.name
+    current = was_current or make_current or before is None or info.snapshot_time >= before.snapshot_time
+    if current and not was_current:
+        files.write_atomic(feed / CURRENT, f"{place.name}\n".encode("ascii"))
+    return Added(place, found, info, created, current, before, moved=current and not was_current)
 
 
 def _dictionary(directory: Path) -> bytes:

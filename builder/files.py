@@ -42,7 +42,8 @@ def whole_directory(path: Path, *, stem: str | None = None) -> Iterator[Path]:
     Until then it has a hidden name beside ``path`` with the stem, which is the last part of ``path`` by default. What
     killed makers left behind there under that stem is removed.
     """
-    make_directory(path.parent)
+    with _typed_errors(path):
+        durable.make_directory(path.parent)
     named = path.with_name(stem or path.name)
     working = durable.part_of(named)
     with _typed_errors(path), _undisturbed(path.parent):
@@ -143,4 +144,4 @@ def _typed_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as fault:
         kind = NoSpace if fault.errno in {errno.ENOSPC, errno.EDQUOT} else NotWritable
-        raise kind(path=path.name, detail=fault.strerror or "") from fault
+        raise kind(path=str(path), detail=fault.strerror or "") from fault

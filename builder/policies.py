@@ -3,16 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
+from builder import policy_hints, requests
 from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader
 from kit.bytes import canonical
 from kit.errors import FileMissing, MalformedDocument, StellaError, UsageError
 from scanner import findings, outputs
+from scanner import policy as policies
 from scanner.outputs import Finding, FindingsDocument
 from scanner.policy import Policy
 from scanner.policy.compiled import Answer
@@ -30,6 +32,19 @@ class Recorded:
 
     findings: tuple[Finding, ...]
     time: str | None
+
+
+def load(path: Path, time: str) -> Policy:
+    """Return the policy of a file that the operator named, compiled for a time."""
+    data = requests.read(path, "FILE", limit=policies.MAX_BYTES)
+    try:
+        return policies.load(data, time=time)
+    except StellaError as fault:
+        fault.details["path"] = str(path)
+        if "pointer" in fault.details:
+            told = policy_hints.explain(str(fault.details["detail"]), str(fault.details["pointer"]))
+            fault.details["detail"] = told
+        raise fault.then("Correct the policy at that place; docs/policy.md says what is expected.") from None
 
 
 def summary(policy: Policy, time: str) -> dict[str, object]:
@@ -94,7 +109,7 @@ def choose(found: Iterable[Finding], name: str | None) -> list[Finding]:
     return chosen
 
 
-def explanation(policy: Policy, finding: Finding) -> dict[str, object]:
+def explanation(policy: Policy, finding: Finding) -> dict[str, Any]:
     """Return which rule decides about a finding, and of each rule asked before what did not hold."""
     facts = findings.facts(finding)
     decision, answers = policy.explain(facts)

@@ -3,6 +3,7 @@
 The evaluation reads its inputs from the finished input bundle, through the very code that will replay it.
 """
 
+import codecs
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,9 @@ from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader, BundleRecord, DirectorySource, write_bundle
 from kit.bytes import canonical, digest
-from kit.errors import AlreadyAccepted, FileMissing, UsageError
+from kit.errors import AlreadyAccepted, FileMissing, StellaError, UsageError
 from kit.manifest import Manifest
-from kit.snapshot import SnapshotReader
+from kit.snapshot import SnapshotReader, records
 from kit.trust import dsse, statement
 from kit.trust.keys import Signer
 from scanner import policy as policies
@@ -27,6 +28,7 @@ from scanner.engine import EngineIdentity
 from scanner.evaluate import MATCH_CONTRACT
 from scanner.sbom import read_sbom
 from verifier import replay
+from verifier.medium import read_file
 
 PRODUCER = f"stella {kit.__version__}"
 MINIMUM_VERIFIER = "0.1.0"
@@ -47,7 +49,7 @@ class Tool:
 class ScanRequest:
     """What to record. ``feeds`` are snapshot directories by name, ``vex`` documents by name, times are UTC stamps.
 
-    ``evidence`` are call graphs and runtime traces.
+    ``evidence`` are call graphs and runtime traces, ``sbom_path`` is how an error names the SBOM.
     """
 
     scan_id: str
@@ -63,6 +65,7 @@ class ScanRequest:
     oci_digest: str | None = None
     level: int = 3
     evidence: Sequence[reachability.Evidence] = ()
+    sbom_path: str = "sbom"
 
 
 def record(request: ScanRequest, signers: Sequence[Signer], out: Path) -> tuple[Path, Manifest]:
@@ -90,7 +93,11 @@ def sign_manifest(manifest: Manifest, encoded: bytes, signers: Sequence[Signer])
 
 
 def _write(request: ScanRequest, signers: Sequence[Signer], directory: Path) -> Manifest:
-    sbom = read_sbom(request.sbom)
+    try:
+        sbom = read_sbom(request.sbom)
+    except StellaError as fault:
+        fault.details["path"] = request.sbom_path
+        raise fault.then("Mend the SBOM or make it anew; CycloneDX and SPDX are read.") from None
     subject = manifests.Subject(name=request.subject or sbom.name or "unnamed", oci_digest=request.oci_digest)
     sbom_format = f"{sbom.format.lower()}-{sbom.spec_version}"
     section, documents = reachability.section(request.evidence, request.time)
@@ -133,7 +140,7 @@ def _members(request: ScanRequest, subject: manifests.Subject, sbom_format: str)
         layout.SEEDS_MEMBER: canonical.encode({"seed": seed}),
         layout.ENVIRONMENT_MEMBER: canonical.encode(environment),
         layout.POLICY_MEMBER: request.policy,
-        _sbom_path(sbom_format): request.sbom,
+        _sbom_path(sbom_format, request.sbom): request.sbom,
     }
     for name, data in request.vex.items():
         members[_vex_path(manifests.check_name(name, "vex"))] = data
@@ -141,11 +148,21 @@ def _members(request: ScanRequest, subject: manifests.Subject, sbom_format: str)
         members[f"tools/{manifests.check_name(tool.name, 'tools')}"] = tool.file
     for name, directory in request.feeds.items():
         prefix = layout.feed_prefix(manifests.check_name(name, "feeds"))
-        files = sorted(path for path in directory.iterdir() if path.is_file())
-        if not files:
-            raise FileMissing(path=name, detail="the snapshot directory is empty")
-        members |= {prefix + path.name: path for path in files}
+        members |= {prefix + path.name: path for path in _snapshot_files(directory)}
     return members
+
+
+def _snapshot_files(directory: Path) -> list[Path]:
+    """Return the files of a snapshot: its record and what that lists, nothing else that lies beside them.
+
+    Raises :class:`FileMissing` for a link: what it leads to is not the snapshot's.
+    """
+    info = records.decode(read_file(directory / records.RECORD, limit=records.MAX_RECORD_BYTES))
+    files = [directory / name for name in (records.RECORD, *(member.path for member in info.members))]
+    for path in files:
+        if path.is_symlink() or not path.is_file():
+            raise FileMissing(path=f"{directory.name}/{path.name}", detail="not a regular file of the snapshot")
+    return files
 
 
 def _inputs(request: ScanRequest, sbom_format: str, digests: Mapping[str, str]) -> manifests.Inputs:
@@ -161,7 +178,7 @@ def _inputs(request: ScanRequest, sbom_format: str, digests: Mapping[str, str]) 
         )
         for tool in request.tools
     ]
-    sbom_path = _sbom_path(sbom_format)
+    sbom_path = _sbom_path(sbom_format, request.sbom)
     return manifests.Inputs(
         sbom=manifests.SbomInput(path=sbom_path, digest=digests[sbom_path], format=sbom_format),
         feeds=tuple(_feed(name, request.feeds[name], digests) for name in sorted(request.feeds)),
@@ -223,9 +240,13 @@ def _manifest(
     )
 
 
-def _sbom_path(sbom_format: str) -> str:
-    return f"sboms/sbom.{'spdx' if sbom_format.startswith('spdx') else 'cdx'}.json"
+def _sbom_path(sbom_format: str, data: bytes) -> str:
+    """Return the member's path, with the ending that people know for such a document."""
+    begin = data.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    if sbom_format.startswith("spdx"):
+        return "sboms/sbom.spdx.json" if begin == b"{" else "sboms/sbom.spdx"
+    return "sboms/sbom.cdx.xml" if begin == b"<" else "sboms/sbom.cdx.json"
 
 
 def _vex_path(name: str) -> str:
-    return f"vex/{name}.openvex.json"
+    return f"vex/{name}.json"

@@ -3,19 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from builder.feeds import current_snapshot
+from builder.feeds import check_foreign, current_snapshot
 from builder.reachability import Evidence
 from builder.record import Tool
-from kit import layout
-from kit.bundle import BundleReader
-from kit.bytes import canonical, digest
-from kit.errors import FileMissing, LimitExceeded, UsageError
-from kit.manifest import Manifest, check_name
+from builder.signer import PRIVATE_SUFFIX, PUBLIC_SUFFIX
+from kit.bytes import digest
+from kit.errors import FileMissing, LimitExceeded, MalformedDocument, UsageError
+from kit.manifest import check_name
 from kit.snapshot.records import RECORD
 from verifier.asked import typed
 from verifier.medium import read_file
 
 MAX_INPUT = 64 << 20
+MAX_NAME = 64
+"""Characters of an input's name."""
+_PUBLIC_PEM = b"-----BEGIN PUBLIC KEY"
 CAS_SCHEME = "cas://"
 
 
@@ -32,6 +34,21 @@ def read(path: Path, option: str, *, limit: int = MAX_INPUT) -> bytes:
         ) from fault
 
 
+def check_private(paths: Sequence[Path]) -> None:
+    """Raise :class:`UsageError` for a public key that was given where a private one signs."""
+    for path in paths:
+        if path.name.endswith(PUBLIC_SUFFIX) or (path.is_file() and _begins_public(path)):
+            private = path.name.removesuffix(PUBLIC_SUFFIX) + PRIVATE_SUFFIX
+            raise UsageError(option="--key", path=str(path), detail="this is the public key, which cannot sign").then(
+                f"Give the private one, such as {path.with_name(private)}"
+            )
+
+
+def _begins_public(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_PUBLIC_PEM)) == _PUBLIC_PEM
+
+
 def feed_directories(store: Path, wanted: Sequence[str]) -> dict[str, Path]:
     """Return snapshot directories by feed name; each entry is a name in the store, or ``NAME=DIR``."""
     directories: dict[str, Path] = {}
@@ -44,21 +61,48 @@ def feed_directories(store: Path, wanted: Sequence[str]) -> dict[str, Path]:
         if place and not (Path(place) / RECORD).is_file():
             found = f"a directory without {RECORD}" if Path(place).is_dir() else "no such directory"
             raise UsageError(option="--feed", path=place, expected="a snapshot's directory", found=found)
+        if place:
+            check_foreign(Path(place))
         directories[name] = Path(place) if place else current_snapshot(store, name)
     return dict(sorted(directories.items()))
 
 
-def vex_documents(paths: Sequence[Path]) -> dict[str, bytes]:
-    """Return VEX documents by name, the file's name without its endings."""
+def vex_documents(entries: Sequence[str]) -> dict[str, bytes]:
+    """Return VEX documents by name from entries ``FILE`` or ``NAME=FILE``.
+
+    A file lends its name without its endings; one that is too long is cut, with the start of its digest behind.
+    """
     documents: dict[str, bytes] = {}
-    for path in paths:
-        name = path.name.lower().removesuffix(".json").removesuffix(".openvex").removesuffix(".vex")
-        with typed("--vex"):
-            check_name(name, "--vex")
+    for entry in entries:
+        name, path = _named(entry)
         if name in documents:
-            raise UsageError(option="--vex", detail="two documents have the same name", found=path.name)
+            detail = f"two documents have the name {name}; give another one: NAME={path}"
+            raise UsageError(option="--vex", detail=detail, found=path.name)
         documents[name] = read(path, "--vex")
     return dict(sorted(documents.items()))
+
+
+def _named(entry: str) -> tuple[str, Path]:
+    """Return the name and the file of an entry; a file that has a ``=`` in its path goes before a name."""
+    given, equals, place = entry.partition("=")
+    if equals and not Path(entry).is_file():
+        with typed("--vex"):
+            return check_name(given, "--vex"), Path(place)
+    path = Path(entry)
+    name = path.name.lower().removesuffix(".json")
+    for ending in (".openvex", ".csaf", ".cdx", ".vex"):
+        name = name.removesuffix(ending)
+    if len(name) > MAX_NAME:
+        name = f"{name[: MAX_NAME - 9]}-{digest.hex_of(digest.of_bytes(name.encode()))[:8]}"
+    try:
+        return check_name(name, "--vex"), path
+    except MalformedDocument as fault:
+        raise UsageError(
+            option="--vex",
+            path=str(path),
+            detail="the file's name cannot be a document's",
+            expected=str(fault.details["expected"]),
+        ).then("Give the document a name: --vex NAME=FILE") from None
 
 
 def tools(entries: Sequence[str]) -> list[Tool]:
@@ -93,20 +137,3 @@ def oci_digest(text: str | None) -> str | None:
     """Return an image's digest as it was given."""
     with typed("--oci-digest"):
         return None if text is None else digest.check(text)
-
-
-def summary(directory: Path, manifest: Manifest) -> dict[str, object]:
-    """Return what a record says in short: its verdict and counts, from its own output bundle."""
-    with BundleReader(directory / layout.OUTPUT_BUNDLE, manifest.bundles.output) as reader:
-        reader.verify()
-        verdict = canonical.decode(reader.read(layout.OUTPUT_MEMBERS["verdict"], limit=MAX_INPUT))
-    if not isinstance(verdict, dict):
-        raise UsageError(path=layout.OUTPUT_MEMBERS["verdict"])
-    return {
-        "record": str(directory),
-        "scanId": manifest.scan.id,
-        "time": manifest.scan.time,
-        "subject": manifest.subject.name,
-        "verdict": verdict.get("verdict", ""),
-        "counts": verdict.get("counts", {}),
-    }

@@ -13,6 +13,7 @@ from kit.trust.keys import MAX_PEM, SEED_SIZES, PemSigner, PublicKey
 
 PRIVATE_SUFFIX = ".key.pem"
 PUBLIC_SUFFIX = ".pub.pem"
+_BEGIN_PUBLIC = b"-----BEGIN PUBLIC KEY-----"
 
 Entropy = Callable[[int], bytes]
 """A source of that many random bytes, such as ``os.urandom``."""
@@ -49,6 +50,10 @@ def ensure(
 
 def load(path: Path, password: bytes | None = None) -> PemSigner:
     """Read a private key file; :class:`UsageError` if others may read it, :class:`KeyRefused` if it is no key."""
+    if path.is_file() and _BEGIN_PUBLIC in _read(path):
+        raise KeyRefused(path=str(path), detail="this is a public key, and a private one is needed here").then(
+            f"Give the private key's file, NAME{PRIVATE_SUFFIX}."
+        )
     if path.is_file() and path.stat().st_mode & 0o077:
         raise UsageError(path=path.name, detail="others can read this private key; run: chmod 600")
     try:

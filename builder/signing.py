@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from builder import signer, trust_view
-from kit.errors import EvidenceMissing, SignerRetired, SignerRevoked, SignerUnfit, SignerUnknown, UsageError
+from kit.errors import (
+    EvidenceMissing,
+    SignerNotYetValid,
+    SignerRetired,
+    SignerRevoked,
+    SignerUnfit,
+    SignerUnknown,
+    UsageError,
+)
 from kit.trust import dsse
 from kit.trust.keyring import TrustedKey
 from kit.trust.keys import PemSigner, PublicKey
@@ -54,7 +62,7 @@ def check_envelope(pack: TrustedPack, envelope: bytes, moments: Iterable[str], *
     for at in moments:
         try:
             signed = pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
-        except (SignerRetired, SignerRevoked, SignerUnknown) as fault:
+        except (SignerNotYetValid, SignerRetired, SignerRevoked, SignerUnknown) as fault:
             found = fault.details.get("signer") or fault.details.get("found", "")
             detail = "the scan was recorded with it; record the scan again"
             raise SignerUnfit(path=name, detail=detail, found=found, expected=fit_keys(pack, at)) from fault

@@ -90,7 +90,7 @@ def init(
     :class:`AlreadyAccepted` where ``pack_dir`` holds something already.
     """
     if pack_dir.exists() and (not pack_dir.is_dir() or any(pack_dir.iterdir())):
-        raise AlreadyAccepted(path=pack_dir.name, detail="there is something here; nothing was changed")
+        raise AlreadyAccepted(path=pack_dir.name, detail="the directory is not empty")
     now = view.second(now)
     made = _Keys(keys_dir, entropy, password)
     roots = made.role("root", ceremony.root, ED25519)

@@ -33,7 +33,7 @@ def adding(
 
     def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
         if any(known.public == key for known in pack.trusted_keys):
-            raise AlreadyAccepted(detail="the keyring has this key; nothing was changed", found=key.fingerprint)
+            raise AlreadyAccepted(detail="the keyring has this key", found=key.fingerprint)
         start = view.text(office.now)
         added = keyring.describe(key, usage=usage, owner=owner, valid_from=start, valid_until=valid_until)
         thresholds = {usage: 1, **pack.keyring.thresholds}

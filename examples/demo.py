@@ -20,6 +20,7 @@ CONNECTED = DEMO / "connected"
 AIRGAP = DEMO / "airgap"
 SCAN_ID = "5e11a000-0000-4000-8000-000000000001"
 FEED = "example-pypi"
+POLICY = os.path.relpath(INPUTS / "policy.toml")
 
 
 class Demo:
@@ -76,6 +77,11 @@ def main() -> None:
         ("all runs", AIRGAP / "ops/offline/replay" / SCAN_ID),
     ):
         print(f"  {label:<24} {os.path.relpath(path)}")
+    stella, locker = os.path.relpath(ROOT / ".venv/bin/stella"), os.path.relpath(CONNECTED / "locker")
+    print("\nTry next:")
+    print(f"  why each finding counts  {stella} policy explain {POLICY} --findings {os.path.relpath(runs)}")
+    print(f"  what the locker knows    {stella} locker show {SCAN_ID} --locker {locker}")
+    print(f"  an SBOM of your own      {stella} help feed add, then {stella} help scan")
 
 
 def connected_half(demo: Demo) -> Path:
@@ -204,7 +210,16 @@ def refusal_and_what_if(demo: Demo, kit: Path) -> None:
         cwd=AIRGAP,
     )  # fmt: skip
     causes = json.loads(output)["causes"]
-    print("    causes: " + ", ".join(f"{cause} {count}" for cause, count in sorted(causes.items())))
+    print(f"    differences: {in_words(causes)}")
+
+
+def in_words(causes: dict[str, int]) -> str:
+    """Return how many differences there are by cause, as people say it; the causes are those of docs/matching.md."""
+    from verifier.report_difference import CAUSES, CONSEQUENCE
+
+    own = [f"{CAUSES.get(cause, cause)} ({count})" for cause, count in sorted(causes.items()) if cause != CONSEQUENCE]
+    following = causes.get(CONSEQUENCE, 0)
+    return ", ".join(own) + (f"; {following} more follow from these" if following else "")
 
 
 def feed_add(stella: list[str], store: list[str], name: str, moment: str) -> list[str]:

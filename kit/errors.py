@@ -61,6 +61,14 @@ class UsageError(StellaError):
     sentence = "The command cannot be carried out as given."
     next_step = "See the command's --help."
 
+    def __str__(self) -> str:
+        """Return the detail as the sentence, for it says what is wrong; the other details follow it."""
+        detail = self.details.get("detail")
+        if not isinstance(detail, str) or not detail:
+            return super().__str__()
+        others = ", ".join(f"{name} {value}" for name, value in self.details.items() if name != "detail")
+        return f"{detail.rstrip('.')}." + (f" ({others})" if others else "")
+
 
 class NotSiteResults(StellaError):
     """A file that does not begin like one of site results was given as one; nothing of it was kept or is shown."""
@@ -124,6 +132,14 @@ class SignerRetired(StellaError):
     next_step = "Ask the sender for it signed by a current key."
 
 
+class SignerNotYetValid(StellaError):
+    """The signer's key was not valid yet at the reference time, which nearly always means that a clock is behind."""
+
+    exit_code = 21
+    sentence = "The signer's key is not valid yet at the reference time: the site's clock is behind, or --at is."
+    next_step = "Check the site's clock (date -u) and --at; if both are right, ask the sender when its key begins."
+
+
 class SignerRevoked(StellaError):
     """The signer's key stands on the revocation list."""
 
@@ -146,6 +162,14 @@ class EvidenceMissing(StellaError):
     exit_code = 22
     sentence = "Required evidence is missing."
     next_step = "Ask the sender for a complete kit."
+
+
+class LedgerConsistencyMissing(StellaError):
+    """A log has grown since this site last saw it, and the kit does not show that it only grew."""
+
+    exit_code = 22
+    sentence = "The kit does not show that the log only grew since this site last saw it."
+    next_step = "Ask the sender to attest the record again, naming the size remembered here: stella attest --from SIZE."
 
 
 class SignaturesMissing(StellaError):
@@ -197,6 +221,54 @@ class LedgerProofWrong(StellaError):
     exit_code = 24
     sentence = "The ledger proof does not hold."
     next_step = "Do not rely on this kit's ledger evidence; report the receipt."
+
+
+class LedgerEntryForeign(StellaError):
+    """An entry of a log is genuine or not, but about another envelope, signature or key than ours."""
+
+    exit_code = 24
+    sentence = "The ledger entry is about something else than this scan's envelope."
+    next_step = "Ask the sender to attest this record and to build the kit again."
+
+
+class LedgerUnknown(StellaError):
+    """No key of usage log that the RootPack trusts is named under the log's origin."""
+
+    exit_code = 24
+    sentence = "The log is none that the RootPack trusts."
+    next_step = "Ask the sender which log it is, and for a RootPack that names its key."
+
+
+class LedgerSignatureInvalid(StellaError):
+    """A signature of a trusted log or witness does not fit the checkpoint or the promise."""
+
+    exit_code = 24
+    sentence = "A trusted log's or witness's signature does not fit."
+    next_step = "Do not rely on this kit's ledger evidence; report the receipt."
+
+
+class LedgerQuorumMissing(StellaError):
+    """Fewer trusted witnesses than the RootPack asks for have cosigned a checkpoint."""
+
+    exit_code = 24
+    sentence = "Too few trusted witnesses have seen the log's checkpoint."
+    next_step = "Ask the sender for a checkpoint that enough witnesses have cosigned."
+
+
+class LedgerForked(StellaError):
+    """A log showed this site another tree before than it shows now, and no tree holds both."""
+
+    exit_code = 24
+    sentence = "The log contradicts what it showed this site before: it was forked or rewritten."
+    next_step = "Keep both kits, trust neither, and report the receipt: this is an attack or a grave fault of the log."
+
+
+class LedgerRolledBack(StellaError):
+    """A log's checkpoint is older than what this site remembers, and nothing shows that it belongs to the same tree."""
+
+    exit_code = 24
+    sentence = "The log's checkpoint is older than what this site remembers, and of a tree it has never seen."
+    next_step = "Ask the sender to attest the record again and to build a kit with it."
 
 
 # 30 to 33: integrity
@@ -451,6 +523,17 @@ class NoSpace(StellaError):
     exit_code = 60
     sentence = "There is no space left for the results."
     next_step = "Free some space and run again; nothing half-finished counts."
+
+
+class SiteDamaged(StellaError):
+    """A file of the site's own state is missing, or is not what the site wrote; no kit has a part in it."""
+
+    exit_code = 60
+    sentence = "This site's own state is damaged; the kit has no part in it."
+    next_step = (
+        "Restore this file from the site's backup. Without one, make a new site in another place (stella offline init "
+        "--site): it does not know which kits were accepted before, and its new key must be sent home."
+    )
 
 
 class UnsuitableFileSystem(StellaError):

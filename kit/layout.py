@@ -12,6 +12,8 @@ MANIFEST_FILE = "manifest.json"
 MANIFEST_ENVELOPE = "manifest.dsse.json"
 INPUT_BUNDLE = "inputbundle.tar.zst"
 OUTPUT_BUNDLE = "outputbundle.tar.zst"
+EVIDENCE_DIRECTORY = "evidence"
+"""What others vouch for: proofs of transparency logs, beside the manifest."""
 
 POLICY_MEMBER = "policy/policy.toml"
 SCAN_MEMBER = "config/scan.json"

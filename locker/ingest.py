@@ -15,11 +15,13 @@ from kit import layout, manifest
 from kit.bundle import BundleReader, BundleRecord
 from kit.bytes import digest
 from kit.errors import (
+    DigestMismatch,
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
     LockerConflict,
     MerkleRootMismatch,
+    SizeMismatch,
     StellaError,
     UsageError,
 )
@@ -35,6 +37,10 @@ from verifier.run_dir import stamp
 from verifier.steps import Steps
 
 MAX_ENVELOPE = 1 << 20
+_BESIDE = (f"{layout.ROOTPACK_DIRECTORY}/", f"{layout.EVIDENCE_DIRECTORY}/")
+"""What may lie beside a record that is not of the record: neither is kept with it."""
+MANIFEST_BEGINNING = b'{"bundles":{'
+"""The first bytes of every manifest: canonical JSON leaves no other spelling of what comes first."""
 _BUNDLES = {"input": layout.INPUT_BUNDLE, "output": layout.OUTPUT_BUNDLE}
 
 
@@ -55,11 +61,11 @@ def ingest(
 
     The RootPack is that of ``rootpack_directory``, else the record's own ``rootpack/``, unless the locker has kept a
     newer one. Raises the error of the first check that fails, after the refusal was recorded: as the run's status, or
-    in the quarantine where the record has no scan id or its scan id belongs to another manifest.
+    in the quarantine where the record has no scan id or its scan id belongs to another manifest. Of a directory that is
+    no record at all nothing is kept: :class:`UsageError`.
     """
     check_name(tenant, "tenant")
-    if not (directory / layout.MANIFEST_FILE).is_file():
-        raise UsageError(path=directory.name, detail=f"not a recorded scan: there is no {layout.MANIFEST_FILE}")
+    _check_kind(directory)
     with locker.writing():
         if rootpack_directory is not None:
             trust.in_force(locker, rootpack.read_directory(rootpack_directory), now=now)
@@ -108,6 +114,7 @@ class _Attempt:
             pack_bundle=pack_bundle,
         )
         if registry.begin(self._locker, record, now=self._now) and self._complete(record, len(raw)):
+            self._check_copy(medium, parsed)
             return self._add_envelope(record, envelope)
         self._check_content(medium, parsed)
         return self._keep(record, raw, envelope)
@@ -122,14 +129,33 @@ class _Attempt:
                 self._refuse(error)
             raise
 
-    def _check_content(self, medium: Medium, parsed: Manifest) -> None:
+    def _check_files(self, medium: Medium) -> None:
         with self._steps.step("files"):
             expected = {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, *_BUNDLES.values()}
             for path in sorted(expected - set(medium.sizes)):
                 raise FileMissing(path=path)
             for path in medium.sizes:
-                if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
+                if path not in expected and not path.startswith(_BESIDE):
                     raise FileUndeclared(path=path)
+
+    def _check_copy(self, medium: Medium, parsed: Manifest) -> None:
+        """Hold the bundles of a record that the locker has against their digests, each read once.
+
+        Whoever is told KNOWN may throw the other copies away.
+        """
+        self._check_files(medium)
+        for role in ("output", "input"):
+            described: BundleRecord = getattr(parsed.bundles, role)
+            path = _BUNDLES[role]
+            with self._steps.step(f"{role}-bundle"):
+                if medium.sizes[path] != described.archive_size:
+                    raise SizeMismatch(path=path, expected=described.archive_size, found=medium.sizes[path])
+                found, _ = medium.digest(path)
+                if found != described.archive_digest:
+                    raise DigestMismatch(path=path, expected=described.archive_digest, found=found)
+
+    def _check_content(self, medium: Medium, parsed: Manifest) -> None:
+        self._check_files(medium)
         with (
             self._steps.step("output-bundle"),
             BundleReader(self._directory / layout.OUTPUT_BUNDLE, parsed.bundles.output) as reader,
@@ -188,6 +214,19 @@ class _Attempt:
             left_behind=left,
         )
         quarantine.keep(self._locker, refusal, now=self._now)
+
+
+def _check_kind(directory: Path) -> None:
+    """Refuse what is no record, and keep nothing of it: others call a file manifest.json as well."""
+    place = directory / layout.MANIFEST_FILE
+    if not place.is_file():
+        raise UsageError(path=directory.name, detail=f"not a recorded scan: there is no {layout.MANIFEST_FILE}")
+    with place.open("rb") as file:
+        ours = file.read(len(MANIFEST_BEGINNING)) == MANIFEST_BEGINNING
+    # A manifest that was spoiled in its first bytes still has its envelope beside it, and is evidence of that.
+    if not ours and not (directory / layout.MANIFEST_ENVELOPE).is_file():
+        detail = f"not a recorded scan: {layout.MANIFEST_FILE} is of another kind; nothing of it was kept"
+        raise UsageError(path=directory.name, detail=detail).then("Give the directory that stella scan --record made.")
 
 
 def _own_rootpack(medium: Medium) -> RootPackFiles | None:

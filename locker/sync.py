@@ -20,7 +20,16 @@ from kit import result as results
 from kit import syncfile
 from kit.bundle import BundleReader, write_bundle
 from kit.bytes import digest
-from kit.errors import LimitExceeded, LockerConflict, NotSiteResults, StellaError, UsageError
+from kit.errors import (
+    LimitExceeded,
+    LockerConflict,
+    NotSiteResults,
+    SignerRetired,
+    SignerRevoked,
+    SignerUnknown,
+    StellaError,
+    UsageError,
+)
 from kit.manifest import check_name, check_time
 from kit.result import Result
 from kit.syncfile import RunEntry
@@ -250,10 +259,27 @@ def _whole_file(locker: Locker, path: Path, tenant: str, now: datetime) -> Itera
         yield
     except StellaError as error:
         if 20 <= error.exit_code < 40:
+            error.then(_next_step(error))
             files = {"results.stella-sync": path}
             refusal = quarantine.Refusal(tenant=tenant, source=quarantine.SITE_RESULTS, error=error, files=files)
             error.details["quarantine"] = quarantine.keep(locker, refusal, now=now)
         raise
+
+
+def _next_step(error: StellaError) -> str:
+    """Return what helps where a whole file of a site was refused."""
+    match error:
+        case SignerUnknown():
+            return (
+                "If the site is yours, enrol its key: stella rootpack add-key site.pub.pem --usage site --owner NAME; "
+                "stella rootpack show lists the enrolled keys; then import again with --rootpack."
+            )
+        case SignerRetired() | SignerRevoked():
+            return "Ask the site who holds its key; enrol a new one: stella rootpack add-key FILE --usage site."
+        case LimitExceeded():
+            return "Ask the site for a file that stays below the limit."
+        case _:
+            return "Copy the file from the medium again; if it is refused again, let the site run stella sync export."
 
 
 @contextmanager

@@ -1,16 +1,20 @@
 """What a locker answers when it is asked: plain values, in a fixed order, for tables and JSON alike."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from kit.errors import UsageError
-from locker import rows
+from kit.errors import StellaError, UsageError
+from locker import rows, trust
 from locker.rows import bundles, documents, events, run_bundles, runs, site_results
 from locker.store import Locker
 from verifier.run_dir import stamp
 
 Answer = dict[str, object]
+SHORT = 8
+"""Digits of a scan id by which it is shown and can be asked for."""
+_NOBODY = "not in the RootPack"
 
 
 def status(locker: Locker) -> Answer:
@@ -50,8 +54,12 @@ def list_runs(locker: Locker, *, status: str | None, tenant: str | None, limit: 
         return [_run(row) for row in connection.execute(wanted)]
 
 
-def show_run(locker: Locker, scan_id: str) -> Answer:
-    """Return everything that the locker knows of one scan; raises :class:`UsageError` for an unknown one."""
+def show_run(locker: Locker, asked: str) -> Answer:
+    """Return everything that the locker knows of one scan, by its id or the id's first digits.
+
+    Keys are named by their owners, as the newest RootPack has them. Raises :class:`UsageError` for an unknown scan.
+    """
+    scan_id, owners = _scan_id(locker, asked), _owners(locker)
     joined = sa.join(run_bundles, bundles, run_bundles.c.bundle_digest == bundles.c.digest)
     held = sa.select(run_bundles.c.role, bundles).select_from(joined).where(run_bundles.c.run_id == scan_id)
     with locker.rows.read() as connection:
@@ -59,7 +67,7 @@ def show_run(locker: Locker, scan_id: str) -> Answer:
         if row is None:
             raise UsageError(detail="the locker does not know this scan", found=scan_id[:64])
         answer = _run(row)
-        answer["signatures"] = row.signatures
+        answer["signatures"] = [{**one, "owner": owners.get(one["keyId"], _NOBODY)} for one in row.signatures]
         answer["outputs"] = row.outputs
         answer["bundles"] = [
             {"role": found.role, "size": found.size, "location": found.location, "contentRoot": found.content_root}
@@ -71,8 +79,32 @@ def show_run(locker: Locker, scan_id: str) -> Answer:
         ]
         told = sa.select(site_results).where(site_results.c.manifest_hash == row.manifest_hash)
         ordered = told.order_by(site_results.c.finished_at, site_results.c.digest)
-        answer["siteResults"] = [_result(found) for found in connection.execute(ordered)]
+        answer["siteResults"] = [_result(found, owners) for found in connection.execute(ordered)]
     return answer
+
+
+def _scan_id(locker: Locker, asked: str) -> str:
+    """Return the one scan id that begins as asked for; what is asked for where there is none or more than one."""
+    wanted = sa.select(runs.c.id).where(runs.c.id.startswith(asked, autoescape=True)).order_by(runs.c.id).limit(2)
+    with locker.rows.read() as connection:
+        found = list(connection.execute(wanted).scalars())
+    return str(found[0]) if len(found) == 1 and len(asked) >= SHORT else asked
+
+
+def _owners(locker: Locker) -> dict[str, str]:
+    """Return the owners of the keys in the newest RootPack by fingerprint; it may have expired since it was accepted.
+
+    Names are shown and decide nothing: where there is no RootPack that can be read, there are none.
+    """
+    with locker.rows.read() as connection:
+        accepted = connection.execute(sa.select(sa.func.max(rows.rootpacks.c.accepted_at))).scalar_one()
+    if accepted is None:
+        return {}
+    try:
+        pack, _ = trust.in_force(locker, None, now=accepted)
+    except StellaError:
+        return {}
+    return {key.public.fingerprint: key.owner for key in pack.trusted_keys}
 
 
 def _run(row: sa.Row[tuple[object, ...]]) -> Answer:
@@ -93,10 +125,11 @@ def _run(row: sa.Row[tuple[object, ...]]) -> Answer:
     return answer | {name: value for name, value in optional.items() if value is not None}
 
 
-def _result(row: sa.Row[tuple[object, ...]]) -> Answer:
+def _result(row: sa.Row[tuple[object, ...]], owners: Mapping[str, str]) -> Answer:
     return {
         "origin": row.origin,
         "site": row.site,
+        "siteOwner": owners.get(str(row.site), _NOBODY),
         "runId": row.run_id,
         "mode": row.mode,
         "verdict": row.verdict,

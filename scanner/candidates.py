@@ -14,6 +14,7 @@ from scanner.advisory import Advisory, Severity
 from scanner.match import Doubt, Entry, Evidence, State
 from scanner.sbom import Component, Sbom
 from scanner.schemes import Schemes, Subject
+from scanner.vex.instant import parse_instant
 
 NOT_A_PACKAGE = "not-a-package"
 """The reason of components that are no packages: accounted for, but no gap in the evaluation."""
@@ -245,6 +246,7 @@ def _judge_record(
         {entry.position: entry.git_ranges for found in entries.values() for entry in found}.values()
     )
     identifier = ""
+    withdrawn = _is_withdrawn(record)
     for number, held in entries.items():
         subject = targets[number].subject
         matched: list[tuple[Entry, Evidence]] = []
@@ -261,20 +263,25 @@ def _judge_record(
             state = State.AFFECTED
         elif undecided:
             state = State.UNDECIDABLE
-        if record.withdrawn is None:
+        if not withdrawn:
             judged.pairs[state] += 1
         if matched:
             identifier = identifier or digest.of_bytes(line)
-            found = judged.hits if record.withdrawn is None else judged.withdrawn
+            found = judged.withdrawn if withdrawn else judged.hits
             hit = _hit(record, feed, identifier, matched, subject)
             tally.add_hit(len(hit.aliases) + len(hit.upstream) + len(hit.matched) + len(hit.fixed) + len(hit.severity))
             found.setdefault(number, []).append(hit)
-        elif undecided and record.withdrawn is None:
+        elif undecided and not withdrawn:
             identifier = identifier or digest.of_bytes(line)
             tally.add_hit()
             judged.undecided.setdefault(number, []).append(
                 Undecided(feed, record.id, identifier, record.modified, *undecided)
             )
+
+
+def _is_withdrawn(record: Advisory) -> bool:
+    """Tell whether a record says when it was withdrawn; a text that is no time takes nothing back."""
+    return record.withdrawn is not None and parse_instant(record.withdrawn) is not None
 
 
 def _hit(

@@ -4,7 +4,7 @@ Built once, rendered many times: text, JSON and HTML are made of these records a
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ FEED_RECORD_ADDED = "feed-record-added"
 FEED_RECORD_CHANGED = "feed-record-changed"
 FEED_RECORD_WITHDRAWN = "feed-record-withdrawn"
 FEED_RECORD_REMOVED = "feed-record-removed"
+ALIAS_MERGE = "alias-merge"
+ALIAS_SPLIT = "alias-split"
 VEX_STATEMENT = "vex-statement"
 POLICY_RULE = "policy-rule"
 SBOM_COMPONENT = "sbom-component"
@@ -24,9 +26,13 @@ REACHABILITY_EVIDENCE = "reachability-evidence"
 TOOL = "tool"
 ENGINE_CONTRACT = "engine-contract"
 ORDERING = "ordering"
+INPUT = "input"
 INPUT_IDENTITY = "input-identity"
 CONSEQUENCE = "consequence"
 UNEXPLAINED = "unexplained"
+
+LEADING = (FEED_RECORD_WITHDRAWN, FEED_RECORD_REMOVED, FEED_RECORD_ADDED, FEED_RECORD_CHANGED)
+"""Causes in feeds, the one first that is named where there are several."""
 
 APPEARED = "appeared"
 VANISHED = "vanished"
@@ -37,9 +43,6 @@ _MAX_SHOWN = 400
 
 T = TypeVar("T")
 
-Cause = tuple[str, str]
-"""A cause class, and what exactly it was."""
-
 
 class _Document(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
@@ -47,12 +50,34 @@ class _Document(
     """Base of the tree's records."""
 
 
+class Change(_Document, frozen=True):
+    """One change of an input that can be undone by itself.
+
+    ``id`` is a path of input, name and part, such as ``feeds/pypi/PYSEC-1``; ``members`` are the members of a record or
+    statement that differ.
+    """
+
+    id: str
+    cause: str
+    detail: str
+    members: tuple[str, ...] = ()
+
+
+class Cause(NamedTuple):
+    """A cause class, what exactly it was, and the changes that have to be undone, all of them, to undo it."""
+
+    name: str
+    detail: str
+    changes: tuple[Change, ...] = ()
+
+
 class Entry(_Document, frozen=True):
     """One difference.
 
     ``pointer`` is an RFC 6901 pointer into the replayed member, or into the recorded one where ``kind`` is
     ``vanished`` or the value is not in the replayed one; in a text member it is ``line N``. ``subject`` says what the
-    difference is about, ``detail`` what exactly caused it.
+    difference is about, ``detail`` what exactly caused it. With all of ``changes`` undone the difference is gone, with
+    any fewer of them it is not.
     """
 
     pointer: str
@@ -62,6 +87,7 @@ class Entry(_Document, frozen=True):
     detail: str
     before: str | None = None
     after: str | None = None
+    changes: tuple[Change, ...] = ()
 
 
 class MemberDifference(_Document, frozen=True):
@@ -89,10 +115,11 @@ def entry(place: str, kind: str, subject: str, cause: Cause, before: object = No
         pointer=place,
         kind=kind,
         subject=subject,
-        cause=cause[0],
-        detail=cause[1],
+        cause=cause.name,
+        detail=cause.detail,
         before=None if before is None else shown(before),
         after=None if after is None else shown(after),
+        changes=cause.changes,
     )
 
 
@@ -134,6 +161,11 @@ def pairs(old: Sequence[T], new: Sequence[T], key: Callable[[T], Hashable]) -> I
         yield position, places.pop() if places else None
     for places in waiting.values():
         yield from ((None, position) for position in reversed(places))
+
+
+def kind_of(before: object, after: object) -> str:
+    """Return whether a thing appeared, vanished or changed; ``None`` is absence."""
+    return CHANGED if before is not None and after is not None else APPEARED if before is None else VANISHED
 
 
 def same_but_for_order(before: object, after: object) -> bool:

@@ -2,7 +2,7 @@
 
 Two engines of one identity give the same outputs for the same inputs. The document lists every source file that an
 output can depend on (``scanner`` and the bytes package of ``kit``) and the libraries that decide how a version or a
-record is read.
+record is read. What is made of outputs afterwards, explanations and exports, is no part of it.
 
 This is the one module of the core that reads files: those of its own package. A frozen program has no sources, so the
 document that was made when it was frozen travels as ``engine.json`` beside this module.
@@ -26,6 +26,8 @@ MATCH_CONTRACT = "osv-match/1"
 EMBEDDED_FILE = "engine.json"
 SOURCE_TREES = ("kit/bytes", "scanner")
 """Trees below the source root whose Python files make the engine."""
+AFTERWARDS = ("scanner/explain/", "scanner/export/", "scanner/difference.py")
+"""What reads outputs and writes none: the evaluation imports nothing of it."""
 
 _MAX_BYTES = 1 << 20
 
@@ -71,11 +73,8 @@ def engine_identity(files: Mapping[str, bytes], packages: Mapping[str, str]) -> 
 
 def from_source(root: Path) -> EngineIdentity:
     """Return the identity of the engine whose sources lie below ``root``, with the libraries installed here."""
-    files = {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for tree in SOURCE_TREES
-        for path in (root / tree).rglob("*.py")
-    }
+    paths = (path.relative_to(root).as_posix() for tree in SOURCE_TREES for path in (root / tree).rglob("*.py"))
+    files = {path: (root / path).read_bytes() for path in paths if not path.startswith(AFTERWARDS)}
     return engine_identity(files, {"msgspec": msgspec.__version__, "packaging": packaging.__version__})
 
 

@@ -77,7 +77,7 @@ def evaluate(given: EvaluationInput) -> dict[str, bytes]:
     judged = judge(targets, given.feeds)
     statements = VexIndex(wanted=_names(judged))
     documents = _read_vex(given.vex, statements)
-    assembled = assemble(judged, targets, Given(sbom, statements, evidence, rules))
+    assembled = assemble(judged, targets, Given(sbom, statements, evidence, rules, given.time))
     return _write(_Evaluation(given, sbom, documents, rules, evidence, targets, unevaluated, judged, assembled))
 
 

@@ -41,12 +41,13 @@ _UNDECIDED = DecisionEntry(action="", by="")
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What findings are made with, beside the hits: inventory, statements, evidence of reachability, policy."""
+    """What findings are made with, beside the hits: inventory, statements, evidence of reachability, policy, time."""
 
     sbom: Sbom
     vex: VexIndex
-    evidence: reachability.Evidence
+    evidence: reachability.About
     rules: Policy
+    time: str
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class Assembled:
 
 def assemble(judged: Judged, targets: Sequence[Target], given: Given) -> Assembled:
     """Return the findings of all targets; targets are sorted, and so are the findings of each."""
-    resolver = Resolver(given.vex, given.sbom, given.rules.document.vex.trust)
+    trust = given.rules.document.vex.trust
+    resolver = Resolver(given.vex, given.sbom, trust, parse_instant(given.time))
     components = {component.ref: component for component in given.sbom.components}
     assembled = Assembled()
     for number, target in enumerate(targets):
@@ -101,6 +103,7 @@ def facts(finding: Finding) -> Facts:
     component = finding.component
     return Facts(
         names=(finding.id, *finding.aliases),
+        vulnerabilities=finding.vulnerabilities,
         package=Package(component.ecosystem, component.package, component.version),
         severity=finding.severity.level,
         vex_status=finding.vex.status if finding.vex else None,
@@ -121,7 +124,7 @@ def vulnerabilities(group: Sequence[Hit]) -> list[tuple[str, ...]]:
     CVE id itself: a distribution's record then is that vulnerability.
     """
     names = _names(group)
-    known = sorted(name for name in names if name.startswith("CVE-"))
+    known = sorted(name for name in names if _is_cve(name))
     if not known:
         upstream = {name for hit in group for name in hit.upstream}
         return [tuple(sorted(names | upstream if len(upstream) == 1 else names))]
@@ -129,15 +132,17 @@ def vulnerabilities(group: Sequence[Hit]) -> list[tuple[str, ...]]:
         return [tuple(sorted(names))]
     speakers: dict[str, set[str]] = {name: {name} for name in known}
     for hit in group:
-        for name in speakers.keys() & {hit.id, *hit.aliases}:
-            speakers[name].add(hit.id)
+        if not _is_cve(hit.id):
+            # A record that is itself one of the CVEs speaks for no other, whatever it calls its alias.
+            for name in speakers.keys() & set(hit.aliases):
+                speakers[name].add(hit.id)
     parts = [tuple(sorted(speakers[name])) for name in known]
-    parts += [
-        tuple(sorted({hit.id, *hit.aliases}))
-        for hit in group
-        if not any(name.startswith("CVE-") for name in (hit.id, *hit.aliases))
-    ]
+    parts += [tuple(sorted({hit.id, *hit.aliases})) for hit in group if not any(map(_is_cve, (hit.id, *hit.aliases)))]
     return parts
+
+
+def _is_cve(name: str) -> bool:
+    return name[:4].upper() == "CVE-"
 
 
 def _names(group: Iterable[Hit]) -> set[str]:
@@ -150,7 +155,8 @@ def _assemble_one(
     """Make one finding and note which statements were weighed."""
     identifier = groups.representative(hit.id for hit in group)
     package = package_entry(target)
-    parts = [resolver.decide(names, target.refs) for names in vulnerabilities(group)]
+    joined = vulnerabilities(group)
+    parts = [resolver.decide(names, target.refs) for names in joined]
     statement = min(parts, key=lambda part: _CAUTION.index(part.status if part else None))
     _note(identifier, package, [part for part in parts if part], statement, assembled)
     found = Finding(
@@ -166,6 +172,7 @@ def _assemble_one(
         records=tuple(_record(hit) for hit in group),
         severity=assess(group),
         fix_available=any(hit.fixed for hit in group),
+        vulnerabilities=tuple(joined) if len(joined) > 1 else (),
         vex=_vex(statement) if statement else None,
         owned_by_os_package=owned,
         reachability=_reachability(given.evidence.about(package.purl, package.version)),

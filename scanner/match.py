@@ -13,12 +13,15 @@ from typing import Any
 import msgspec
 
 from scanner.advisory import Extent, Range
-from scanner.ranges import Interval, OrderedRange, Unordered
+from scanner.ranges import NO_VERSIONS, Interval, OrderedRange, Unordered
 from scanner.schemes import Subject, VersionKeys
 
 MATCH_CONTRACT = "osv-match/1"
 
 _FIRST_NUMBERED = "0.0.1"
+_NUMBERED = frozenset({"SEMVER", "ECOSYSTEM"})
+_ORNAMENT = "=vV \t"
+"""What some sources write before a version in a list, in schemes that do not know it."""
 
 
 class State(Enum):
@@ -117,6 +120,8 @@ class Entry:
             unread = True
         if doubt is None and not listed and self._extent.ranges and self.git_ranges == len(self._extent.ranges):
             doubt = Doubt("git-only")
+        if not listed and not self._extent.ranges and not self._custom_ranges(subject):
+            doubt = Doubt(NO_VERSIONS)
         if doubt is not None:
             return Outcome(State.UNDECIDABLE, doubt=doubt)
         return _NOT_EVALUATED if unread else _NOT_AFFECTED
@@ -189,8 +194,10 @@ class Entry:
         if not self._extent.custom_ranges or subject.native is None or subject.native_key is None:
             return ()
         if self._custom is None:
+            custom = self._extent.custom_ranges
             try:
-                self._custom = tuple(OrderedRange(item.events, subject.native) for item in self._extent.custom_ranges)
+                known = all(item.type in _NUMBERED for item in custom)
+                self._custom = tuple(OrderedRange(item.events, subject.native) for item in custom) if known else ()
             except Unordered:
                 self._custom = ()
         return self._custom if subject.native_key >= subject.native.of(_FIRST_NUMBERED) else ()
@@ -218,12 +225,19 @@ class Entry:
 
     def _place_of_equal(self, keys: VersionKeys, own: Any) -> int | None:
         if self._equal is None:
-            self._equal = _first_places([keys.of(text) for text in self._extent.versions])
+            self._equal = _first_places([_listed_key(text, keys) for text in self._extent.versions])
         return self._equal.get(own)
 
 
 def _own_key(item: Range, subject: Subject) -> Any:
     return subject.strict_key if item.type == "SEMVER" else subject.native_key
+
+
+def _listed_key(text: str, keys: VersionKeys) -> Any:
+    """Return the key of a listed version; one that has none may be ornamented, as ``v1.0`` is for npm."""
+    key = keys.of(text)
+    bare = text.strip().lstrip(_ORNAMENT) if key is None else text
+    return key if bare == text else keys.of(bare)
 
 
 def _first_places(values: Sequence[Any]) -> dict[Any, int]:

@@ -121,7 +121,10 @@ class DecisionEntry(_Document, frozen=True, gc=False):
 
 
 class Finding(_Document, frozen=True, gc=False):
-    """One alias group in one package; ``aliases`` are its other names, ``records`` ascend by id, feed and digest."""
+    """One alias group in one package; ``aliases`` are its other names, ``records`` ascend by id, feed and digest.
+
+    ``vulnerabilities`` are the names of each of those that the group joins, where it joins several.
+    """
 
     id: str
     aliases: tuple[str, ...]
@@ -130,6 +133,7 @@ class Finding(_Document, frozen=True, gc=False):
     severity: SeverityEntry
     fix_available: bool
     decision: DecisionEntry
+    vulnerabilities: tuple[tuple[str, ...], ...] = ()
     vex: VexEntry | None = None
     owned_by_os_package: bool = False
     reachability: ReachabilityEntry | None = None

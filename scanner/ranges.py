@@ -14,6 +14,8 @@ from scanner.schemes import VersionKeys
 
 ZERO = "0"
 """``introduced: "0"`` comes before every version."""
+NO_VERSIONS = "no-versions"
+"""Why a range, or a whole entry, says nothing: the schema demands that a range begins somewhere."""
 INFINITY = "*"
 """``limit: "*"`` comes after every version."""
 
@@ -50,7 +52,8 @@ class Interval:
 class OrderedRange:
     """A range's events in order, for versions of one scheme.
 
-    Raises :class:`Unordered` for an event that the contract does not know or whose text is no version of the scheme.
+    Raises :class:`Unordered` for an event that the contract does not know or whose text is no version of the scheme,
+    and for a range that nothing begins.
     """
 
     __slots__ = ("_fixes", "_following", "_from_zero", "_is_bounded", "_keys", "_limit", "_marks", "scheme")
@@ -62,8 +65,9 @@ class OrderedRange:
         self._limit: Any = None
         found: dict[tuple[Any, int], tuple[str, str]] = {}
         limits: list[Any] = []
-        unlimited = False
+        unlimited = begins = False
         for kind, text in _read(events):
+            begins = begins or kind == _INTRODUCED
             if kind == _INTRODUCED and text == ZERO:
                 self._from_zero = True
                 continue
@@ -78,6 +82,8 @@ class OrderedRange:
             else:
                 first, _ = found.get((key, kind), (text, text))
                 found[key, kind] = (first, text)
+        if not begins:
+            raise Unordered(NO_VERSIONS)
         if limits and not unlimited:
             self._is_bounded, self._limit = True, max(limits)
         self._marks: list[_Mark] = [(*place, *found[place]) for place in sorted(found)]

@@ -127,6 +127,7 @@ def replay(world: World, tmp_path: Path) -> Replay:
         scan_only: bool = False,
         heard: Sequence[Callable[[Check], None]] = (),
         running: engine.EngineIdentity | None = None,
+        ledger: bool = False,
     ) -> tuple[Result, Path]:
         number = len(list(tmp_path.glob("run-*")))
         at = site or world.new_site(tmp_path / f"site-{number}")
@@ -138,6 +139,7 @@ def replay(world: World, tmp_path: Path) -> Replay:
             verifier_version="0.1.0",
             scan_only=scan_only,
             vary_tools=plan.dimension == "tools",
+            ledger=ledger,
         )
         directory = RunDirectory(tmp_path / f"run-{number}", lambda: now)
         try:

@@ -4,6 +4,7 @@ A path or a value that was mistyped is a usage error and leaves no evidence; wha
 the checks of the run (docs/format.md section 5). Nothing is read here: names are looked up, no more.
 """
 
+import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def place(named: Path, *, scan_only: bool = False) -> Place:
     """
     if named.is_dir():
         return _of_directory(named, scan_only=scan_only)
-    manifest = named.parent.resolve() / named.name
+    manifest = _anchored(named.parent, scan_only=scan_only) / named.name
     if manifest.name != layout.MANIFEST_FILE:
         raise _mistaken(named, "this file is no manifest" if _exists(named) else _what_is_there(named))
     if not _is_scan(manifest.parent, scan_only=scan_only):
@@ -102,7 +103,29 @@ def _of_directory(named: Path, *, scan_only: bool) -> Place:
             detail=f"the kit holds {len(scans)} scans; name one of them",
             found=shown + (" and more" if len(scans) > MAX_NAMED else ""),
         ).then(f"Give the one you mean, such as {example}")
-    return Place(scans[0].parent.resolve() / layout.MANIFEST_FILE, f"taken: {scans[0]}, the kit's only scan")
+    anchored = _anchored(scans[0].parent, scan_only=scan_only)
+    return Place(anchored / layout.MANIFEST_FILE, f"taken: {scans[0]}, the kit's only scan")
+
+
+def _anchored(directory: Path, *, scan_only: bool) -> Path:
+    """Return a scan's directory below the real place of its kit, its own last two names as they stand.
+
+    A link inside a kit must be met by the survey of that kit, not followed to another one before it begins.
+    """
+    try:
+        real = directory.resolve()
+        if scan_only:
+            return real
+        spelled = Path(os.path.abspath(directory))  # noqa: PTH100 - resolve() would follow the links
+        *_, kit = [spelled, *spelled.parents][:_LEVELS]
+        anchored = kit.resolve() / spelled.relative_to(kit)
+        if anchored.resolve() != real:
+            raise UsageError(path=str(directory), detail="the path goes up through a link").then(
+                "Give the path without '..'."
+            )
+    except RuntimeError:
+        raise UsageError(path=str(directory), detail="links that lead in a circle") from None
+    return anchored
 
 
 def scans_of(kit: Path) -> list[Path]:

@@ -7,6 +7,7 @@ handed onward.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kit import kitfile, layout
 from kit import manifest as manifests
@@ -28,14 +29,18 @@ from kit.errors import (
 )
 from kit.result import ReferenceTime
 from kit.snapshot import SnapshotReader
+from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import ages, declared
+from verifier import ages, declared, ledger, listing
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.site import Site
 from verifier.steps import Steps
+
+if TYPE_CHECKING:
+    from kit.ledger.memory import Seen
 
 MAX_ENVELOPE = 1 << 20
 MAX_METADATA = 1 << 20
@@ -45,7 +50,10 @@ MAX_PACK_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be checked: a manifest on a medium, at a reference time, by a running engine."""
+    """What is to be checked: a manifest on a medium, at a reference time, by a running engine.
+
+    ``ledger``: proof that a log has the scan's envelope is demanded.
+    """
 
     manifest: Path
     reference_time: ReferenceTime
@@ -53,6 +61,7 @@ class Request:
     verifier_version: str
     scan_only: bool = False
     vary_tools: bool = False
+    ledger: bool = False
 
 
 @dataclass(slots=True)
@@ -76,6 +85,10 @@ class Facts:
     taken_in: str | None = None
     issued: str | None = None
     notes: list[str] = field(default_factory=list)
+    envelope: bytes = b""
+    signed: dsse.Verified | None = None
+    proofs: dict[str, bytes] = field(default_factory=dict)
+    trees: "list[Seen]" = field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""
@@ -109,7 +122,7 @@ class Examination:
         self._check_files(medium)
         self._check_bundles()
         self._check_roots()
-        self._steps.not_made("ledger", "no ledger proof is demanded")
+        self._check_ledger()
         self._check_staleness()
         self._check_engine()
 
@@ -185,7 +198,7 @@ class Examination:
         """3 to 5. The kit's envelope, KIT.json itself, and its place in the order of kits."""
         with self._steps.step("kit-envelope") as evidence:
             raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
-            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence)
+            payload = self._check_envelope(medium, layout.KIT_ENVELOPE, evidence)[1].payload
         with self._steps.step("kit-content") as evidence:
             kit = kitfile.check_statement(payload, raw)
             self._facts.kit, self._facts.kit_digest = kit, digest.of_bytes(raw)
@@ -200,16 +213,17 @@ class Examination:
         """6 and 7. The manifest's envelope, then the manifest that it binds together with both bundles."""
         with self._steps.step("manifest-envelope") as evidence:
             raw = medium.read(self._path(layout.MANIFEST_FILE), limit=manifests.MAX_BYTES)
-            payload = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
+            envelope, signed = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
         with self._steps.step("manifest-content") as evidence:
-            manifest = manifests.check_statement(payload, raw)
+            manifest = manifests.check_statement(signed.payload, raw)
+            self._facts.envelope, self._facts.signed = envelope, signed
             if not self._request.scan_only and manifest.scan.id != self._scan_root.name:
                 raise MalformedDocument(pointer="/scan/id", expected=self._scan_root.name, found=manifest.scan.id)
             self._facts.manifest, self._facts.manifest_digest = manifest, digest.of_bytes(raw)
             evidence["manifest"] = self._facts.manifest_digest
 
-    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> bytes:
-        """Return the payload of an envelope that enough distinct kit keys of the verified RootPack signed."""
+    def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> tuple[bytes, dsse.Verified]:
+        """Return an envelope and what it holds, which enough distinct kit keys of the verified RootPack signed."""
         pack = self._facts.pack
         if pack is None:
             raise EvidenceMissing(path=path, detail="no RootPack was verified")
@@ -226,76 +240,16 @@ class Examination:
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
-        return verified.payload
+        return envelope, verified
 
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
-            own = {self._path(layout.INPUT_BUNDLE), self._path(layout.OUTPUT_BUNDLE)}
+            self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
             if self._facts.kit is None:
-                self._check_scan_files(medium, own)
+                listing.check_scan(medium, self._facts.proofs)
             else:
-                evidence.update(self._check_kit_files(medium, self._facts.kit, own))
-
-    def _check_scan_files(self, medium: Medium, bundles: set[str]) -> None:
-        """Hold a lone scan directory against the four files and the RootPack that it consists of."""
-        expected = bundles | {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE}
-        for path in sorted(expected - set(medium.sizes)):
-            raise FileMissing(path=path)
-        for path in medium.sizes:
-            if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
-                raise FileUndeclared(path=path)
-
-    def _check_kit_files(self, medium: Medium, kit: kitfile.Kit, bundles: set[str]) -> dict[str, object]:
-        """Hold the medium against KIT.json and return the evidence.
-
-        This scan's bundles are hashed by the next steps; files of other scans only need to be there, in their size.
-        """
-        listed = {file.path: file for file in kit.files}
-        unlisted = {layout.KIT_FILE, layout.KIT_ENVELOPE, layout.SUMS_FILE}
-        for path in sorted((set(listed) | unlisted) - set(medium.sizes)):
-            raise FileMissing(path=path)
-        for path in medium.sizes:
-            if path not in listed and path not in unlisted:
-                raise FileUndeclared(path=path)
-        others = 0
-        scan_prefix = self._path("")
-        for path, file in listed.items():
-            if medium.sizes[path] != file.size:
-                raise SizeMismatch(path=path, expected=file.size, found=medium.sizes[path])
-            if path.startswith(f"{layout.SCANS_DIRECTORY}/") and not path.startswith(f"{scan_prefix}/"):
-                others += 1
-            elif path not in bundles:
-                found, _ = medium.digest(path)
-                if found != file.digest:
-                    raise DigestMismatch(path=path, expected=file.digest, found=found)
-        self._check_listed_bundles(listed)
-        self._check_sums(medium, kit)
-        evidence: dict[str, object] = {"files": len(listed)}
-        if others:
-            evidence["otherScansNotHashed"] = others
-        return evidence
-
-    def _check_listed_bundles(self, listed: dict[str, kitfile.File]) -> None:
-        """KIT.json and the manifest must mean the same bundles, which are hashed once, as the manifest's."""
-        parsed = self._manifest()
-        pairs = ((layout.INPUT_BUNDLE, parsed.bundles.input), (layout.OUTPUT_BUNDLE, parsed.bundles.output))
-        for name, record in pairs:
-            file = listed.get(self._path(name))
-            if file is None:
-                raise FileMissing(path=self._path(name), detail="is not in the signed list")
-            if file.digest != record.archive_digest:
-                raise DigestMismatch(path=self._path(name), expected=record.archive_digest, found=file.digest)
-
-    def _check_sums(self, medium: Medium, kit: kitfile.Kit) -> None:
-        """SHA256SUMS is derived from what is signed, so it must be that, byte for byte."""
-        entries = [(file.path, file.digest) for file in kit.files]
-        entries += [(path, medium.digest(path)[0]) for path in (layout.KIT_FILE, layout.KIT_ENVELOPE)]
-        expected = kitfile.sums(entries)
-        if medium.sizes[layout.SUMS_FILE] != len(expected):
-            raise SizeMismatch(path=layout.SUMS_FILE, expected=len(expected), found=medium.sizes[layout.SUMS_FILE])
-        if medium.read(layout.SUMS_FILE, limit=len(expected)) != expected:
-            raise DigestMismatch(path=layout.SUMS_FILE, expected=digest.of_bytes(expected))
+                evidence.update(listing.check_kit(medium, self._facts.kit, self._path(""), self._manifest()))
 
     def _check_bundles(self) -> None:
         """10 and 11. Both bundles: archive digest, every frame, every header, every member."""
@@ -339,6 +293,25 @@ class Examination:
                         raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)
                 self._facts.feeds[feed.path] = reader
             evidence["feeds"] = len(parsed.inputs.feeds)
+
+    def _check_ledger(self) -> None:
+        """13. Logs that the RootPack trusts have the envelope, and contradict nothing that the site knows."""
+        pack, signed = self._facts.pack, self._facts.signed
+        if pack is None or signed is None:
+            raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
+        moment = self._request.reference_time.time
+        why = None if self._request.ledger else ledger.why_not(self._facts.proofs, pack)
+        if why is not None:
+            self._steps.not_made("ledger", why)
+            return
+        with self._steps.step("ledger") as evidence:
+            logged = ledger.logged(self._facts.envelope, signed)
+            taken_in, demanded = self._facts.taken_in, self._request.ledger
+            findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=demanded, taken_in=taken_in)
+            for sentence in ledger.remarks(findings, pack, at=moment, taken_in=taken_in):
+                self._note(sentence, evidence)
+            self._facts.trees = [finding.seen for finding in findings]
+            evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)
 
     def _check_staleness(self) -> None:
         """14. The kit is not older than its own window at the reference time."""
@@ -392,4 +365,8 @@ def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleR
             raise SizeMismatch(path=path, expected=member.size, found=found.size)
         if found.digest != member.digest:
             raise DigestMismatch(path=path, expected=member.digest, found=found.digest)
+    own = {prefix + member.path for member in reader.info.members} | {prefix + RECORD}
+    for path in listed:
+        if path.startswith(prefix) and path not in own:
+            raise FileUndeclared(path=path, detail="not in the snapshot's list")
     _ = reader.pages, reader.index_pages

@@ -28,9 +28,9 @@ def writing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     What killed writers of the same file left behind is removed. Raises :class:`NotWritable` where no file can be.
     """
     if not path.parent.is_dir():
-        raise NotWritable(path=path.parent.name, detail="there is no such directory")
+        raise NotWritable(path=str(path.parent), detail="there is no such directory")
     if path.is_dir():
-        raise NotWritable(path=path.name, detail="there is a directory of this name")
+        raise NotWritable(path=str(path), detail="there is a directory of this name")
     remove_leftovers(path)
     temporary = part_of(path)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -41,8 +41,10 @@ def writing(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
             target.flush()
             os.fsync(descriptor)
             temporary.rename(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
     sync_directory(path.parent)
 
@@ -82,9 +84,15 @@ def unclaimed(path: Path, lock: int) -> Iterator[None]:
 
 
 def make_directory(path: Path, *, mode: int = 0o777) -> None:
-    """Make a directory, and its parents where they are missing, durably."""
+    """Make a directory, and its parents where they are missing, durably.
+
+    Raises :class:`NotWritable` where the file system makes none, as that of ``/proc``.
+    """
     missing = [place for place in (path, *path.parents) if not place.exists()]
-    path.mkdir(parents=True, exist_ok=True, mode=mode)
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=mode)
+    except FileNotFoundError as error:
+        raise NotWritable(path=str(error.filename), detail="no directory can be made here") from None
     for place in missing:
         sync_directory(place.parent)
 

@@ -4,7 +4,8 @@ See docs/format.md section 7.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,14 @@ import msgspec
 from kit import journal, layout
 from kit import result as results
 from kit.bytes import canonical, digest
-from kit.errors import DigestMismatch, FileUndeclared, MalformedDocument, UsageError
+from kit.errors import (
+    DigestMismatch,
+    FileUndeclared,
+    MalformedDocument,
+    SignerUnknown,
+    StellaError,
+    UsageError,
+)
 from kit.result import Receipt, Result
 from kit.trust import dsse, revocations, statement
 from kit.trust.keys import PublicKey
@@ -20,7 +28,7 @@ from scanner.difference import Difference
 from verifier import render, report, site_time
 from verifier.checks import Facts
 from verifier.medium import read_file
-from verifier.run_dir import JOURNAL_FILE, RunDirectory
+from verifier.run_dir import JOURNAL_FILE, RunDirectory, ends_finished
 from verifier.site import Site
 
 RESULT_FILE = "result.json"
@@ -208,6 +216,10 @@ def check_run(directory: Path) -> None:
         raise UsageError(path=str(directory), detail="this run was cut off and has no result").then(
             "Run the same command again, and give that run's directory."
         )
+    if not ends_finished(directory / JOURNAL_FILE):
+        raise UsageError(
+            path=str(directory), detail="this run did not end, so it counts for nothing, whatever its files say"
+        ).then("Run the same command again, and give that run's directory.")
 
 
 def read_run(directory: Path, key: PublicKey | None) -> bytes:
@@ -217,21 +229,36 @@ def read_run(directory: Path, key: PublicKey | None) -> bytes:
     one.
     """
     check_run(directory)
-    result = read_file(directory / RESULT_FILE, limit=results.MAX_BYTES)
-    results.parse_result(result)
-    if key is not None:
-        check_signed(directory, RESULT_FILE, result, key)
+    with _of_a_run():
+        result = read_file(directory / RESULT_FILE, limit=results.MAX_BYTES)
+        results.parse_result(result)
+        if key is not None:
+            check_signed(directory, RESULT_FILE, result, key)
     return result
 
 
 def read_receipt(directory: Path, key: PublicKey | None) -> bytes:
     """Return a run's receipt; with a key, only when that key signed it."""
     check_run(directory)
-    receipt = read_file(directory / RECEIPT_FILE, limit=results.MAX_BYTES)
-    results.parse_receipt(receipt)
-    if key is not None:
-        check_signed(directory, RECEIPT_FILE, receipt, key)
+    with _of_a_run():
+        receipt = read_file(directory / RECEIPT_FILE, limit=results.MAX_BYTES)
+        results.parse_receipt(receipt)
+        if key is not None:
+            check_signed(directory, RECEIPT_FILE, receipt, key)
     return receipt
+
+
+@contextmanager
+def _of_a_run() -> Iterator[None]:
+    """Say what to do about a run's own file that is not what the run wrote: no medium and no kit has a part in it."""
+    try:
+        yield
+    except SignerUnknown as error:
+        raise error.then("Another site's key signed this run: name that site with --site DIR") from None
+    except StellaError as error:
+        raise error.then(
+            "This file is not what the run wrote. Keep the directory, find out who changed it, and run again."
+        ) from None
 
 
 def page(directory: Path, result: bytes) -> bytes:
@@ -240,18 +267,18 @@ def page(directory: Path, result: bytes) -> bytes:
     Raises :class:`DigestMismatch` for a document that is not the named one, :class:`FileUndeclared` for one it does not
     name.
     """
-    parsed = results.parse_result(result)
-    receipt = directory / RECEIPT_FILE
-    difference = _named(directory / DIFFERENCE_FILE, parsed.difference_digest)
-    return report.render(
-        report.view(
+    with _of_a_run():
+        parsed = results.parse_result(result)
+        receipt = directory / RECEIPT_FILE
+        difference = _named(directory / DIFFERENCE_FILE, parsed.difference_digest)
+        shown = report.view(
             result,
             as_json(difference) if difference is not None else None,
             outputs=_kept_outputs(directory / OUTPUTS, parsed),
             journal=check_journal(directory, parsed),
             receipt=read_file(receipt, limit=results.MAX_BYTES) if receipt.is_file() else None,
         )
-    )
+    return report.render(shown)
 
 
 def check_journal(directory: Path, result: Result) -> list[bytes]:

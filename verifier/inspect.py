@@ -27,6 +27,7 @@ STATES = {
     "TrustRootNotPinned": "no root pinned here, nothing checked",
     "SignerUnknown": "SIGNER NOT KNOWN HERE",
     "SignerRetired": "SIGNER'S KEY RETIRED",
+    "SignerNotYetValid": "SIGNER'S KEY NOT YET VALID",
     "SignerRevoked": "SIGNER'S KEY REVOKED",
     "SignatureInvalid": "SIGNATURE DOES NOT FIT",
     "TrustRootRefused": "NOT OF THE PINNED ROOT",

@@ -3,6 +3,9 @@
 from pathlib import Path
 from shlex import quote
 
+from kit import layout
+from kit.errors import UsageError
+
 DEFAULT_OPS = Path("ops/offline")
 DEFAULT_SITE = Path("ops/site")
 
@@ -20,3 +23,23 @@ def site_option(site: Path) -> str:
 def ops_option(ops: Path) -> str:
     """Return what a command needs to find the runs again, with a space before it; nothing for the default place."""
     return "" if ops == DEFAULT_OPS else f" --ops {shown(ops)}"
+
+
+def check_outside(kit: Path, option: str, given: Path) -> None:
+    """Refuse a place of the site's own inside a kit: what comes with a kit says nothing about it."""
+    place = given.resolve()
+    if kit not in (place, *place.parents):
+        return
+    if given in (DEFAULT_OPS, DEFAULT_SITE):
+        raise UsageError(detail=f"the default place {given}, below the working directory, lies inside the kit").then(
+            f"Run it from a directory of the site's own, or give one: {option} DIR"
+        )
+    raise UsageError(path=str(given), detail=f"{option} lies inside the kit").then(
+        f"Give a place of the site's own: {option} DIR"
+    )
+
+
+def kit_around(path: Path) -> Path | None:
+    """Return the kit that a path lies in, whether it is there yet or not; None where it lies in none."""
+    place = path.resolve()
+    return next((above for above in (place, *place.parents) if (above / layout.KIT_FILE).is_file()), None)

@@ -1,4 +1,4 @@
-"""Plain texts for terminal, paper and telephone: status block, difference tree, receipt slip, the kit's README.
+"""Plain texts for terminal, paper and telephone: status block, receipt slip, the kit's README.
 
 All of it is printable ASCII, whatever the documents hold.
 """
@@ -9,7 +9,7 @@ from kit import errors
 from kit.bytes import canonical, digest
 from kit.result import Receipt
 from verifier import texts
-from verifier.report_difference import EntryView, MemberView, difference_view
+from verifier.report_difference import difference_view
 from verifier.report_rows import JsonObject, inline, joined, rows_of, section, text_of, texts_of
 
 WIDTH = 80
@@ -40,12 +40,13 @@ def status_block(
     where: str | None = None,
     next_step: str | None = None,
     difference: JsonObject | None = None,
+    closing: bool = True,
 ) -> str:
     """Return what an operator sees at the end of a run: a line a topic with its state, then verdict and next step.
 
     ``result`` is a result document as decoded JSON, ``where`` the run's directory as the operator would type it,
     ``next_step`` the result's with places filled in (kept on one line, to be copied), ``difference`` the run's
-    diff.json as decoded JSON.
+    diff.json as decoded JSON. Without ``closing`` verdict and next step are left to the verdict line that follows.
     """
     checks = {text_of(row, "name") or "": row for row in rows_of(result, "checks")}
     states = [text_of(row, "state") for row in checks.values()]
@@ -64,7 +65,9 @@ def status_block(
         # A path is copied from the screen, so it stays on one line however long it is.
         lines.append(f"{'log':<{_LABEL}}{texts.printable(where)}")
     verdict = f"{text_of(result, 'verdict') or 'REFUSED'} ({text_of(result, 'exitCode') or '1'})"
-    lines += ["", *_row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)]
+    lines += [""]
+    if closing:
+        lines += _row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)
     for note in texts_of(result, "notes"):
         lines += _row("NOTE", inline(note))
     if policy := text_of(result, "policyVerdict"):
@@ -72,6 +75,8 @@ def status_block(
     if said := text_of(result, "sentence"):
         lines += _row("because", inline(said))
     lines += _causes(difference)
+    if not closing:
+        return _finished(lines)
     if next_step:
         lines.append(f"{'next':<{_LABEL}}{texts.printable(next_step)}")
     elif said := text_of(result, "nextStep"):
@@ -94,23 +99,6 @@ def _causes(difference: JsonObject | None) -> list[str]:
     if len(entries) > _FIRST:
         lines += _row("", f"and {len(entries) - _FIRST} more, in diff.json and report.html")
     return lines
-
-
-def diff_text(difference: JsonObject) -> str:
-    """Return a difference as an indented tree: members, then the places in them, each with its cause.
-
-    ``difference`` is the document diff.json as decoded JSON.
-    """
-    tree = difference_view(difference)
-    if tree is None or tree.is_equal:
-        return "no difference: every member is equal\n"
-    lines = [f"members that differ: {len(tree.changed)} of {len(tree.changed) + len(tree.equal)}"]
-    lines += [line for row in tree.causes for line in _wrapped(row.words, f"  {row.count:>4}  ")]
-    for member in tree.changed:
-        lines += ["|", *_branch(member)]
-    if tree.equal:
-        lines += ["|", *_wrapped(f"equal: {', '.join(tree.equal)}", "`-- ", "    ")]
-    return _finished(lines)
 
 
 def receipt_text(receipt: Receipt) -> str:
@@ -194,15 +182,27 @@ def _topics(result: JsonObject) -> Iterator[tuple[str, str | None]]:
     yield "volumes", None
     yield "files", _files(checks)
     yield "bundles", _counted(checks, ("input-bundle", "members"), ("output-bundle", "members"))
-    yield "ledger", None
+    yield "ledger", _ledger(checks)
     yield "engine", text_of(section(result, "engine"), "version")
     outputs = [f"{text_of(row, 'path')} {_equality(row)}" for row in rows_of(result, "outputs") if not row.get("equal")]
     equal = len(rows_of(result, "outputs")) - len(outputs)
     yield "replay", "; ".join([f"{equal} outputs equal", *outputs]) if equal or outputs else None
+    changes = section(checks.get("replay", {}), "changes")
+    yield "varied", "; ".join(f"{name} {text_of(changes, name)}" for name in sorted(changes)) or None
     layers = rows_of(section(result, "guard"), "layers")
     yield "guard", ", ".join(text_of(row, "name") or "" for row in layers if row.get("inForce") is True) or None
     time = section(result, "referenceTime")
     yield "time", joined(text_of(time, "time"), "", text_of(time, "source"))
+
+
+def _ledger(checks: Mapping[str | None, JsonObject]) -> str | None:
+    """Return what each log says of the envelope, and how that stands to what the site remembers of the log."""
+    proofs = rows_of(checks.get("ledger", {}), "proofs")
+    said = [
+        f"{text_of(row, 'log')}: entry {text_of(row, 'index')} of {text_of(row, 'size')}, {text_of(row, 'memory')}"
+        for row in proofs
+    ]
+    return "; ".join(said) or None
 
 
 def _counted(checks: Mapping[str | None, JsonObject], *places: tuple[str, str]) -> str | None:
@@ -242,33 +242,6 @@ def _row(label: str, text: str, word: str = "") -> list[str]:
     if word:
         lines[0] = f"{lines[0]:<{WIDTH - _WORD}} {word}"
     return lines
-
-
-def _branch(member: MemberView) -> Iterator[str]:
-    """Yield the lines of one member's branch."""
-    yield from _wrapped(f"{member.path}  {member.state}", "|-- ", "|   ")
-    for name, value in (("recorded", member.recorded), ("replayed", member.replayed)):
-        if value and not member.entries:
-            yield f"|   {name}  {value.removeprefix('sha256:')}"
-    for position, row in enumerate(member.entries, start=1):
-        yield from _twig(row, last=position == len(member.entries))
-    left_out = (f"{member.more} more" if member.more else "", f"{member.follows} that follow" if member.follows else "")
-    if any(left_out):
-        yield f"|       ({', '.join(part for part in left_out if part)}; see diff.json)"
-
-
-def _twig(row: EntryView, *, last: bool) -> Iterator[str]:
-    stem = "|       " if last else "|   |   "
-    yield from _wrapped(
-        f"{row.kind:<9} {row.subject}" + (f" in {row.place}" if row.place else ""),
-        "|   `-- " if last else "|   |-- ",
-        stem + " " * 10,
-    )
-    yield from _wrapped(f"cause {row.cause}" + (f": {row.detail}" if row.detail else ""), stem, stem + "  ")
-    yield from _wrapped(f"at    {row.pointer or '/'}", stem, stem + "  ")
-    for label, value in (("was", row.before), ("is", row.after)):
-        if value:
-            yield from _wrapped(f"{label:<5} {value}", stem, stem + "  ")
 
 
 def _wrapped(text: str, first: str, rest: str | None = None, *, width: int = WIDTH) -> list[str]:

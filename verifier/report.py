@@ -64,6 +64,7 @@ class Page:
     exit_code: str
     sentence: str
     next_step: str
+    run_place: str
     policy: str
     tallies: tuple[Fact, ...]
     about: tuple[Fact, ...]
@@ -122,6 +123,9 @@ def page_of(run: RunView) -> Page:
     outputs = _outputs(result)
     findings = findings_view(run.findings, run.verdict)
     verifier = section(result, "verifier")
+    run_place = "/".join(
+        ("...", text_of(section(result, "scan"), "id") or "unknown", text_of(result, "runId") or "RUN")
+    )
     return Page(
         tone=TONES.get(verdict, "bad"),
         verdict=verdict,
@@ -129,7 +133,8 @@ def page_of(run: RunView) -> Page:
         reason=text_of(result, "reason") or "none given",
         exit_code=text_of(result, "exitCode") or "none given",
         sentence=text_of(result, "sentence") or "",
-        next_step=text_of(result, "nextStep") or "",
+        next_step=_with_places(text_of(result, "nextStep") or "", run_place),
+        run_place=run_place,
         policy=text_of(result, "policyVerdict") or (findings.verdict if findings is not None else ""),
         tallies=_tallies(checks, outputs, findings),
         about=_about(result),
@@ -146,6 +151,11 @@ def page_of(run: RunView) -> Page:
         result_digest=_bare(run.result_digest),
         verifier=" ".join(part for part in ("stella", text_of(verifier, "version")) if part),
     )
+
+
+def _with_places(next_step: str, run_place: str) -> str:
+    """Fill in the places that a signed result does not name, as far as the result tells them."""
+    return next_step.replace("RUN_DIR", run_place).replace("MANIFEST", "the scan's manifest.json in the kit")
 
 
 def _document(data: bytes) -> JsonObject:

@@ -1,5 +1,6 @@
 """Findings and verdict prepared for the auditor's page: counts, the gravest findings, and what was not evaluated."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,15 @@ class LeftOutRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutCount:
+    """How many components of one ecosystem, the type of their purl, were not evaluated for one reason."""
+
+    reason: str
+    ecosystem: str
+    count: str
+
+
+@dataclass(frozen=True, slots=True)
 class FindingsView:
     """The findings of a scan; ``shown`` and ``left_out`` are cut to what fits a page, the totals are not."""
 
@@ -66,9 +76,11 @@ class FindingsView:
     levels: tuple[LevelRow, ...]
     total: int
     shown: tuple[FindingRow, ...]
+    heading: str
     not_evaluated_total: int
     left_out: tuple[LeftOutRow, ...]
     left_out_total: int
+    left_out_counts: tuple[LeftOutCount, ...]
     expired_rules: str
 
 
@@ -87,11 +99,23 @@ def findings_view(findings: JsonObject | None, verdict: JsonObject | None) -> Fi
         levels=_levels(rows),
         total=len(rows),
         shown=tuple(rows[:MOST_FINDINGS]),
+        heading=_heading(rows),
         not_evaluated_total=len(_gaps(findings)),
         left_out=left_out[:MOST_LEFT_OUT],
         left_out_total=len(left_out),
+        left_out_counts=_counts(findings),
         expired_rules=inline(expired) if expired else "",
     )
+
+
+def _heading(rows: Sequence[FindingRow]) -> str:
+    """Say which findings are shown and in which order; without a severity none is graver than another."""
+    graded = any(row.level != "unknown" for row in rows)
+    if len(rows) <= MOST_FINDINGS:
+        return f"Each finding, {'gravest first' if graded else 'by decision and name; no severity is known'}"
+    shown = f"{MOST_FINDINGS} of {len(rows)}"
+    told = f"The gravest {shown}" if graded else f"The first {shown} by decision and name; no severity is known"
+    return f"{told}; findings.json has all"
 
 
 def _gravity(row: FindingRow) -> tuple[int, int, int, str, str]:
@@ -116,7 +140,7 @@ def _finding(row: JsonObject) -> FindingRow:
         level=text_of(severity, "level") or "unknown",
         score=_score(severity.get("score")),
         action=text_of(decision, "action") or "not decided",
-        why=_why(decision, vex),
+        why=inline([_why(decision, vex), *_circumstances(row, decision)]),
         fixed=_fixed(row),
     )
 
@@ -145,6 +169,21 @@ def _why(decision: JsonObject, vex: JsonObject) -> str:
     if by == "vex":
         return told or "VEX"
     return joined("default of the policy", "", told) or ""
+
+
+def _circumstances(row: JsonObject, decision: JsonObject) -> list[str]:
+    """Return what else is known about a finding that a policy may weigh."""
+    told = []
+    if lowered := section(decision, "downgrade"):
+        rule, level, reason = (text_of(lowered, name) or "" for name in ("rule", "to", "reason"))
+        told.append(f"lowered to {level} by rule {rule}: {reason}")
+    if reachability := section(row, "reachability"):
+        why = text_of(reachability, "reason")
+        state = words(text_of(reachability, "state") or "unknown")
+        told.append(f"{state} by the call graphs" + (f" ({words(why)})" if why else ""))
+    if row.get("ownedByOsPackage") is True:
+        told.append("installed by a package of the operating system")
+    return told
 
 
 def _fixed(row: JsonObject) -> str:
@@ -198,6 +237,20 @@ def _left_out(findings: JsonObject) -> tuple[LeftOutRow, ...]:
         for row in rows_of(findings, "unreadable")
     ]
     return tuple(rows)
+
+
+def _counts(findings: JsonObject) -> tuple[LeftOutCount, ...]:
+    """Return how many components were not evaluated, by reason and ecosystem, the most first."""
+    counts = Counter(
+        (words(text_of(row, "reason") or "no reason given"), _ecosystem(text_of(row, "purl")))
+        for row in _gaps(findings)
+    )
+    ordered = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    return tuple(LeftOutCount(reason, ecosystem, str(count)) for (reason, ecosystem), count in ordered)
+
+
+def _ecosystem(purl: str | None) -> str:
+    return (purl or "").removeprefix("pkg:").partition("/")[0] or "no purl"
 
 
 def _gaps(findings: JsonObject) -> list[JsonObject]:

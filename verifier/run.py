@@ -16,7 +16,7 @@ from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
 from scanner.difference import Difference
-from verifier import evidence, replay, site_time
+from verifier import evidence, replay, site_time, stopping
 from verifier.checks import Examination, Facts, Request
 from verifier.report_rows import text_of
 from verifier.run_dir import Clock, RunDirectory, stamp
@@ -138,7 +138,7 @@ class Run:
         self._directory.log("check-of-variation", _as_dict(check))
 
     def _accept(self) -> None:
-        """Remember the intact kit and the RootPack's versions, so that nothing older is accepted later."""
+        """Remember the kit, the RootPack's versions and the logs' trees, so that nothing older is accepted later."""
         facts = self._facts
         with self._site.locked():
             if facts.kit is not None and facts.kit_digest is not None:
@@ -156,6 +156,10 @@ class Run:
                 )
                 known = [kit for kit in self._site.state.accepted if kit.digest != entry.digest]
                 changes["accepted"] = (*known, entry)
+            if facts.trees:
+                from kit.ledger import memory
+
+                changes["logs"] = memory.remember(self._site.state.logs, facts.trees, now=self._started)
             self._site.update(**changes)
 
     def _signed_floor(self) -> TimeFloor | None:
@@ -189,10 +193,11 @@ class Run:
         varied = recorded
         with self._steps.step("replay") as proof:
             if self._plan.mode == WHAT_IF:
-                varied, found.variation = self._vary(recorded)
+                varied, found.variation = self._vary(recorded, manifest)
                 proof["varied"] = found.variation.dimension
                 proof["signed"] = found.variation.signed
                 proof["digests"] = found.variation.digests
+                proof["changes"] = found.variation.changes
             comparison = replay.compare(manifest, replay.run(varied))
             proof["members"] = len(comparison.entries)
         found.outputs, found.replayed = comparison.entries, comparison.outputs
@@ -237,23 +242,26 @@ class Run:
             member.path: output.read(member.path, limit=replay.MAX_DOCUMENT)
             for member in manifest.bundles.output.members
         }
-        recorded_engine = next(tool.sha256 for tool in manifest.inputs.tools if tool.name == "stella-engine")
-        changed = recorded_engine != self._request.engine.digest
+        changed = _recorded_engine(manifest) != self._request.engine.digest
         return explain(recorded, comparison.outputs, inputs[0], inputs[1], engine_changed=changed)
 
-    def _vary(self, recorded: "EvaluationInput") -> "tuple[EvaluationInput, whatif.Variation]":
+    def _vary(self, recorded: "EvaluationInput", manifest: Manifest) -> "tuple[EvaluationInput, whatif.Variation]":
         from verifier import whatif
 
         dimension, path = self._plan.dimension or "", self._plan.with_path
         if dimension == whatif.TOOLS:
-            return whatif.running_tools(recorded, self._request.engine.digest)
+            return whatif.running_tools(recorded, _recorded_engine(manifest), self._request.engine.digest)
         if path is None:
             raise EvidenceMissing(detail="--with names the input to vary by")
         if not whatif.is_scan(path):
             return whatif.from_path(dimension, recorded, path)
         steps = Steps(self._checked_variation)
         request = replace(self._request, manifest=path, scan_only=False)
-        Examination(request, self._site, steps, self._other).intact()
+        try:
+            Examination(request, self._site, steps, self._other).intact()
+        except StellaError as error:
+            error.details["of"] = "the scan given by --with, not the one to be replayed"
+            raise error.then(f"About the scan of --with: {error.next_step}") from None
         if self._other.manifest is None or self._other.input is None:
             raise EvidenceMissing(path=path.name)
         other = replay.evaluation_input(self._other.manifest, self._other.input, self._other.feeds)
@@ -299,6 +307,7 @@ class Run:
         )
         result = msgspec.structs.replace(result, **evidence.known(self._facts, self._site))
         evidence.leave(self._directory, self._site, result, self._facts, found.difference, found.replayed)
+        stopping.settle()  # with the next line the run counts, so from here on it cannot end as interrupted
         self._directory.log(FINISHED, {"verdict": verdict, "exitCode": result.exit_code})
         return result
 
@@ -306,6 +315,10 @@ class Run:
 def _as_dict(check: Check) -> dict[str, object]:
     fields: dict[str, object] = msgspec.to_builtins(check)
     return fields
+
+
+def _recorded_engine(manifest: Manifest) -> str:
+    return next(tool.sha256 for tool in manifest.inputs.tools if tool.name == "stella-engine")
 
 
 def _policy_verdict(outputs: Mapping[str, bytes]) -> str | None:

@@ -63,7 +63,9 @@ class RunDirectory:
             while remaining:
                 remaining = remaining[os.write(self._journal, remaining) :]
             os.fsync(self._journal)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, OSError):
+                error.filename = str(self.path / JOURNAL_FILE)
             # A line that the run did not get past must not be read as said: the last one is what makes a run count.
             with suppress(OSError):
                 os.ftruncate(self._journal, self._size)
@@ -98,7 +100,7 @@ def unfinished(scan_directory: Path) -> list[str]:
     return [
         name
         for name, path in journals.items()
-        if not path.with_name(CUT_OFF_FILE).exists() and not _ends_finished(path) and not _is_claimed(path)
+        if not path.with_name(CUT_OFF_FILE).exists() and not ends_finished(path) and not _is_claimed(path)
     ]
 
 
@@ -108,7 +110,7 @@ def tell_cut_off(run_directory: Path, told_by: str) -> None:
     write_atomic(run_directory / CUT_OFF_FILE, text.encode())
 
 
-def _ends_finished(path: Path) -> bool:
+def ends_finished(path: Path) -> bool:
     """Tell whether there is a journal whose last line is whole and is ``run-finished``."""
     try:
         with path.open("rb") as source:

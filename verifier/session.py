@@ -11,7 +11,7 @@ import msgspec
 
 import kit
 from kit import layout
-from kit.errors import FileMissing, MalformedDocument, TrustRootNotPinned, UsageError
+from kit.errors import FileMissing, MalformedDocument, TrustRootNotPinned
 from kit.manifest import check_scan_id, check_time
 from kit.result import AUDIT, Check, ReferenceTime, Result
 from scanner import engine
@@ -19,7 +19,7 @@ from verifier import asked, guard, mounts, whatif
 from verifier.checks import Request
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
-from verifier.places import shown, site_option
+from verifier.places import check_outside, shown, site_option
 from verifier.run import Plan, Run
 from verifier.run_dir import Clock, RunDirectory, stamp, tell_cut_off, unfinished
 from verifier.site import Site, load, read_root, root_fingerprint
@@ -65,7 +65,13 @@ def reference_time(at: str | None, now: datetime) -> ReferenceTime:
 
 
 def carry_out(
-    plan: Plan, manifest: Path, setting: Setting, *, scan_only: bool, on_check: Callable[[Check], None]
+    plan: Plan,
+    manifest: Path,
+    setting: Setting,
+    *,
+    scan_only: bool,
+    on_check: Callable[[Check], None],
+    ledger: bool = False,
 ) -> Outcome:
     """Carry out one run on a manifest, under the guard, and return what it left behind.
 
@@ -77,9 +83,9 @@ def carry_out(
     now = setting.clock()
     judged = reference_time(setting.at, now)
     place = asked.place(manifest, scan_only=scan_only)
-    plan = _with_place(plan)
+    plan, taken = _with_place(plan)
     site = _site(setting.site, place)
-    notes = [place.taken] if place.taken else []
+    notes = [said for said in (place.taken, taken) if said]
     notes += _check_apart(setting, place, site)
     runs = setting.ops / "replay" / _scan_of(place.manifest)
     make_directory(runs)
@@ -93,6 +99,7 @@ def carry_out(
         verifier_version=kit.__version__,
         scan_only=scan_only,
         vary_tools=plan.dimension == "tools",
+        ledger=ledger,
     )
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{os.urandom(4).hex()}"
     cut_off = unfinished(runs)
@@ -105,11 +112,12 @@ def carry_out(
         return Outcome(result, directory.path, manifest, notes)
 
 
-def _with_place(plan: Plan) -> Plan:
-    """Return the plan with the varied input where it really lies."""
+def _with_place(plan: Plan) -> tuple[Plan, str | None]:
+    """Return the plan with the varied input where it really lies, and what was taken for what the operator named."""
     if plan.dimension is None or plan.with_path is None:
-        return plan
-    return replace(plan, with_path=whatif.find(plan.dimension, plan.with_path))
+        return plan, None
+    found = whatif.find(plan.dimension, plan.with_path)
+    return replace(plan, with_path=found.manifest), found.taken
 
 
 def _site(place: Path, manifest: asked.Place) -> Site:
@@ -140,10 +148,8 @@ def _check_apart(setting: Setting, place: asked.Place, site: Site) -> list[str]:
     """
     kit_root, above = place.kit, place.manifest.parents
     for option, given in (("--site", setting.site), ("--ops", setting.ops)):
-        if kit_root in (given.resolve(), *given.resolve().parents) and len(above) > 3:
-            raise UsageError(path=str(given), detail=f"{option} lies inside the kit").then(
-                f"Give a place of the site's own: {option} DIR"
-            )
+        if len(above) > 3:
+            check_outside(kit_root, option, given)
     note = mounts.apart(setting.site, kit_root)
     return [f"{note} (pinned here: {root_fingerprint(site.pinned_root)})"] if note else []
 

@@ -15,18 +15,21 @@ from kit.bytes import canonical, digest
 from kit.errors import (
     AlreadyAccepted,
     KeyRefused,
-    MalformedDocument,
     OlderThanAccepted,
     OtherRootPinned,
     RootNotExpected,
+    SiteDamaged,
+    StellaError,
     TrustRootNotPinned,
+    TrustRootRefused,
     UnsupportedVersion,
     UsageError,
 )
 from kit.kitfile import Kit
+from kit.ledger.known import KnownLog
 from kit.trust import rootpack
 from kit.trust.keyring import check_time
-from kit.trust.keys import SEED_SIZES, PemSigner
+from kit.trust.keys import SEED_SIZES, PemSigner, grouped
 from kit.trust.revocations import Revocation
 from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
@@ -66,7 +69,10 @@ class AcceptedKit(
 class SiteState(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
 ):
-    """The site's memory: floors of versions and of time, accepted kits in order, revoked keys, the latest receipt."""
+    """The site's memory: what it accepted, how late it is, and what it was told.
+
+    Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs.
+    """
 
     schema_version: str
     floors: rootpack.Versions | None = None
@@ -75,6 +81,7 @@ class SiteState(
     time_floor: TimeFloor | None = None
     floor_resets: tuple[FloorReset, ...] = ()
     revocations: tuple[Revocation, ...] = ()
+    logs: tuple[KnownLog, ...] = ()
 
 
 class Site:
@@ -136,7 +143,7 @@ class Site:
     def locked(self) -> Iterator[None]:
         """Hold the site's lock, so that two runs do not write its state at once; reads the state anew."""
         with _locked(self.path):
-            self.state = _read_state(self.path)
+            self.state = _read_state(self.path, STATE_FILE)  # a signed result names no place of this host
             yield
 
 
@@ -151,8 +158,14 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
     found = digest.of_bytes(root)
     expected = _fingerprint(expect_root)
     if found != expected:
-        raise RootNotExpected(expected=expected, found=found)
-    rootpack.check_root(root)
+        raise RootNotExpected(expected=f"SHA256: {grouped(expected)}", found=f"SHA256: {grouped(found)}")
+    try:
+        rootpack.check_root(root)
+    except TrustRootRefused as error:
+        raise error.then(
+            "This file is no root, though it has the fingerprint that you gave: give rootpack/metadata/1.root.json, "
+            "and the fingerprint of that file."
+        ) from None
     make_directory(path, mode=0o700)
     with _locked(path):
         _refuse_pinned(path, found)
@@ -184,8 +197,10 @@ def _refuse_pinned(path: Path, root_digest: str) -> None:
     except FileNotFoundError:
         return
     if pinned == root_digest:
-        raise AlreadyAccepted(path=path.name, detail="this root is pinned here")
-    raise OtherRootPinned(path=path.name, expected=pinned, found=root_digest)
+        raise AlreadyAccepted(path=str(path), detail="this root is pinned here")
+    raise OtherRootPinned(
+        path=str(path), expected=f"SHA256: {grouped(pinned)}", found=f"SHA256: {grouped(root_digest)}"
+    )
 
 
 @contextmanager
@@ -202,18 +217,22 @@ def _locked(path: Path) -> Iterator[None]:
 def load(path: Path) -> Site:
     """Return the site that was made in a directory.
 
-    Raises :class:`TrustRootNotPinned` where there is none, :class:`KeyRefused` when others can read its signing key.
+    Raises :class:`TrustRootNotPinned` where there is none, :class:`KeyRefused` when others can read its signing key,
+    :class:`SiteDamaged` where a file of it is not what the site wrote.
     """
     try:
         root = (path / ROOT_FILE).read_bytes()
     except FileNotFoundError:
-        raise TrustRootNotPinned(path=path.name) from None
+        raise TrustRootNotPinned(path=str(path)) from None
+    with _own(path / ROOT_FILE):
+        rootpack.check_root(root)
+    with _own(path / KEY_FILE):
+        signer = PemSigner.from_pem((path / KEY_FILE).read_bytes())
     if (path / KEY_FILE).stat().st_mode & 0o077:
         raise KeyRefused(
             path=KEY_FILE, detail="others than its owner can read this private key, so anybody may have signed with it"
         ).then(f"If nobody else was on this host: chmod 600 {path / KEY_FILE}. Otherwise make a new site.")
-    signer = PemSigner.from_pem((path / KEY_FILE).read_bytes())
-    return Site(path, root, signer, _read_state(path), _read_settings(path))
+    return Site(path, root, signer, _read_state(path, str(path / STATE_FILE)), _read_settings(path))
 
 
 def _read_settings(path: Path) -> Settings:
@@ -224,14 +243,23 @@ def _read_settings(path: Path) -> Settings:
         return DEFAULTS
 
 
-def _read_state(path: Path) -> SiteState:
-    try:
+def _read_state(path: Path, shown: str) -> SiteState:
+    with _own(path / STATE_FILE, shown):
         state = canonical.decode_record((path / STATE_FILE).read_bytes(), SiteState)
-    except FileNotFoundError:
-        raise MalformedDocument(path=STATE_FILE, detail="the site's state is missing") from None
     if state.schema_version != SCHEMA_VERSION:
-        raise UnsupportedVersion(path=STATE_FILE, expected=SCHEMA_VERSION, found=state.schema_version)
+        raise UnsupportedVersion(path=shown, expected=SCHEMA_VERSION, found=state.schema_version)
     return state
+
+
+@contextmanager
+def _own(path: Path, shown: str | None = None) -> Iterator[None]:
+    """Read a file that the site wrote itself: whatever is wrong with it, no kit is to blame (:class:`SiteDamaged`)."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise SiteDamaged(path=shown or str(path), detail="the file is missing") from None
+    except StellaError as error:
+        raise SiteDamaged(path=shown or str(path), detail=f"{error.reason}: {error}") from None
 
 
 def read_root(path: Path) -> bytes:

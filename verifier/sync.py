@@ -8,7 +8,7 @@ from kit import result as results
 from kit import syncfile
 from kit.bundle import write_bundle
 from kit.bytes import digest
-from kit.errors import FileMissing, FileUndeclared, NotWritable, StellaError
+from kit.errors import FileMissing, FileUndeclared, StellaError, UsageError
 from kit.manifest import check_scan_id
 from kit.syncfile import RunEntry, SiteResults
 from verifier import evidence
@@ -27,6 +27,8 @@ PACKED = (
     evidence.DIFFERENCE_FILE,
 )
 """The files of a run that travel; the report and the metrics are made of them and stay."""
+MAX_NAMED = 3
+"""How many runs an error names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResu
     """Write every finished run below ``ops`` into one signed file.
 
     Runs that were cut off, or whose result this site's key did not sign, are left out and returned with the reason.
-    Raises :class:`FileMissing` when no run is fit to travel.
+    Raises :class:`UsageError` when no run is fit to travel.
     """
     members: dict[str, bytes | Path] = {}
     entries: list[RunEntry] = []
@@ -56,7 +58,10 @@ def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResu
         members |= {f"{entry.path}/{name}": data for name, data in documents.items()}
         skipped += [Skipped(f"{entry.path}/{name}", "is not the document that the result names") for name in left_out]
     if not entries:
-        raise FileMissing(path="replay", detail="no finished run to send")
+        others = "; ".join(f"{run.path}: {run.reason}" for run in skipped[:MAX_NAMED])
+        raise UsageError(
+            detail=f"there is no finished run below {ops}" + (f" (left out: {others})" if others else "")
+        ).then("Run stella replay first, or name the place of the runs: --ops DIR")
     with writing(out) as target, tempfile.TemporaryFile(dir=out.parent) as bundle:
         record = write_bundle(bundle, members.items())
         bundle.seek(0)
@@ -75,7 +80,9 @@ def _runs(ops: Path) -> list[Path]:
     """Return the run directories below ``ops/replay/<scan-id>/``, in order."""
     base = ops / "replay"
     if not base.is_dir():
-        raise NotWritable(path=base.name, detail="there are no runs at this place; give it with --ops")
+        raise UsageError(detail=f"there are no runs below {ops}").then(
+            "Run stella replay first, or name the place of the runs: --ops DIR"
+        )
     return sorted(run for scan in base.iterdir() if scan.is_dir() for run in scan.iterdir() if run.is_dir())
 
 

@@ -24,6 +24,10 @@ TOOLS = "tools"
 POLICY = "policy"
 DIMENSIONS = (FEEDS, TOOLS, POLICY)
 SNAPSHOT_FILE = "snapshot.json"
+CURRENT_FILE = "current"
+"""The file of a feed's store that names the directory of its current snapshot."""
+_MAX_CURRENT = 256
+_SHORT = 12
 _OF_A_SCAN = (layout.MANIFEST_FILE, layout.KIT_FILE)
 _ANY_TIME = "1970-01-01T00:00:00Z"
 """When a policy is only read, its rules' ends do not matter."""
@@ -31,27 +35,33 @@ _ANY_TIME = "1970-01-01T00:00:00Z"
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """One varied dimension: its new input, by digest, and whether a trusted key had signed that input."""
+    """One varied dimension: its inputs before and after, and whether a trusted key had signed the new ones.
+
+    ``digests`` are those of the new inputs; ``changes`` say for each what it was and what it is, for people.
+    """
 
     dimension: str
     signed: bool
     digests: dict[str, str]
+    changes: dict[str, str]
 
 
 def check_dimension(value: str) -> str:
     """Return a dimension's name; raises :class:`UsageError` for any other word."""
     if value not in DIMENSIONS:
-        raise UsageError(detail=f"--vary takes one of {', '.join(DIMENSIONS)}", found=value[:32])
+        raise UsageError(detail=f"--vary takes one of {', '.join(DIMENSIONS)}", found=value[:32]).then(
+            f"Give --vary= with one of {', '.join(DIMENSIONS)}."
+        )
     return value
 
 
-def find(dimension: str, named: Path) -> Path:
+def find(dimension: str, named: Path) -> asked.Place:
     """Return the input that an operator means by ``--with``: another scan's manifest, snapshots, or a policy file.
 
     Raises :class:`UsageError` where there is nothing of that kind.
     """
     if named.name == layout.MANIFEST_FILE or any((named / name).is_file() for name in _OF_A_SCAN):
-        return asked.place(named).manifest
+        return asked.place(named)
     if dimension == POLICY and not named.is_file():
         raise _mistaken(named, "there is no policy file at this place", "Give a policy in TOML, or another scan.")
     if dimension == FEEDS and not _snapshot_directories(named):
@@ -60,7 +70,8 @@ def find(dimension: str, named: Path) -> Path:
             "there is no feed snapshot at this place",
             "Give the directory that holds snapshot.json, a directory of such, or another scan.",
         )
-    return named.resolve()
+    taken = _current(named) if dimension == FEEDS else None
+    return asked.Place(named.resolve(), f"taken: {taken}, the feed's current snapshot" if taken else None)
 
 
 def check_unsigned(dimension: str, path: Path, manifest: Path) -> None:
@@ -84,7 +95,7 @@ def from_scan(dimension: str, recorded: EvaluationInput, other: EvaluationInput)
     """Vary one dimension by the same dimension of another scan, whose manifest and bundles were verified."""
     if dimension == POLICY:
         varied = with_policy(recorded, other.policy)
-        return varied, Variation(POLICY, signed=True, digests={"policy": digest.of_bytes(other.policy)})
+        return varied, _of_policy(recorded, other.policy, signed=True)
     return _replace_feeds(recorded, other.feeds, signed=True)
 
 
@@ -92,26 +103,54 @@ def from_path(dimension: str, recorded: EvaluationInput, path: Path) -> tuple[Ev
     """Vary feeds by a snapshot directory (or a directory of such), or the policy by a file; nobody signed these."""
     if dimension == POLICY:
         policy = read_file(path, limit=MAX_DOCUMENT)
-        return with_policy(recorded, policy), Variation(
-            POLICY, signed=False, digests={"policy": digest.of_bytes(policy)}
-        )
+        return with_policy(recorded, policy), _of_policy(recorded, policy, signed=False)
     feeds = _snapshots(path)
     for feed in feeds:
         feed.verify_quick()
     return _replace_feeds(recorded, feeds, signed=False)
 
 
-def running_tools(recorded: EvaluationInput, engine_digest: str) -> tuple[EvaluationInput, Variation]:
+def running_tools(
+    recorded: EvaluationInput, recorded_engine: str, engine_digest: str
+) -> tuple[EvaluationInput, Variation]:
     """Vary the tools: the running engine evaluates what another engine recorded."""
-    return recorded, Variation(TOOLS, signed=False, digests={"stella-engine": engine_digest})
+    name = "stella-engine"
+    changes = {name: _change(_shown(recorded_engine), _shown(engine_digest))}
+    return recorded, Variation(TOOLS, signed=False, digests={name: engine_digest}, changes=changes)
+
+
+def _of_policy(recorded: EvaluationInput, policy: bytes, *, signed: bool) -> Variation:
+    before, after = digest.of_bytes(recorded.policy), digest.of_bytes(policy)
+    changes = {"policy": _change(_shown(before), _shown(after))}
+    return Variation(POLICY, signed=signed, digests={"policy": after}, changes=changes)
+
+
+def _change(before: str, after: str) -> str:
+    """Say what an input was and what it is; the same one again is said to be that."""
+    return f"{after}, the same as recorded: nothing varies" if before == after else f"{before} -> {after}"
+
+
+def _shown(value: str) -> str:
+    return digest.hex_of(value)[:_SHORT]
+
+
+def _snapshot(feed: FeedSource) -> str:
+    """Return a snapshot's time, where it tells one, and the beginning of its digest."""
+    time = feed.info.snapshot_time if isinstance(feed, SnapshotReader) else ""
+    return " ".join(part for part in (time, _shown(feed.snapshot_digest)) if part)
 
 
 def _replace_feeds(
     recorded: EvaluationInput, feeds: Sequence[FeedSource], *, signed: bool
 ) -> tuple[EvaluationInput, Variation]:
     chosen = _matching({feed.name for feed in recorded.feeds}, feeds)
-    digests = {feed.name: feed.snapshot_digest for feed in chosen}
-    return with_feeds(recorded, chosen), Variation(FEEDS, signed=signed, digests=digests)
+    before = {feed.name: _snapshot(feed) for feed in recorded.feeds}
+    return with_feeds(recorded, chosen), Variation(
+        FEEDS,
+        signed=signed,
+        digests={feed.name: feed.snapshot_digest for feed in chosen},
+        changes={feed.name: _change(before[feed.name], _snapshot(feed)) for feed in chosen},
+    )
 
 
 def _matching(names: set[str], feeds: Sequence[FeedSource]) -> list[FeedSource]:
@@ -122,11 +161,21 @@ def _matching(names: set[str], feeds: Sequence[FeedSource]) -> list[FeedSource]:
             expected=", ".join(sorted(names)),
             found=", ".join(sorted(feed.name for feed in feeds)) or "none",
         ).then("Give a snapshot of the feed that is expected.")
+    held = [feed.name for feed in chosen]
+    if twice := sorted({name for name in held if held.count(name) > 1}):
+        raise UsageError(
+            detail="--with holds several snapshots of one feed, and nothing says which one is meant",
+            found=", ".join(f"{name}: {' and '.join(_of_name(chosen, name))}" for name in twice),
+        ).then("Give the directory of the one snapshot that you mean.")
     return chosen
 
 
+def _of_name(feeds: Sequence[FeedSource], name: str) -> list[str]:
+    return [_snapshot(feed) for feed in feeds if feed.name == name]
+
+
 def _snapshots(path: Path) -> list[SnapshotReader]:
-    """Open every snapshot at a path or one level below it, by its own description."""
+    """Open the snapshots that a path means, by their own descriptions: :func:`_snapshot_directories`."""
     feeds: list[SnapshotReader] = []
     for place in _snapshot_directories(path):
         described = read_file(place / SNAPSHOT_FILE, limit=MAX_DOCUMENT)
@@ -137,10 +186,32 @@ def _snapshots(path: Path) -> list[SnapshotReader]:
 
 
 def _snapshot_directories(path: Path) -> list[Path]:
+    """Return the snapshot at a path, the current one of a feed's store, or those one level below, in order."""
     if not path.is_dir():
         return []
-    places = [path] if (path / SNAPSHOT_FILE).is_file() else sorted(path.iterdir())
-    return [place for place in places if (place / SNAPSHOT_FILE).is_file()]
+    if (path / SNAPSHOT_FILE).is_file():
+        return [path]
+    if (current := _current(path)) is not None:
+        return [current]
+    return [place for place in sorted(path.iterdir()) if (place / SNAPSHOT_FILE).is_file()]
+
+
+def _current(path: Path) -> Path | None:
+    """Return the snapshot that the store of a feed calls current; None where no store is.
+
+    Raises :class:`UsageError` where the store names one that is not in it.
+    """
+    if (path / SNAPSHOT_FILE).is_file() or not (path / CURRENT_FILE).is_file():
+        return None
+    named = read_file(path / CURRENT_FILE, limit=_MAX_CURRENT).decode("ascii", "replace").strip()
+    inside = named not in ("", ".", "..") and "/" not in named and "\0" not in named
+    if not inside or not (path / named / SNAPSHOT_FILE).is_file():
+        raise _mistaken(
+            path / CURRENT_FILE,
+            "this feed's store names a current snapshot that it does not hold",
+            "Give the directory of the snapshot that you mean.",
+        )
+    return path / named
 
 
 def _peek(manifest: Path) -> Manifest | None:

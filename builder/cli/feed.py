@@ -11,7 +11,7 @@ from verifier.cli.options import Json
 from verifier.cli.table import table
 
 if TYPE_CHECKING:
-    from builder.feeds import FeedSummary, FeedView
+    from builder.feeds import Added, FeedSummary, FeedView
 
 app = typer.Typer(no_args_is_help=True, help="Keep snapshots of advisory feeds.")
 
@@ -20,7 +20,8 @@ Examples:
 
   stella feed add pypi PyPI/all.zip --time 2026-05-29T00:00:00Z
 
-  stella feed add go advisories/ --feeds /srv/feeds --origin https://osv-vulnerabilities.storage.googleapis.com/Go/all.zip
+  stella feed add go Go/all.zip --time 2026-05-29T00:00:00Z --feeds /srv/feeds \\
+    --origin https://osv-vulnerabilities.storage.googleapis.com/Go/all.zip
 
   stella feed list
 
@@ -68,11 +69,19 @@ def add(
             metavar="DIR",
         ),
     ] = None,
+    make_current: Annotated[
+        bool, typer.Option("--make-current", help="Make it the current one although it is older than that.")
+    ] = False,
+    change_ecosystems: Annotated[
+        bool,
+        typer.Option("--change-ecosystems", help="Accept a source that lacks an ecosystem which the feed has now."),
+    ] = False,
     json: Json = False,
 ) -> Verdict:
     """Make a snapshot of an advisory source.
 
-    It becomes the feed's current one. The same records give the same snapshot, and adding it again changes nothing.
+    It becomes the feed's current one, unless that is of a later time. The same records give the same snapshot, and
+    adding it again changes nothing.
     """
     from builder import feeds as store
     from verifier import session
@@ -88,15 +97,17 @@ def add(
         level=level,
         dictionary_from=dictionary_from,
         origin=origin,
+        make_current=make_current,
+        change_ecosystems=change_ecosystems,
     )
-    view = store.show(feeds, name, added.digest)
-    _print_view(console, view)
-    if added.time_from_records:
-        console.talk(f"time {view.info.snapshot_time}: the newest 'modified' of the records; --time says another")
-    word = "ADDED" if added.created else "UNCHANGED"
+    _print_view(console, store.show(feeds, name, added.digest))
+    for line in _remarks(added):
+        console.talk(line)
     elsewhere = [] if feeds == DEFAULT_FEEDS else ["--feeds", str(feeds)]
+    if not added.current:
+        return console.verdict(added.word, 0, join(["stella", "feed", "show", name, *elsewhere]))
     words = ["--feed", name, *elsewhere, "--sbom", "SBOM", "--policy", "POLICY", "--key", "KEY", "--out", "records"]
-    return console.verdict(word, 0, join(["stella", "scan", "--record", *words]))
+    return console.verdict(added.word, 0, join(["stella", "scan", "--record", *words]))
 
 
 @app.command("list")
@@ -141,6 +152,34 @@ def show(
     return console.verdict("INTACT", 0, "" if deep else "--deep also checks every advisory, both trees and the index")
 
 
+def _remarks(added: "Added") -> list[str]:
+    """Return what the operator must know about the time of a snapshot and about what is current now."""
+    from builder.feeds import ecosystems
+
+    time, before = added.info.snapshot_time, added.previous
+    lines = []
+    if added.time_from_records:
+        lines.append(f"time {time}: the newest 'modified' of the records; give the time of the download with --time")
+    if before is None:
+        return lines
+    if not added.current:
+        lines.append(
+            f"warning: this snapshot of {time} is older than the current one; scans go on with that of "
+            f"{before.snapshot_time}; --make-current makes this one current all the same"
+        )
+    elif added.moved and time < before.snapshot_time:
+        lines.append(
+            f"warning: current moved BACK from {before.snapshot_time} to {time}: scans use older advisories now"
+        )
+    for word, found in (
+        ("gained", ecosystems(added.info) - ecosystems(before)),
+        ("lost", ecosystems(before) - ecosystems(added.info)),
+    ):
+        if found and added.current:
+            lines.append(f"warning: the feed {word} {', '.join(sorted(found))}")
+    return lines
+
+
 def _print_view(console: Console, view: "FeedView") -> None:
     if console.json:
         console.document(view)
@@ -166,7 +205,7 @@ def _view_lines(view: "FeedView") -> list[str]:
         f"feed         {info.name}",
         f"source       {info.source} {info.source_digest or ''}".rstrip(),
         f"time         {info.snapshot_time}",
-        f"snapshot     {view.snapshot}",
+        f"snapshot     {view.snapshot}{'' if view.current else ', not the current one'}",
         f"content root {info.content_root}",
         f"index root   {info.index_root}",
         f"advisories   {info.advisories} in {info.pages} pages, {info.withdrawn} withdrawn",

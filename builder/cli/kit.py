@@ -103,7 +103,7 @@ def build(
 
     It is one directory, which is verified and replayed behind the gap. Keys and records are checked first.
     """
-    from builder import assemble, signing, trust_view
+    from builder import assemble, requests, signing, trust_view
     from builder import plan as plans
     from kit.kitfile import check_channel
     from kit.manifest import check_time
@@ -120,18 +120,20 @@ def build(
         check_channel(channel)
     request = assemble.KitRequest(record, rootpack, program or [], channel, sequence, moment, staleness_hours)
     assemble.check_paths(request)
+    requests.check_private(key)
     signers = signing.load(key, rootpack, at=moment, password=passphrase(passphrase_file))
     if dry_run:
         assemble.check(request, signers, now=now)
         return _planned(console, plans.make(request, out), "the same without --dry-run")
     kit = assemble.assemble(request, signers, out, now=now)
+    sizes = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
     document: dict[str, object] = {
         "kit": str(out),
         "kitId": kit.kit_id,
         "sequence": kit.sequence,
         "scans": [scan.id for scan in kit.scans],
-        "files": len(kit.files),
-        "bytes": sum(file.size for file in kit.files),
+        "files": len(sizes),
+        "bytes": sum(sizes),
     }
     console.document(document)
     root = trust_view.root_paths(trust_view.current_files(rootpack))[0]

@@ -1,4 +1,4 @@
-"""What the commands of stella rootpack print."""
+"""What the rootpack commands print."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -9,7 +9,7 @@ import typer
 
 from builder.cli.options import DEFAULT_ROOTPACK, KitKeys, Passphrase, RootPack, passphrase
 from kit.errors import UsageError
-from verifier.cli.console import Console, Verdict
+from verifier.cli.console import Console, Verdict, one_line
 from verifier.cli.options import Json
 
 EXAMPLES = """
@@ -20,7 +20,7 @@ Examples:
   stella scan --record --sbom sbom.spdx.json --feed pypi --feed go --vex orders.openvex.json --policy policy.toml \\
     --key keys/kit-1.key.pem --out records --exit-verdict --json
 
-  stella scan --record ... --reachability call-graph.json --reachability trace.json
+  stella scan --record ... --vex orders=vendor/statements.json --reachability call-graph.json
 """
 
 
@@ -42,7 +42,12 @@ def command(
         Path, typer.Option("--feeds", envvar="STELLA_FEEDS", help="The feed store.", metavar="DIR")
     ] = Path("feeds"),
     vex: Annotated[
-        list[Path] | None, typer.Option("--vex", help="VEX document: OpenVEX, CSAF or CycloneDX.", metavar="FILE")
+        list[str] | None,
+        typer.Option(
+            "--vex",
+            help="VEX document, OpenVEX, CSAF or CycloneDX: FILE, or NAME=FILE to name it; by default the file's name.",
+            metavar="FILE",
+        ),
     ] = None,
     tool: Annotated[
         list[str] | None,
@@ -80,7 +85,7 @@ def command(
     """Evaluate an SBOM against feed snapshots and record everything that went in and came out, signed."""
     from uuid import uuid4
 
-    from builder import requests, signing
+    from builder import policies, requests, scan_summary, signing
     from builder.record import ScanRequest
     from builder.record import record as record_scan
     from kit.errors import PolicyVerdictFailed
@@ -100,12 +105,16 @@ def command(
         scan_id = check_scan_id(scan_id or str(uuid4()))
     with typed("--time"):
         check_time(time or now, "--time")
-    # Before the work: a record by a key that sites do not trust is worth nothing.
+    # Before the work: a policy with a fault stops the scan anyway, and a record by
+    # a key that sites do not trust is worth nothing.
+    policies.load(policy, time or now)
+    requests.check_private(key)
     signers = signing.load(key, rootpack, at=now, password=passphrase(passphrase_file))
     request = ScanRequest(
         scan_id=scan_id,
         time=time or now,
         sbom=requests.read(sbom, "--sbom"),
+        sbom_path=str(sbom),
         feeds=requests.feed_directories(feeds, feed),
         vex=requests.vex_documents(vex or []),
         policy=requests.read(policy, "--policy"),
@@ -118,10 +127,17 @@ def command(
         evidence=requests.evidence(reachability or []),
     )
     directory, manifest = record_scan(request, signers, out)
-    summary = requests.summary(directory, manifest)
-    console.document(summary)
-    if exit_verdict and summary["verdict"] == "fail":
-        return console.verdict("POLICY VERDICT fail", PolicyVerdictFailed.exit_code, PolicyVerdictFailed.next_step)
+    summary = scan_summary.read(directory, manifest)
+    if json:
+        console.document(summary)
+    else:
+        console.data("\n".join(one_line(line) for line in scan_summary.lines(summary)))
+    for warning in scan_summary.warnings(summary):
+        console.talk(f"warning: {warning}")
+    findings = join(["stella", "report", str(directory), "--format", "table"])
+    if exit_verdict and summary.verdict == "fail":
+        return console.verdict("POLICY VERDICT fail", PolicyVerdictFailed.exit_code, findings)
+    console.talk(f"to see the findings: {findings}")
     trust = [] if rootpack == DEFAULT_ROOTPACK else ["--rootpack", str(rootpack)]
     keys = [word for path in key for word in ("--key", str(path))]
     words = ["--record", str(directory), *keys, *trust, "--sequence", "1", "--out", "offline"]

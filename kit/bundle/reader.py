@@ -28,7 +28,8 @@ from kit.errors import (
     SizeMismatch,
 )
 
-_KEPT_FRAMES = 2
+_KEPT_CONTENT = 2 * frames.MAX_CONTENT
+"""Bytes of decoded frames that are kept for the next read: two of the largest, or very many small ones."""
 _ZEROS = bytes(tar.BLOCK)
 _AS_STORED = "the bundle as it is stored, before anything in it is read"
 
@@ -49,6 +50,7 @@ class BundleReader:
         self._members = {member.path: index for index, member in enumerate(record.members)}
         self._frames: _FrameTable | None = None
         self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept_content = 0
         self._buffer: mmap.mmap | None = None
         self._file = open_regular(path)
 
@@ -64,6 +66,7 @@ class BundleReader:
         """Close the file; nothing can be read afterwards."""
         self._frames = None
         self._kept.clear()
+        self._kept_content = 0
         self._buffer = None
         self._file.close()
 
@@ -76,6 +79,7 @@ class BundleReader:
         """
         self._frames = None
         self._kept.clear()
+        self._kept_content = 0
         self._check_archive()
         self._file.seek(0)
         table = _FrameTable()
@@ -117,18 +121,19 @@ class BundleReader:
         return BundleMember(self, member, self._frames.starts[index])
 
     def frame(self, number: int, content: int) -> bytes:
-        """Return the content of a frame that verify() met, decoded again unless it is one of the last two used."""
+        """Return the content of a frame that verify() met, decoded again unless it was used lately."""
         if self._frames is None:
             raise InternalError(detail="bundle read before it was verified, or after it was closed")
         data = self._kept.get(number)
         if data is None:
-            if len(self._kept) >= _KEPT_FRAMES:
-                self._kept.popitem(last=False)
+            while self._kept and self._kept_content + content > _KEPT_CONTENT:
+                self._kept_content -= len(self._kept.popitem(last=False)[1])
             data = self._codec.decompress(self._read(self._frames.offsets[number], self._frames.lengths[number]))
             if len(data) != content:
                 raise MalformedFrame(detail="frame changed after it was verified", expected=content, found=len(data))
             self.bytes_decompressed += len(data)
             self._kept[number] = data
+            self._kept_content += content
         else:
             self._kept.move_to_end(number)
         return data

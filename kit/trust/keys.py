@@ -185,9 +185,9 @@ class PemSigner:
 
 
 def grouped(fingerprint: str) -> str:
-    """Return a fingerprint's hex digits in groups of eight, to be read aloud and compared."""
+    """Return a fingerprint's hex digits in groups of four, to be read aloud and compared."""
     digits = digest.hex_of(fingerprint)
-    return " ".join(digits[at : at + 8] for at in range(0, len(digits), 8))
+    return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4))
 
 
 def _own_form(text: bytes) -> "EllipticCurvePrivateKey | Ed25519PrivateKey | None":

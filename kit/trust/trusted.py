@@ -1,10 +1,12 @@
 """A verified RootPack, and what a signature by each of its keys counts for (docs/format.md sections 4.5 and 4.6)."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import msgspec
 
+from kit.errors import SignerNotYetValid, SignerRetired
 from kit.trust import dsse, keyring, revocations
 from kit.trust.keyring import Keyring, TrustedKey
 from kit.trust.keys import PublicKey
@@ -105,18 +107,32 @@ class TrustedPack:
     ) -> dsse.Verified:
         """Return what the usage's threshold of keys that count signed; raises what :func:`dsse.verify` raises.
 
-        ``at`` and ``taken_in`` are those of :meth:`standing`.
+        ``at`` and ``taken_in`` are those of :meth:`standing`. Raises :class:`SignerNotYetValid` as well.
         """
         keys = self.standing(usage, at=at, taken_in=taken_in)
-        return dsse.verify(
-            envelope,
-            keys.current,
-            threshold=self.threshold(usage),
-            payload_types=payload_types,
-            name=name,
-            retired=keys.retired,
-            compromised=keys.compromised,
-        )
+        with self._telling_early(at):
+            return dsse.verify(
+                envelope,
+                keys.current,
+                threshold=self.threshold(usage),
+                payload_types=payload_types,
+                name=name,
+                retired=keys.retired,
+                compromised=keys.compromised,
+            )
+
+    @contextmanager
+    def _telling_early(self, at: str) -> Iterator[None]:
+        """Tell a signer whose window has not begun from one that counts no more: :class:`SignerNotYetValid`."""
+        try:
+            yield
+        except SignerRetired as error:
+            signer = error.details.get("signer")
+            window = next((key for key in self.trusted_keys if key.public.fingerprint == signer), None)
+            revoked = any(entry.fingerprint == signer and entry.since <= at for entry in self.revoked)
+            if window is None or window.valid_from <= at or revoked:
+                raise
+            raise SignerNotYetValid(**error.details, validFrom=window.valid_from, at=at) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,9 +118,13 @@ def list_(
         str | None, typer.Option("--tenant", help="Only this tenant's; all by default.", metavar="NAME")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most so many, the newest first.")] = 100,
+    wide: Annotated[bool, typer.Option("--wide", help="Show ids and names in full, however long.")] = False,
     json: Json = False,
 ) -> Verdict:
-    """List the scans in the locker, the newest first."""
+    """List the scans in the locker, the newest first.
+
+    Ids are shortened; stella locker show takes them so.
+    """
     from locker import views
     from locker.store import open_locker
 
@@ -130,14 +134,15 @@ def list_(
     if json:
         console.document({"runs": found})
     else:
-        console.data("\n".join(table(_COLUMNS, [_row(run) for run in found])))
+        listed = [_row(run) for run in found]
+        console.data("\n".join(table(_COLUMNS, listed if wide else _narrow(listed, views.SHORT))))
     following = join(["stella", "locker", "show", str(found[0]["id"]), *elsewhere(locker)]) if found else ""
     return console.verdict(f"LISTED {len(found)}", 0, following)
 
 
 @app.command()
 def show(
-    scan_id: Annotated[str, typer.Argument(help="The scan's id.", metavar="SCAN-ID")],
+    scan_id: Annotated[str, typer.Argument(help="The scan's id, or its first digits.", metavar="SCAN-ID")],
     locker: LockerDirectory = DEFAULT_LOCKER,
     json: Json = False,
 ) -> Verdict:
@@ -156,8 +161,25 @@ def show(
 
 
 _COLUMNS = ("ingested", "status", "scan", "tenant", "subject", "refused for")
+_SUBJECT = _COLUMNS.index("subject")
+_WIDTH = 100
 
 
 def _row(run: dict[str, object]) -> list[str]:
     names = ("createdAt", "status", "id", "tenant", "subject", "failure")
     return [one_line(str(run.get(name) or "-")) for name in names]
+
+
+def _narrow(listed: list[list[str]], short: int) -> list[list[str]]:
+    """Cut ids and names so that a line has at most ``_WIDTH`` columns; the subject gets what the others leave."""
+    cut = [
+        [ingested, status, scan[:short], _cut(tenant, 12), subject, _cut(failure, 20)]
+        for ingested, status, scan, tenant, subject, failure in listed
+    ]
+    widths = [max(map(len, column)) for column in zip(_COLUMNS, *cut, strict=True)]
+    left = _WIDTH - sum(widths) + widths[_SUBJECT] - 2 * (len(_COLUMNS) - 1)
+    return [[*row[:_SUBJECT], _cut(row[_SUBJECT], left), *row[_SUBJECT + 1 :]] for row in cut]
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -73,7 +73,9 @@ class Policy:
         ended = {rule.id for rule in document.rules if rule.expires and written(rule.expires) <= time}
         self.expired = tuple(sorted(ended))
         self._rules = [
-            _Compiled(rule, compile_conditions(rule.match, time)) for rule in document.rules if rule.id not in ended
+            _Compiled(rule, compile_conditions(rule.match, time, settles=rule.settles))
+            for rule in document.rules
+            if rule.id not in ended
         ]
         self._comparisons = 0
         self._by_id: dict[str, list[int]] = {}

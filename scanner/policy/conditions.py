@@ -21,6 +21,7 @@ class Facts:
 
     ``score`` is in tenths, ``None`` where the level comes from a word or is unknown; ``published`` is the earliest time
     of publication of the finding's records, as written; ``reachability`` is ``unknown`` without evidence.
+    ``vulnerabilities`` are the names of each where the finding joins several, nothing where it is one.
     """
 
     names: Sequence[str]
@@ -33,6 +34,7 @@ class Facts:
     owned: bool = False
     published: str | None = None
     reachability: str = UNKNOWN
+    vulnerabilities: Sequence[Sequence[str]] = ()
 
 
 Test = Callable[[Facts], bool]
@@ -47,12 +49,13 @@ class Condition:
     cost: int = 1
 
 
-def compile_conditions(wanted: Conditions, time: str) -> tuple[Condition, ...]:
+def compile_conditions(wanted: Conditions, time: str, *, settles: bool = False) -> tuple[Condition, ...]:
     """Return the conditions that are given; ages are judged at ``time``, UTC.
 
+    A rule that ``settles`` what it matches has to name every vulnerability that a finding joins, any other only one.
     Scores are in tenths and packages normalised, as :mod:`scanner.policy.reading` leaves them.
     """
-    return tuple(_conditions(wanted, time))
+    return tuple(_conditions(wanted, time, settles=settles))
 
 
 def exceeds(facts: Facts, level: str) -> bool:
@@ -66,9 +69,10 @@ def lowered(facts: Facts, level: str) -> Facts:
     return replace(facts, severity=level, score=score)
 
 
-def _conditions(wanted: Conditions, time: str) -> Iterator[Condition]:
+def _conditions(wanted: Conditions, time: str, *, settles: bool) -> Iterator[Condition]:
     if wanted.ids:
-        yield Condition("ids", _any_name(frozenset(wanted.ids)))
+        names = frozenset(wanted.ids)
+        yield Condition("ids", _every_vulnerability(names) if settles else _any_name(names))
     if wanted.packages:
         yield Condition("packages", _is_package(wanted))
     if wanted.ecosystems:
@@ -144,6 +148,10 @@ def _published(test: Callable[[int], bool]) -> Test:
 
 def _any_name(names: frozenset[str]) -> Test:
     return lambda facts: not names.isdisjoint(facts.names)
+
+
+def _every_vulnerability(names: frozenset[str]) -> Test:
+    return lambda facts: all(not names.isdisjoint(one) for one in facts.vulnerabilities or (facts.names,))
 
 
 def _is_package(wanted: Conditions) -> Test:

@@ -70,6 +70,11 @@ class Rule(_Document, frozen=True):
     to: LowerLevel | None = None
     expires: datetime | None = None
 
+    @property
+    def settles(self) -> bool:
+        """Whether the rule makes less of what it matches, so that it has to name all of that."""
+        return self.action in {"ignore", "downgrade"}
+
 
 class Thresholds(_Document, frozen=True):
     """Counts above which the verdict is ``fail`` whatever the rules say; absent means no bound."""

@@ -57,7 +57,9 @@ def _covering(rules: Sequence[Rule], position: int, suppress: AbstractSet[str]) 
         # After a downgrade the later rule is asked about another level than the earlier one was.
         if place < last_downgrade and (_levels(rule.match) != _LEVELS or _scores(rule.match)):
             continue
-        if _decides_all(rule, later, suppress) and _contains(rule.match, later.match):
+        # Of a finding that joins several vulnerabilities the later rule may need to name one, the earlier one all.
+        names_more = bool(rule.match.ids) and rule.settles and not later.settles
+        if _decides_all(rule, later, suppress) and not names_more and _contains(rule.match, later.match):
             yield rule
 
 

@@ -12,7 +12,7 @@ from scanner.reachability.documents import (
     coverage,
     read,
 )
-from scanner.reachability.evidence import REACHABLE, UNKNOWN, UNREACHABLE, Evidence, Source, Verdict
+from scanner.reachability.evidence import REACHABLE, UNKNOWN, UNREACHABLE, About, Evidence, Joined, Source, Verdict
 
 __all__ = [
     "GRAPH_SCHEMA",
@@ -20,8 +20,10 @@ __all__ = [
     "TRACE_SCHEMA",
     "UNKNOWN",
     "UNREACHABLE",
+    "About",
     "Evidence",
     "GraphDocument",
+    "Joined",
     "Source",
     "TraceDocument",
     "Verdict",

@@ -5,10 +5,10 @@ whatever the order in which they are written.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 from kit.errors import LimitExceeded, MalformedDocument, NameCollision
 from kit.reachability import CodeIdCoverage, GraphInput, TraceInput
@@ -69,6 +69,23 @@ class Read:
     coverage: CodeIdCoverage | None = None
 
 
+class About(Protocol):
+    """Whatever can tell about packages."""
+
+    def about(self, purl: str, version: str) -> Verdict | None:
+        """Return what the evidence says about a component, ``None`` where a scan has none at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one piece of evidence has on a package."""
+
+    paths: list[Path]
+    seen: list[Seen]
+    known: bool
+    complete: bool
+
+
 class Evidence:
     """All evidence of a scan, read and walked once.
 
@@ -101,22 +118,16 @@ class Evidence:
 
         ``version`` counts where the package URL has none.
         """
-        if not self.sources:
-            return None
-        parts = comparable(purl)
-        if parts is None:
-            return Verdict(UNKNOWN, reason="no-purl")
-        names, own = parts
-        keys = [(names, own or version), (names, "")]
-        path = min((self._paths[key] for key in keys if key in self._paths), default=None)
-        seen = max((self._seen[key] for key in keys if key in self._seen), default=None)
-        if path or seen:
-            return Verdict(REACHABLE, path, seen)
-        if self.missing:
-            return Verdict(UNKNOWN, reason="missing-evidence")
-        if not self._known.intersection(keys):
-            return Verdict(UNKNOWN, reason="not-in-graph")
-        return Verdict(UNREACHABLE) if self._complete else Verdict(UNKNOWN, reason="incomplete-graph")
+        return Joined([self]).about(purl, version)
+
+    def told(self, keys: Sequence[_Package]) -> "_Told":
+        """Return what is known of a package under any of its keys."""
+        return _Told(
+            paths=[self._paths[key] for key in keys if key in self._paths],
+            seen=[self._seen[key] for key in keys if key in self._seen],
+            known=any(key in self._known for key in keys),
+            complete=self._complete,
+        )
 
     def _take(self, entry: GraphInput | TraceInput, data: bytes, time: str) -> Read:
         """Read one source, and hold what the manifest says about it against it."""
@@ -187,3 +198,31 @@ class Evidence:
         ):
             if found > limit:
                 raise LimitExceeded(detail=name, expected=limit, found=found)
+
+
+class Joined:
+    """Pieces of evidence that were read apart, as if they had been read together."""
+
+    def __init__(self, parts: Iterable[Evidence]) -> None:
+        self._parts = [part for part in parts if part.sources]
+
+    def about(self, purl: str, version: str) -> Verdict | None:
+        """Return what all pieces say about a component, as :meth:`Evidence.about` does."""
+        if not self._parts:
+            return None
+        parsed = comparable(purl)
+        if parsed is None:
+            return Verdict(UNKNOWN, reason="no-purl")
+        names, own = parsed
+        keys = [(names, own or version), (names, "")]
+        told = [part.told(keys) for part in self._parts]
+        path = min((one for each in told for one in each.paths), default=None)
+        seen = max((one for each in told for one in each.seen), default=None)
+        if path or seen:
+            return Verdict(REACHABLE, path, seen)
+        if any(part.missing for part in self._parts):
+            return Verdict(UNKNOWN, reason="missing-evidence")
+        if not any(each.known for each in told):
+            return Verdict(UNKNOWN, reason="not-in-graph")
+        is_complete = all(each.complete for each in told)
+        return Verdict(UNREACHABLE) if is_complete else Verdict(UNKNOWN, reason="incomplete-graph")

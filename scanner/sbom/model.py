@@ -1,6 +1,6 @@
 """What every SBOM reader yields, and the normalised SBOM that is recorded (docs/matching.md section 2)."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -14,6 +14,7 @@ from scanner.sbom.ownership import owners_of
 PROFILE: Final = "1.0"
 MAX_COMPONENTS: Final = 100_000
 MAX_EDGES: Final = 500_000
+_LISTED_DOUBTS: Final = 100
 
 Format = Literal["CycloneDX", "SPDX"]
 Graph = tuple[tuple[str, tuple[str, ...]], ...]
@@ -67,6 +68,7 @@ class Inventory:
         self._edges: dict[str, set[str]] = {}
         self._owners: dict[str, str] = {}
         self._edge_count = 0
+        self._doubts = 0
 
     def add(self, component: Found) -> None:
         """Keep a component, whose ref is one that ``place`` gave."""
@@ -94,6 +96,23 @@ class Inventory:
             check_count(self._edge_count, MAX_EDGES, "dependencies of an SBOM")
             targets.add(target)
 
+    def relate(self, source: str, target: str, pointer: str, *, dependency: bool, known: Container[str]) -> None:
+        """Note an edge that a document states between two of its elements, which need not be components.
+
+        ``known`` are elements that are none, such as files. What contains one of these contains no component by it. Any
+        other edge that does not join two components is ``unknown-edge``: a path may lead on from there.
+        """
+        if source in self.components and target in self.components:
+            self.connect(source, target)
+        elif dependency or target not in known:
+            self.doubt(pointer, f"from {source} to {target}")
+
+    def doubt(self, pointer: str, detail: str) -> None:
+        """Note what may be an edge and is not read as one; beyond the first of these only their number is kept."""
+        self._doubts += 1
+        if self._doubts <= _LISTED_DOUBTS:
+            self.unread.note(pointer, "unknown-edge", detail)
+
     def own(self, owner: str, owned: str) -> None:
         """Note that one component owns another's files; of several owners the first by ref counts."""
         if owner != owned and owner in self.components and owned in self.components:
@@ -101,6 +120,8 @@ class Inventory:
 
     def sbom(self, form: Format, spec_version: str, name: str | None, digest: str, subject: str | None) -> Sbom:
         """Return the document: components identified and sorted, with their owners, and the graph as sorted lists."""
+        if self._doubts > _LISTED_DOUBTS:
+            self.unread.note("", "unknown-edge", f"{self._doubts - _LISTED_DOUBTS} further relationships")
         found = sorted(self.components.values(), key=lambda one: (one.purl or "", one.name, one.version or "", one.ref))
         host = host_of(found)
         purls = {one.ref: read_purl(one.purl) for one in found}

@@ -14,10 +14,34 @@ SPEC_VERSIONS: Final = ("SPDX-2.2", "SPDX-2.3")
 
 # Trivy before 0.44 wrote DESCRIBE.
 _DESCRIBES: Final = frozenset({"DESCRIBES", "DESCRIBE", "DESCRIBED_BY"})
-_EDGES: Final = frozenset({"CONTAINS", "CONTAINED_BY", "DEPENDS_ON", "DEPENDENCY_OF"})
-_BACKWARD: Final = frozenset({"CONTAINED_BY", "DEPENDENCY_OF", "DESCRIBED_BY"})
+_CONTAINMENT: Final = frozenset({"CONTAINS", "CONTAINED_BY", "EXPANDED_FROM_ARCHIVE", "PACKAGE_OF"})
+_DEPENDENCY: Final = frozenset(
+    {
+        *("DEPENDENCY_OF", "DEPENDS_ON", "DYNAMIC_LINK", "HAS_PREREQUISITE", "OPTIONAL_COMPONENT_OF"),
+        *("PREREQUISITE_FOR", "STATIC_LINK"),
+    }
+)
+_BACKWARD: Final = frozenset(
+    {
+        *("CONTAINED_BY", "DEPENDENCY_OF", "DESCRIBED_BY", "EXPANDED_FROM_ARCHIVE", "OPTIONAL_COMPONENT_OF"),
+        *("PACKAGE_OF", "PREREQUISITE_FOR"),
+    }
+)
 # BUILD_DEPENDENCY_OF, DEV_DEPENDENCY_OF, OPTIONAL_DEPENDENCY_OF and so on
 _BACKWARD_ENDING: Final = "_DEPENDENCY_OF"
+# What may be a dependency between two packages, and is none where a file takes part.
+_UNSURE: Final = frozenset(
+    {"BUILD_TOOL_OF", "DEV_TOOL_OF", "DISTRIBUTION_ARTIFACT", "GENERATED_FROM", "GENERATES", "OTHER", "TEST_TOOL_OF"}
+)
+_NO_DEPENDENCY: Final = frozenset(
+    {
+        *("AMENDS", "ANCESTOR_OF", "COPY_OF", "DATA_FILE_OF", "DEPENDENCY_MANIFEST_OF", "DESCENDANT_OF"),
+        *("DOCUMENTATION_OF", "EXAMPLE_OF", "FILE_ADDED", "FILE_DELETED", "FILE_MODIFIED", "METAFILE_OF"),
+        *("PATCH_APPLIED", "PATCH_FOR", "REQUIREMENT_DESCRIPTION_FOR", "SPECIFICATION_FOR", "TEST_CASE_OF", "TEST_OF"),
+        *("VARIANT_OF", *_DESCRIBES),
+    }
+)
+_KNOWN: Final = _CONTAINMENT | _DEPENDENCY | _UNSURE | _NO_DEPENDENCY
 _NO_VALUE: Final = frozenset({"NOASSERTION", "NONE"})
 _BUILT_FROM: Final = "built package from: "
 _ACQUIRED_FROM: Final = "acquired package info from "
@@ -38,7 +62,7 @@ def read(document: Record, digest: str) -> Sbom:
         except MalformedPart as fault:
             inventory.unread.note_fault(fault)
     described = {ref for ref in items(document, "documentDescribes", "") if isinstance(ref, str)}
-    _relationships(inventory, items(document, "relationships", ""), text(document, "SPDXID", ""), described)
+    _relationships(inventory, items(document, "relationships", ""), document, described)
     subjects = sorted(ref for ref in described if ref in inventory.components)
     subject = subjects[0] if len(subjects) == 1 else None
     return inventory.sbom("SPDX", spec_version.removeprefix("SPDX-"), text(document, "name", ""), digest, subject)
@@ -104,32 +128,39 @@ def _is_known(purl: str) -> bool:
         return False
 
 
-def _relationships(inventory: Inventory, values: list[JsonValue], document: str | None, described: set[str]) -> None:
+def _relationships(inventory: Inventory, values: list[JsonValue], document: Record, described: set[str]) -> None:
     """Read dependency and containment as edges, and what the document describes into ``described``.
 
-    Relationships with files, snippets and other documents are not about components and are passed over.
+    What may be an edge and cannot be drawn between two packages is noted, so that nobody takes the graph for complete.
     """
+    own = text(document, "SPDXID", "")
+    known = {own or "", "NONE", *_identifiers(document, "files"), *_identifiers(document, "snippets")}
     for index, value in enumerate(edges_within(values)):
         pointer = f"/relationships/{index}"
         try:
             fields = record(value, pointer)
             source = required(fields, "spdxElementId", pointer)
             target = required(fields, "relatedSpdxElement", pointer)
-            kind = required(fields, "relationshipType", pointer)
+            kind = required(fields, "relationshipType", pointer).upper()
         except MalformedPart as fault:
             inventory.unread.note_fault(fault)
             continue
         if kind in _BACKWARD or kind.endswith(_BACKWARD_ENDING):
             source, target = target, source
-        if kind in _DESCRIBES and source == document:
+        comment = fields.get("comment")
+        if kind in _DESCRIBES and source == own:
             described.add(target)
-        elif kind in _EDGES or kind.endswith(_BACKWARD_ENDING):
-            inventory.connect(source, target)
-        elif kind == "OTHER" and _says_ownership(fields):
+        elif kind in _CONTAINMENT:
+            inventory.relate(source, target, pointer, dependency=False, known=known)
+        elif kind in _DEPENDENCY or kind.endswith(_BACKWARD_ENDING):
+            inventory.relate(source, target, pointer, dependency=target != "NONE", known=known)
+        elif kind == "OTHER" and isinstance(comment, str) and comment.startswith(OWNERSHIP):
             inventory.own(source, target)
+        elif kind not in _KNOWN or (kind in _UNSURE and known.isdisjoint((source, target))):
+            inventory.doubt(pointer, f"{kind} from {source} to {target}")
 
 
-def _says_ownership(relationship: Record) -> bool:
-    """Tell whether a relationship is syft's way to say that one package installed another's files."""
-    comment = relationship.get("comment")
-    return isinstance(comment, str) and comment.startswith(OWNERSHIP)
+def _identifiers(document: Record, member: str) -> set[str]:
+    """Return the identifiers of a list of elements that are no packages, as far as they can be read."""
+    refs = (one.get("SPDXID") for one in items(document, member, "") if isinstance(one, dict))
+    return {ref for ref in refs if isinstance(ref, str)}

@@ -20,7 +20,7 @@ _PACKAGE: Final[Mapping[str, str]] = {
     "PackageSourceInfo": "sourceInfo",
     "PrimaryPackagePurpose": "primaryPackagePurpose",
 }
-_OTHER_SECTIONS: Final = frozenset({"FileName", "SnippetSPDXID", "LicenseID"})
+_FILE: Final[Mapping[str, str]] = {"SPDXID": "SPDXID"}
 _REFERENCE: Final = ("referenceCategory", "referenceType", "referenceLocator")
 _RELATIONSHIP: Final = ("spdxElementId", "relationshipType", "relatedSpdxElement")
 
@@ -46,20 +46,27 @@ def decode(data: bytes) -> Record:
         raise MalformedDocument(detail="not UTF-8", offset=error.start) from None
     packages: list[Any] = []
     relationships: list[Any] = []
-    document: Record = {"packages": packages, "relationships": relationships}
+    files: list[Any] = []
+    document: Record = {"packages": packages, "relationships": relationships, "files": files}
     section: Record | None = document
     members = _DOCUMENT
     for number, tag, value in _tags(text):
         if tag == "PackageName":
             section, members = {"name": value}, _PACKAGE
             components_within(packages).append(section)
-        elif tag in _OTHER_SECTIONS:
+        elif tag == "FileName":
+            section, members = {}, _FILE
+            files.append(section)
+        elif tag == "SnippetSPDXID":
+            section, members = None, {}
+            files.append({"SPDXID": value})
+        elif tag == "LicenseID":
             section, members = None, {}
         elif tag == "Relationship":
             edges_within(relationships).append(_parts(value.split(maxsplit=3), _RELATIONSHIP))
         elif tag == "RelationshipComment" and relationships:
             relationships[-1]["comment"] = value
-        elif tag == "ExternalRef" and section is not None and section is not document:
+        elif tag == "ExternalRef" and members is _PACKAGE and section is not None:
             references: Any = section.setdefault("externalRefs", [])
             references.append(_parts(value.split(maxsplit=2), _REFERENCE))
         elif section is not None and tag in members:

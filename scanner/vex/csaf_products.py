@@ -11,8 +11,26 @@ from scanner.vex.vers import Range, Unevaluable, read_range
 
 _VERSION: Final = "product_version"
 _RANGE: Final = "product_version_range"
+_CATEGORIES: Final = frozenset(
+    {
+        "architecture",
+        "host_name",
+        "language",
+        "legacy",
+        "patch_level",
+        "product_family",
+        "product_name",
+        "service_pack",
+        "specification",
+        "vendor",
+        _VERSION,
+        _RANGE,
+    }
+)
+_UNKNOWN: Final = "unknown-category"
 
-# The innermost branch that says which versions a product is: category and name.
+# The innermost branch that says which versions a product is: category and name. Below a branch of a category that is
+# not CSAF's it is that one: whatever it says of versions, or leaves open, is not understood.
 _Extent = tuple[str, str] | None
 
 
@@ -54,14 +72,23 @@ class Products:
                 place = f"{pointer}/branches/{at}"
                 try:
                     branch = record(value, place)
-                    category = text(branch, "category", place)
-                    inner = (category, required(branch, "name", place)) if category in {_VERSION, _RANGE} else extent
+                    inner = self._extent(branch, place, extent)
                 except MalformedPart as fault:
                     self._reading.unread.note_fault(fault)
                     continue
                 if branch.get("product") is not None:
                     self._define(branch["product"], f"{place}/product", inner)
                 pending.append((branch, place, inner))
+
+    def _extent(self, branch: Record, pointer: str, outer: _Extent) -> _Extent:
+        """Return what a branch and those around it say of versions."""
+        category = text(branch, "category", pointer)
+        if category not in _CATEGORIES:
+            self._reading.unread.note(f"{pointer}/category", _UNKNOWN, "" if category is None else category)
+            return _UNKNOWN, ""
+        if category not in {_VERSION, _RANGE} or (outer is not None and outer[0] == _UNKNOWN):
+            return outer
+        return category, required(branch, "name", pointer)
 
     def _define(self, value: object, pointer: str, extent: _Extent) -> None:
         try:
@@ -84,6 +111,8 @@ class Products:
         if extent is None or not purls:
             return Target(purls=purls)
         category, name = extent
+        if category == _UNKNOWN:
+            return Target()
         if category == _VERSION:
             # A package URL that names a version is more exact than the name of a branch.
             return Target(purls=purls, versions=() if all(one.version for one in purls) else (name,))

@@ -4,6 +4,7 @@ from collections.abc import Container
 from typing import Final
 
 from kit.errors import LimitExceeded
+from scanner.foreign import Skipped
 from scanner.sbom.model import Sbom
 
 MAX_STEPS: Final = 20_000_000
@@ -25,8 +26,7 @@ class Paths:
         self._above: dict[str, list[str]] = {}
         self._entries: frozenset[str] = frozenset()
         self._left = MAX_STEPS
-        lost = any(one.reason not in _COMPLETE for one in sbom.skipped)
-        self.usable = sbom.subject is not None and bool(sbom.dependencies) and not lost
+        self.usable = sbom.subject is not None and bool(sbom.dependencies) and gap(sbom) is None
         if sbom.subject is None or not self.usable:
             return
         for source, targets in sbom.dependencies:
@@ -76,3 +76,8 @@ class Paths:
                     pending.append(source)
         reached.discard(ref)
         return reached, met - {ref}
+
+
+def gap(sbom: Sbom) -> Skipped | None:
+    """Return the first part of an SBOM that was not read and may hide a path, ``None`` where there is none."""
+    return next((one for one in sbom.skipped if one.reason not in _COMPLETE), None)

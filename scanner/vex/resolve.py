@@ -54,14 +54,19 @@ class Decision:
 
 
 class Resolver:
-    """Decides about the findings of one SBOM; ``trust_order`` names authors, the most trusted first."""
+    """Decides about the findings of one SBOM; ``trust_order`` names authors, the most trusted first.
 
-    def __init__(self, index: VexIndex, sbom: Sbom, trust_order: Sequence[str]) -> None:
+    ``now`` is the time of the scan: what a statement dates later is no time that it can have been made at. Without it
+    every time is believed.
+    """
+
+    def __init__(self, index: VexIndex, sbom: Sbom, trust_order: Sequence[str], now: Instant | None = None) -> None:
         self._index = index
         self._sbom = sbom
         self._components = {component.ref: component for component in sbom.components}
         self._rank = {author: place for place, author in reversed(list(enumerate(trust_order))) if author}
         self._last = len(trust_order)
+        self._now = now
         self._paths: Paths | None = None
         self._found: dict[str, Found] = {}
         self._above: tuple[str, dict[Hashable, list[Found]]] = ("", {})
@@ -89,11 +94,18 @@ class Resolver:
 
         One that suppresses speaks for a package only if it speaks for each of its instances.
         """
-        each = [self._about_instance(known, ref) for ref in (refs if self._index.has_links else refs[:1])]
+        each = [self._about_instance(known, ref) for ref in self._distinct(refs)]
         every = {at: one for some in each for at, one in some.items()}
         return {
             at: one for at, one in every.items() if one.status not in SUPPRESSING or all(at in some for some in each)
         }
+
+    def _distinct(self, refs: Sequence[str]) -> Iterable[str]:
+        """Return the instances that a statement can tell apart: by version, as the subject, and by BOM-Link."""
+        if self._index.has_links:
+            return refs
+        subject = self._sbom.subject.ref if self._sbom.subject else None
+        return {(self._at(ref).purl, ref == subject): ref for ref in reversed(refs)}.values()
 
     def _about_instance(self, known: Sequence[str], ref: str) -> dict[StatementRef, Statement]:
         component, subject = self._at(ref), self._sbom.subject
@@ -148,14 +160,20 @@ class Resolver:
             known = self._found[ref] = found(self._components[ref], self._sbom.bom_link)
         return known
 
+    def _time(self, statement: Statement) -> Instant | None:
+        """Return when a statement was made, ``None`` where that is unknown or cannot be."""
+        time = statement.time
+        return None if time is not None and self._now is not None and time > self._now else time
+
     def _weigh(self, statements: Iterable[Statement]) -> Decision:
         """Apply the rule of conflict to statements about one thing, of which there is at least one."""
         about = sorted(statements, key=lambda one: one.ref)
         latest: dict[tuple[str, str], Instant] = {}
-        for one in about:
-            if one.time is not None:
-                latest[_author(one)] = max(one.time, latest.get(_author(one), one.time))
-        current = [one for one in about if one.time is None or one.time == latest[_author(one)]]
+        times = [self._time(one) for one in about]
+        for one, time in zip(about, times, strict=True):
+            if time is not None:
+                latest[_author(one)] = max(time, latest.get(_author(one), time))
+        current = [one for one, time in zip(about, times, strict=True) if time is None or time == latest[_author(one)]]
         ranks = [self._rank.get(one.author, self._last) for one in current]
         best = min(ranks)
         trusted = [one for one, rank in zip(current, ranks, strict=True) if rank == best]

@@ -179,7 +179,7 @@ def hostile_kit(
     found = {member.path: member.digest for member in record.members}
     document["bundles"]["input"] = json.loads(canonical.encode_record(record))
     inputs = document["inputs"]
-    inputs["vex"] = [{"name": name, "path": f"vex/{name}.openvex.json", "digest": ""} for name in vex] or inputs["vex"]
+    inputs["vex"] = [{"name": name, "path": f"vex/{name}.json", "digest": ""} for name in vex] or inputs["vex"]
     for entry in (inputs["sbom"], inputs["env"], inputs["seeds"], *inputs["vex"], *inputs["rules"]):
         entry["digest"] = found[entry["path"]]
     for feed in inputs["feeds"]:

@@ -42,7 +42,8 @@ def test_site_that_came_with_the_medium_is_not_trusted_silently(
 def test_site_inside_the_kit_is_refused(world: World, stranger: forge.Stranger, tmp_path: Path) -> None:
     # The runbook's working directory is the scan's, and the site is looked for below the working directory.
     kit = stranger.make_kit(world, tmp_path / "medium")
-    pin(stranger, kit / forge.SCAN)
+    pin(stranger, tmp_path)
+    shutil.move(tmp_path / "ops", kit / forge.SCAN / "ops")
     forge.seal(kit, [stranger.signer])
     places = ("--ops", tmp_path / "ops", "--at", stamp(NOW))
     done = forge.stella("replay", layout.MANIFEST_FILE, "--strict", "--offline", *places, cwd=kit / forge.SCAN)

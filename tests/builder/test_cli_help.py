@@ -8,7 +8,7 @@ import stella
 from verifier.cli._exit_codes import BY_COMMAND, EXIT_CODES
 
 COMMANDS = [
-    "scan", "feed add", "feed list", "feed show", "rootpack init", "rootpack show", "rootpack add-key",
+    "scan", "feed add", "feed list", "feed show", "feed diff", "rootpack init", "rootpack show", "rootpack add-key",
     "rootpack rotate", "rootpack revoke", "rootpack sign", "rootpack publish", "kit plan", "kit build", "kit rehearse",
     "locker init", "locker ingest", "locker status", "locker list", "locker show", "sync import",
 ]  # fmt: skip
@@ -36,7 +36,7 @@ def test_summary_of_each_command_fits_its_line(group: str, capsys: pytest.Captur
 
 @pytest.mark.parametrize("command", ["scan", "kit plan", "kit build", "rootpack init"])
 def test_what_may_be_repeated_says_so(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    expected = {"scan": 4, "kit plan": 2, "kit build": 3, "rootpack init": 1}
+    expected = {"scan": 5, "kit plan": 2, "kit build": 3, "rootpack init": 1}
     assert stella.main([*command.split(), "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count("May be repeated.") == expected[command]

@@ -137,3 +137,65 @@ def test_a_whole_snapshot_is_intact_and_not_verified(run: Any, source: Path) -> 
     run("add", "demo", str(source))
     for words in (("show", "demo"), ("show", "demo", "--deep")):
         assert "VERDICT  INTACT (0)" in run(*words)[2]
+
+
+def written(path: Path, modified: str, ecosystem: str = "PyPI") -> str:
+    record = {"id": "T-1", "modified": modified, "affected": [{"package": {"ecosystem": ecosystem, "name": "a"}}]}
+    path.write_text(json.dumps(record) + "\n")
+    return str(path)
+
+
+def current(run: Any) -> str:
+    (feed,) = json.loads(run("list", "--json")[1])["feeds"]
+    return str(feed["snapshotTime"])
+
+
+def test_current_moves_forward_only_unless_it_is_asked_for(run: Any, tmp_path: Path) -> None:
+    old, new = "2026-01-01T00:00:00Z", "2026-05-01T00:00:00Z"
+    older, newer = written(tmp_path / "old.ndjson", old), written(tmp_path / "new.ndjson", new)
+    told = []
+    for words in ((newer,), (older,), (older,), (newer,), (older, "--make-current"), (newer,)):
+        code, _, err = run("add", "demo", *words)
+        assert code == 0
+        told.append((err.splitlines()[-1].removeprefix("VERDICT  ").partition(" (0)")[0], current(run)))
+        assert (f"scans go on with that of {new}" in err) == (told[-1] != ("ADDED", new) and words == (older,))
+        assert ("current moved BACK" in err) == ("--make-current" in words)
+    assert told == [
+        ("ADDED", new),
+        ("ADDED, NOT CURRENT", new),
+        ("UNCHANGED", new),
+        ("UNCHANGED", new),
+        ("MADE CURRENT", old),
+        ("MADE CURRENT", new),
+    ]
+
+
+def test_a_snapshot_that_is_not_current_is_shown_as_such(run: Any, tmp_path: Path) -> None:
+    run("add", "demo", written(tmp_path / "new.ndjson", "2026-05-01T00:00:00Z"))
+    _, out, _ = run("add", "demo", written(tmp_path / "old.ndjson", "2026-01-01T00:00:00Z"))
+    assert "not the current one" in out
+    assert "not the current one" not in run("show", "demo")[1]
+
+
+def test_a_source_of_other_ecosystems_is_refused_unless_it_is_meant(run: Any, tmp_path: Path) -> None:
+    run("add", "demo", written(tmp_path / "one.ndjson", "2026-01-01T00:00:00Z"))
+    other = written(tmp_path / "other.ndjson", "2026-05-01T00:00:00Z", "Go")
+    code, _, err = run("add", "demo", other)
+    assert (code, "expected PyPI, found Go" in err, current(run)) == (2, True, "2026-01-01T00:00:00Z")
+    code, _, err = run("add", "demo", other, "--change-ecosystems")
+    assert (code, "the feed lost PyPI" in err, current(run)) == (0, True, "2026-05-01T00:00:00Z")
+
+
+def test_releases_of_a_distribution_come_and_go(run: Any, tmp_path: Path) -> None:
+    run("add", "demo", written(tmp_path / "one.ndjson", "2026-01-01T00:00:00Z", "Alpine:v3.10"))
+    code, _, err = run("add", "demo", written(tmp_path / "two.ndjson", "2026-05-01T00:00:00Z", "Alpine:v3.11"))
+    assert (code, "the feed lost" in err) == (0, False)
+
+
+def test_a_zero_is_no_time_of_a_snapshot(run: Any, tmp_path: Path) -> None:
+    source = written(tmp_path / "zero.ndjson", "0001-01-01T00:00:00Z")
+    code, _, err = run("add", "demo", source)
+    assert (code, "0001-01-01T00:00:00Z, which stands for no time" in err) == (2, True)
+    assert "next: Say when the source was downloaded: --time" in err.splitlines()[-1]
+    assert run("add", "demo", source, "--time", TIME)[0] == 0
+    assert current(run) == TIME

@@ -15,6 +15,7 @@ from builder.assemble import KitRequest
 from kit import layout
 from kit.errors import UsageError
 from tests.world import FEED, NOW, SCAN_ID, World
+from verifier.medium import survey
 from verifier.run_dir import stamp
 
 
@@ -176,3 +177,18 @@ def test_a_mistyped_path_or_value_is_a_usage_error(world: World, run, tmp_path, 
     assert code == 2
     assert err.startswith("stella: UsageError: ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_plan_look_and_build_count_the_same_files(world: World, tmp_path: Path, capsys) -> None:
+    place = tmp_path / "kit"
+    common = ["--record", str(world.record), "--rootpack", str(world.rootpack)]
+    assert stella.main(["kit", "plan", *common]) == 0
+    planned = capsys.readouterr().out
+    key = str(world.keys / "kit-1.key.pem")
+    built = ["kit", "build", *common, "--key", key, "--sequence", "1", "--time", stamp(NOW), "--out", str(place)]
+    assert stella.main([*built, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    on_disk = [path.stat().st_size for path in place.rglob("*") if path.is_file()]
+    assert (said["files"], said["bytes"]) == (len(on_disk), sum(on_disk))
+    assert f" bytes in {len(on_disk)} files" in planned
+    assert len(survey(place).sizes) == len(on_disk)  # what stella look counts

@@ -9,7 +9,7 @@ import pytest
 
 from builder import files, signer
 from kit.errors import KeyRefused, NoSpace, NotWritable, UsageError
-from kit.trust.keys import ALGORITHMS, ECDSA_P256, ED25519
+from kit.trust.keys import ALGORITHMS, ECDSA_P256, ED25519, PemSigner
 
 
 def fixed(size):
@@ -170,3 +170,13 @@ def test_removing_twice_is_no_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     files.remove(tmp_path / "file")
     files.remove(tmp_path / "file")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+def test_public_key_in_place_of_a_private_one_is_told_first(tmp_path, mode):
+    made = PemSigner.from_seed("ed25519", bytes(32))
+    (tmp_path / "kit.pub.pem").write_bytes(made.public.to_pem())
+    (tmp_path / "kit.pub.pem").chmod(mode)
+    with pytest.raises(KeyRefused, match="this is a public key") as refusal:
+        signer.load(tmp_path / "kit.pub.pem")
+    assert "NAME.key.pem" in refusal.value.next_step

@@ -37,3 +37,5 @@ def test_demo_walks_the_whole_way(frozen_verifier, tmp_path: Path) -> None:
     assert len(shown) == 5
     for path in shown:
         assert (tmp_path / path).is_file()
+    assert any("the feed gained a record (1)" in line and "consequence" not in line for line in lines)
+    assert lines[-4] == "Try next:"

@@ -52,6 +52,38 @@ def _purl() -> Reading:
     return read
 
 
+def _ledger() -> Reading:
+    note = importlib.import_module("kit.ledger.note")
+    checkpoint = importlib.import_module("kit.ledger.checkpoint")
+    proof = importlib.import_module("kit.ledger.proof")
+    errors = importlib.import_module("kit.errors")
+    readers = (
+        (note.parse, lambda read: note.encode(read.text, read.signatures)),
+        (checkpoint.parse, lambda read: read.text),
+        (proof.parse_inclusion, proof.encode_inclusion),
+        (proof.parse_consistency, proof.encode_consistency),
+    )
+
+    def read(data: bytes) -> None:
+        for parse, encode in readers:
+            try:
+                value = parse(data, "file")
+            except errors.StellaError:
+                continue
+            if encode(value) != data:
+                raise RuntimeError("a text was read that has another spelling")
+
+    return read
+
+
+_HASH = "gSKyXoYZUgZ6jduWYrkDOARinOMGJveXjgMkBTcdPlQ="
+_LEDGER = (
+    f"log.example/a\n7\n{_HASH}\n",
+    f"log.example/a\n7\n{_HASH}\n\n\u2014 log.example/a AAAAAAE=\n",
+    f"c2sp.org/tlog-proof@v1\nextra AAEC\nindex 3\n{_HASH}\n\nlog.example/a\n",
+    f"stella-ops.org/tlog-consistency@v1\norigin log.example/a\nsize 9\nold 3 {_HASH}\n{_HASH}\n",
+)
+
 _PARTS = [
     {"bom-ref": "s", "type": "operating-system", "name": "debian", "version": "12"},
     {"bom-ref": "d", "name": "python3-a", "purl": "pkg:deb/debian/python3-a@1%2Bx?arch=all&upstream=a%401"},
@@ -144,5 +176,12 @@ TARGETS = (
     Target("spdx3-json", _sbom, (json.dumps(SPDX3).encode(),), ("describes", "software_Sbom", *_JSON_WORDS)),
     Target(
         "purl", _purl, tuple(one.encode() for one in _PURLS), ("distro=", "ubuntu-22.04", "sles", "%40", "bookworm")
+    ),
+    Target(
+        "ledger",
+        _ledger,
+        tuple(one.encode() for one in _LEDGER),
+        ("\n\n", "\u2014 ", "index ", "extra ", "old ", _HASH),
+        packages=("kit.ledger",),
     ),
 )

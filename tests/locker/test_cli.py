@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 import stella
-from kit.errors import FileMissing
+from kit.errors import UsageError
 from kit.syncfile import RunEntry
+from locker.cli import locker as commands
+from verifier.cli.table import table
 
 
 class Program:
@@ -89,7 +91,7 @@ def test_a_refusal_ends_with_its_own_code(program, present_world, tmp_path, scan
     (record / "outputbundle.tar.zst").unlink()
     code, document = program.json("locker", "ingest", record)
     assert (code, document["reason"], document["exitCode"]) == (32, "FileMissing", 32)
-    code, out, _ = program("locker", "list")
+    code, out, _ = program("locker", "list", "--wide")
     head, row = out.splitlines()
     assert head.split()[:4] == ["ingested", "status", "scan", "tenant"]
     assert row[head.index("status") :].startswith(f"failed  {scan_ids[0]}  default")
@@ -162,7 +164,7 @@ def test_a_private_key_given_by_mistake_stays_where_it_is(program, present_world
 def test_a_run_without_its_signed_receipt_does_not_travel(present_world, tmp_path) -> None:
     directory = present_world.run(tmp_path / "ops", present_world.record(tmp_path), "run-1")
     (directory / "receipt.dsse.json").unlink()
-    with pytest.raises(FileMissing):
+    with pytest.raises(UsageError, match="no finished run"):
         present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
 
 
@@ -191,5 +193,58 @@ def test_help_has_an_example_and_the_exit_codes(program, words) -> None:
     code, out, _ = program(*words, "--help")
     assert code == 0
     assert f"stella {words[0]} {words[1]}" in out
-    assert "71  something else is held here" in out
+    assert "71  conflict in the locker, or another trust root is pinned" in out
     assert "12  the policy" not in out
+
+
+def test_results_of_a_site_that_is_not_enrolled_say_how_to_enrol_it(program, present_world, tmp_path) -> None:
+    record = present_world.record(tmp_path, rootpack=False)
+    present_world.site = present_world.new_site("site-9", 9)
+    present_world.run(tmp_path / "ops", record, "run-1")
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    code, _, err = program("sync", "import", results, "--rootpack", present_world.pack)
+    assert (code, "VERDICT  SignerUnknown (21)" in err) == (21, True)
+    assert "stella rootpack add-key" in err.splitlines()[-1]
+    assert "stella look" not in err
+
+
+def test_a_damaged_file_of_results_is_asked_for_again_at_the_site(program, present_world, tmp_path) -> None:
+    record = present_world.record(tmp_path, rootpack=False)
+    present_world.run(tmp_path / "ops", record, "run-1")
+    results = present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync")
+    results.write_bytes(results.read_bytes()[:-1])
+    code, _, err = program("sync", "import", results, "--rootpack", present_world.pack)
+    assert code in (30, 31, 32)
+    assert "stella sync export" in err.splitlines()[-1]
+    assert "this kit" not in err
+
+
+def test_a_list_is_narrow_and_its_short_ids_can_be_shown(program, present_world, tmp_path, scan_ids) -> None:
+    record = present_world.record(tmp_path)
+    assert program("locker", "ingest", record, "--tenant", "a-tenant-with-a-name-of-some-length")[0] == 0
+    _, out, _ = program("locker", "list")
+    assert max(map(len, out.splitlines())) <= 100
+    assert scan_ids[0][:8] in out
+    assert scan_ids[0] not in out
+    assert scan_ids[0] in program("locker", "list", "--wide")[1]
+    code, document = program.json("locker", "show", scan_ids[0][:8])
+    assert (code, document["id"]) == (0, scan_ids[0])
+    assert program("locker", "show", scan_ids[0][:7])[0] == 2
+
+
+@pytest.mark.parametrize("length", [1, 40, 400])
+def test_a_line_of_the_list_has_at_most_100_columns(length: int) -> None:
+    cells = ["2026-01-01T00:00:00Z", "verified", "0" * 36, "t" * 64, "s" * length, "MatchContractDiffers"]
+    lines = table(commands._COLUMNS, commands._narrow([cells], 8))
+    assert max(map(len, lines)) <= 100
+
+
+def test_a_scan_is_shown_with_the_names_of_those_who_signed(program, present_world, tmp_path, scan_ids) -> None:
+    record = present_world.record(tmp_path)
+    program("locker", "ingest", record)
+    present_world.run(tmp_path / "ops", record, "run-1")
+    program("sync", "import", present_world.export(tmp_path / "ops", tmp_path / "results.stella-sync"))
+    _, document = program.json("locker", "show", scan_ids[0])
+    assert [one["owner"] for one in document["signatures"]] == ["release"]
+    (result,) = document["siteResults"]
+    assert (result["site"], result["siteOwner"]) == (present_world.site.fingerprint, "site-7")

@@ -17,6 +17,7 @@ from kit.trust.keys import PemSigner
 from locker import registry, rows, views
 from locker.ingest import ingest
 from locker.store import Locker
+from verifier.medium import Medium
 
 STRANGER = PemSigner.from_seed("ecdsa-p256-sha256", bytes(range(48)))
 
@@ -42,9 +43,13 @@ def test_a_record_is_kept_with_everything_that_its_row_points_at(world, locker, 
     shown = views.show_run(locker, scan_ids[0])
     assert [bundle["role"] for bundle in shown["bundles"]] == ["input", "output", "rootpack"]
     assert [document["type"] for document in shown["documents"]] == ["manifest", "manifest-envelope"]
-    assert shown["signatures"] == [
-        {"keyId": world.kit_signer.public.fingerprint, "profile": "ecdsa-p256-sha256", "verified": True}
-    ]
+    (signature,) = shown["signatures"]
+    assert signature == {
+        "keyId": world.kit_signer.public.fingerprint,
+        "profile": "ecdsa-p256-sha256",
+        "verified": True,
+        "owner": "release",
+    }
     assert set(shown["outputs"]) == {"sbom", "findings", "vex", "verdict", "log"}
     for kept in (*shown["bundles"], *shown["documents"]):
         path = locker.path / kept["location"].replace("cas://", "cas/", 1)
@@ -192,6 +197,49 @@ def test_a_damaged_copy_of_a_verified_record_changes_nothing(world, locker, tmp_
         ingest(locker, bad, now=world.now)
     assert run_of(locker, scan_ids[0])["status"] == "verified"
     assert len(quarantined(locker)) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "a flipped byte in the input bundle",
+        "a flipped byte in the output bundle",
+        "a truncated bundle",
+        "a missing bundle",
+        "a file that nobody signed",
+    ],
+)
+def test_a_damaged_copy_of_a_known_record_is_not_known(world, locker, tmp_path, scan_ids, fault: str) -> None:
+    ingest(locker, world.record(tmp_path / "good"), now=world.now)
+    spoil, reason = WELL_FORMED[fault]
+    bad = world.record(tmp_path / "bad")
+    spoil(bad)
+    with pytest.raises(StellaError) as refusal:
+        ingest(locker, bad, now=world.now)
+    assert refusal.value.reason == reason
+    run = run_of(locker, scan_ids[0])
+    assert (run["status"], "failure" in run) == ("verified", False)
+    (entry,) = quarantined(locker)
+    assert f"-{reason}-" in entry.name
+
+
+def test_each_bundle_of_a_known_record_is_read_once(world, locker, tmp_path, monkeypatch) -> None:
+    record = world.record(tmp_path)
+    ingest(locker, record, now=world.now)
+    read: list[str] = []
+    measure = Medium.digest
+    monkeypatch.setattr(Medium, "digest", lambda medium, path: (read.append(path), measure(medium, path))[1])
+    assert ingest(locker, record, now=world.now).known
+    assert sorted(read) == sorted([layout.INPUT_BUNDLE, layout.OUTPUT_BUNDLE])
+
+
+def test_of_a_manifest_of_another_kind_nothing_is_kept(world, locker, tmp_path) -> None:
+    foreign = tmp_path / "extension"
+    foreign.mkdir()
+    (foreign / layout.MANIFEST_FILE).write_text('{"manifest_version": 3, "name": "a browser extension"}')
+    with pytest.raises(UsageError, match="another kind"):
+        ingest(locker, foreign, now=world.now)
+    assert (quarantined(locker), events(locker)) == ([], [])
 
 
 def test_a_record_without_a_scan_id_goes_to_the_quarantine_untouched(world, locker, tmp_path, scan_ids) -> None:

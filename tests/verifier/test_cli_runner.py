@@ -112,7 +112,6 @@ def test_what_is_no_error_of_ours_is_translated(run, error, reason, detail):
     assert failure["reason"] == reason
     assert failure["exitCode"] == code == getattr(errors, reason).exit_code
     assert failure["details"].get("detail") == detail
-    assert "/" not in failure["details"].get("path", "")
     assert talk[-1].startswith(f"VERDICT  {reason} ({code})")
 
 
@@ -121,7 +120,7 @@ def test_an_input_without_read_permission_is_not_called_unwritable(run, monkeypa
     secret.touch()
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     _code, out, _talk = run(raising(PermissionError(errno.EACCES, "Denied", str(secret))), json=True)
-    assert json.loads(out)["details"] == {"path": "secret", "detail": "Denied"}
+    assert json.loads(out)["details"] == {"path": str(secret), "detail": "Denied"}
     assert json.loads(out)["reason"] == "NotReadable"
 
 
@@ -289,3 +288,48 @@ def test_a_signal_interrupts_with_130(number):
         talk = child.stderr.read()
     assert child.returncode == 130
     assert talk.splitlines()[-1].startswith("VERDICT  Interrupted (130)")
+
+
+def test_requests_to_stop_after_the_first_are_ignored():
+    code = (
+        "import stella\n"
+        "def stubborn(words):\n"
+        "    try:\n"
+        "        print('ready', flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        print('ending', flush=True)\n"
+        "        sys.stdin.readline()\n"
+        "stella.dispatch = stubborn\n"
+        "sys.argv = ['stella', 'replay']\n"
+        "sys.exit(stella.main())"
+    )
+    with program(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(signal.SIGINT)
+        assert child.stdout.readline() == "ending\n"
+        child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGTERM)
+        _, talk = child.communicate("go on\n")
+    assert child.returncode == 130
+    assert "Traceback" not in talk
+    assert [line for line in talk.splitlines() if line.startswith("VERDICT")] == talk.splitlines()[-1:]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_request_to_stop_after_the_verdict_leaves_its_exit_code(number):
+    code = (
+        "import stella\n"
+        "def done(words):\n"
+        "    verdict = Console().verdict('VERIFIED', 0)\n"
+        "    sys.stdin.readline()\n"
+        "    return verdict\n"
+        "stella.dispatch = done\n"
+        "sys.argv = ['stella', 'replay']\n"
+        "sys.exit(stella.main())"
+    )
+    with program(code, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stderr.readline().startswith("VERDICT  VERIFIED (0)")
+        child.send_signal(number)
+        _, talk = child.communicate("go on\n")
+    assert (child.returncode, talk) == (0, "")

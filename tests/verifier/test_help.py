@@ -26,7 +26,7 @@ def tree() -> dict[str, Any]:
     """Return every command of the program by its words, such as ``offline init``."""
     found: dict[str, Any] = {}
     for name, command in stella.COMMANDS.items():
-        for module in map(import_module, stella._present(command)):
+        for module in map(import_module, stella.present(command)):
             if hasattr(module, "command"):
                 app = typer.Typer()
                 app.command(name)(module.command)
@@ -82,7 +82,7 @@ def test_commands_that_the_code_speaks_of_exist(path: Path) -> None:
 
 
 def examples() -> list[str]:
-    modules = {module for command in stella.COMMANDS.values() for module in stella._present(command)}
+    modules = {module for command in stella.COMMANDS.values() for module in stella.present(command)}
     texts = [getattr(import_module(module), "EXAMPLES", "") for module in sorted(modules)]
     blocks = [block.strip() for text in texts for block in text.split("\n\n")]
     return [block.replace("\\\n", " ").partition(" | ")[0] for block in blocks if block.startswith("stella ")]
@@ -110,7 +110,17 @@ def test_commands_of_a_page_exist_with_their_options(page: str) -> None:
 
 def test_every_command_has_its_own_exit_codes() -> None:
     assert set(_exit_codes.BY_COMMAND) <= set(COMMANDS)
-    for name in ("look", "offline init", "offline status", "replay", "verify", "receipt", "sync export"):
+    for name in (
+        "look",
+        "offline init",
+        "offline status",
+        "replay",
+        "verify",
+        "diff",
+        "report",
+        "feed diff",
+        "sync export",
+    ):
         assert name in _exit_codes.BY_COMMAND
     for codes in _exit_codes.BY_COMMAND.values():
         assert set(codes) <= set(_exit_codes.EXIT_CODES) - set(_exit_codes.EVERYWHERE)
@@ -127,4 +137,4 @@ def test_help_shows_a_commands_own_codes_only(capsys: pytest.CaptureFixture[str]
 def test_options_that_may_be_repeated_say_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert stella.main(["scan", "--help"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert shown.count("May be repeated.") == 4
+    assert shown.count("May be repeated.") == 5

@@ -59,7 +59,7 @@ def test_unpinned_site_is_told_how_to_pin_but_not_what(world: World, tmp_path: P
     [
         (31, "STALE", "KitStale"),
         (500, "ROOTPACK EXPIRED", "TrustExpired"),
-        (-365, "SIGNER'S KEY RETIRED", "SignerRetired"),
+        (-365, "SIGNER'S KEY NOT YET VALID", "SignerNotYetValid"),
     ],
 )
 def test_time_is_said(world: World, home: Path, days: int, state: str, reason: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from kit import errors
 from kit.bytes import digest
 from kit.result import INTACT, REFUSED, VERIFIED
+from kit.trust.keys import grouped
 from tests.attacks import forge
 from tests.world import NOW, Replay, World
 from verifier import site as sites
@@ -57,7 +58,10 @@ def test_another_root_is_refused_as_another_one(world: World, tmp_path: Path) ->
     other = forge.stranger(tmp_path / "stranger").rootpack / "metadata" / "1.root.json"
     with pytest.raises(errors.OtherRootPinned) as refused:
         sites.init(tmp_path / "site", other.read_bytes(), forge.digest_of(other), entropy=ENTROPY)
-    assert (refused.value.exit_code, refused.value.details["expected"]) == (71, digest.of_bytes(world.root))
+    assert (refused.value.exit_code, refused.value.details["expected"]) == (
+        71,
+        f"SHA256: {grouped(digest.of_bytes(world.root))}",
+    )
     assert sites.load(tmp_path / "site").pinned_root == pinned.pinned_root
 
 
@@ -75,11 +79,48 @@ def test_directory_without_root_is_no_site(tmp_path: Path) -> None:
         sites.load(tmp_path)
 
 
-def test_site_without_state_is_refused(world: World, tmp_path: Path) -> None:
+DAMAGES = {"missing": None, "empty": b"", "garbled": b"x\n"}
+
+
+@pytest.mark.parametrize("name", ["state.json", "site.key.pem", "pinned.root.json"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_of_the_sites_own_files_is_not_blamed_on_the_kit(
+    world: World, tmp_path: Path, name: str, damage: str
+) -> None:
     world.new_site(tmp_path / "site")
-    (tmp_path / "site" / "state.json").unlink()
-    with pytest.raises(errors.MalformedDocument):
-        sites.load(tmp_path / "site")
+    place, change = tmp_path / "site" / name, DAMAGES[damage]
+    if change is None:
+        place.unlink()
+    else:
+        place.write_bytes(change)
+    if (name, damage) == ("pinned.root.json", "missing"):  # a directory without it is no site
+        with pytest.raises(errors.TrustRootNotPinned):
+            sites.load(tmp_path / "site")
+        return
+    done = forge.stella("replay", world.kit, "--site", tmp_path / "site", "--at", stamp(NOW), cwd=tmp_path)
+    assert done.code == 60
+    assert "VERDICT  SiteDamaged (60)  next: Restore this file from the site's backup." in done.err
+    assert str(place) in done.err
+    assert "sender" not in done.err
+
+
+@pytest.mark.parametrize("given", [(), ("--site", "mine"), ("--site", "KIT/ops/site")])
+def test_site_inside_a_kit_is_refused(world: World, tmp_path: Path, given: tuple[str, ...]) -> None:
+    kit = world.copy_kit(tmp_path / "kit")
+    root = kit / "rootpack" / "metadata" / "1.root.json"
+    words = ("--root", root, "--expect-root", fingerprint(world), *(word.replace("KIT", str(kit)) for word in given))
+    done = forge.stella("offline", "init", *words, cwd=kit / "replay")
+    assert done.code == errors.UsageError.exit_code
+    assert "lies inside the kit" in done.err
+    assert ("--site lies" in done.err) == bool(given)
+    assert not list(kit.rglob("site*"))
+
+
+def test_site_beside_the_kit_is_made(world: World, tmp_path: Path) -> None:
+    root = world.copy_kit(tmp_path / "kit") / "rootpack" / "metadata" / "1.root.json"
+    done = forge.stella("offline", "init", "--root", root, "--expect-root", fingerprint(world), cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert sites.load(tmp_path / "ops" / "site").pinned_root == world.root
 
 
 def test_older_kit_is_refused_after_a_newer_one(world: World, replay: Replay, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_cut_off_run_stays_and_is_named(world: World, replay: Replay, tmp_path: 
 
 def test_result_of_another_site_stays(world: World, replay: Replay, tmp_path: Path) -> None:
     run_at(world, replay, tmp_path, world.new_site(tmp_path / "other"))
-    with pytest.raises(errors.FileMissing):
+    with pytest.raises(errors.UsageError, match="SignerUnknown"):
         sync.export(tmp_path / "ops", world.new_site(tmp_path / "site"), tmp_path / "out", stamp(NOW))
     assert not (tmp_path / "out").exists()
 

@@ -33,7 +33,8 @@ EXIT_CODES = {
 EVERYWHERE = (0, 1, 2, 130)
 """What any command may end with."""
 _TRUST, _BYTES, _PLACE = (20, 21, 22, 23), (30, 31, 32), (60,)
-_RUN = (*_TRUST, *_BYTES, 33, 50, 52, 60, 61)
+_LEDGER = (24,)
+_RUN = (*_TRUST, *_LEDGER, *_BYTES, 33, 50, 52, 60, 61)
 BY_COMMAND: dict[str, tuple[int, ...]] = {
     "look": (*_BYTES, 60, 61),
     "offline init": (23, 30, 31, 51, 60, 71),
@@ -41,15 +42,19 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "offline floor": (23, 31, 60),
     "replay": (10, *_RUN),
     "verify": (10, *_RUN),
-    "diff": (10, *_BYTES, 60, 61),
+    "diff": (10, 20, 21, *_BYTES, 60, 61),
     "report": (20, 21, *_BYTES, 60),
     "receipt": (20, 21, *_BYTES, 60),
     "sync export": (20, 21, 23, *_BYTES, *_PLACE),
     "sync import": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),
     "scan": (12, *_TRUST, *_BYTES, 51, *_PLACE),
+    "policy check": (31, *_PLACE),
+    "policy explain": (*_BYTES, *_PLACE),
+    "attest": (*_TRUST, *_LEDGER, *_BYTES, *_PLACE),
     "feed add": (31, *_PLACE, 71),
     "feed list": (*_BYTES, *_PLACE),
     "feed show": (*_BYTES, *_PLACE),
+    "feed diff": (10, *_BYTES, *_PLACE),
     "rootpack init": (31, 51, *_PLACE),
     "rootpack show": (23, 31, 32, *_PLACE),
     "rootpack add-key": (23, 31, 32, 51, *_PLACE),
@@ -58,7 +63,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "rootpack sign": (23, 31, 32, 50, *_PLACE),
     "rootpack publish": (22, 23, 31, 32, 50, 52, *_PLACE),
     "kit plan": (23, 31, *_PLACE),
-    "kit build": (*_TRUST, *_BYTES, 51, *_PLACE),
+    "kit build": (*_TRUST, *_LEDGER, *_BYTES, 51, *_PLACE),
     "kit rehearse": (10, *_RUN),
     "locker init": (23, 30, 31, 51, *_PLACE, 71),
     "locker ingest": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),

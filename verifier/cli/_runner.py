@@ -73,13 +73,19 @@ def _as_failure(error: Exception) -> StellaError:
             return error
         case OSError():
             return _from_operating_system(error)
+        case RuntimeError() if str(error).startswith(_LOOP):
+            return UsageError(path=str(error).removeprefix(_LOOP).strip("'"), detail="links that lead in a circle")
         case _:
             return _from_command_line(error) or _bug(error)
 
 
+_LOOP = "Symlink loop from "
+"""How the standard library's Path.resolve() begins to say so; no class of its own tells."""
+
+
 def _from_operating_system(error: OSError) -> StellaError:
-    """Tell the causes that a user can mend from bugs; the path is shown by its last name only."""
-    name = os.path.basename(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""  # noqa: PTH119
+    """Tell the causes that a user can mend from bugs; a path is shown as it was given."""
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
     details = ({"path": name} if name else {}) | {"detail": error.strerror or type(error).__name__}
     if error.errno in _FULL:
         return NoSpace(**details)

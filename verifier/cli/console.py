@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from kit.errors import UsageError
+from verifier import stopping
 
 if TYPE_CHECKING:
     from kit.result import Check
@@ -41,10 +42,17 @@ class Console:
 
     def __init__(self, *, json: bool = False, progress: str = Progress.AUTO) -> None:
         if progress not in set(Progress):
-            raise UsageError(detail=f"--progress takes {', '.join(Progress)}", found=progress)
+            raise UsageError(detail=f"--progress takes {', '.join(Progress)}", found=progress).then(
+                "Give --progress auto, plain, json or none."
+            )
         self.json = json
         self.progress = Progress(progress)
         self._status = ""
+
+    @property
+    def is_conversation(self) -> bool:
+        """Tell whether one pair of eyes reads both streams, so that nothing need be said on both."""
+        return not self.json and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
 
     def data(self, text: str) -> None:
         """Print lines of the result for people; nothing under ``--json``."""
@@ -75,6 +83,11 @@ class Console:
         else:
             write(sys.stdout, encoded.decode() + "\n", encoding="utf-8")
 
+    def text(self, encoded: bytes) -> None:
+        """Print finished ASCII lines as they are."""
+        self._clear_status()
+        write(sys.stdout, encoded.decode("ascii"))
+
     def talk(self, text: str) -> None:
         """Say something that is not part of the result."""
         self._clear_status()
@@ -101,13 +114,17 @@ class Console:
         self.step(f"{check.number:>2} {check.name}", check.state, check.detail or "")
 
     def verdict(self, word: str, exit_code: int, next_step: str = "") -> Verdict:
-        """Print the verdict line, the last of the run, and return what the command returns in its turn."""
+        """Print the verdict line, the last of the run, and return what the command returns in its turn.
+
+        What it says is the exit code: no request to stop comes in between.
+        """
+        stopping.settle()
         self.talk(one_line(f"VERDICT  {word} ({exit_code})" + (f"  next: {next_step}" if next_step else "")))
         return Verdict(word, exit_code, next_step)
 
     def _show_status(self, line: str) -> None:
         self._clear_status()
-        self._status = line[: _columns() - 1]
+        self._status = line[: columns() - 1]
         write(sys.stderr, self._status)
 
     def _clear_status(self) -> None:
@@ -188,7 +205,8 @@ def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def _columns() -> int:
+def columns() -> int:
+    """Return the width of the terminal, 80 where there is none."""
     try:
         return os.get_terminal_size(sys.stderr.fileno()).columns or 80
     except OSError:

@@ -47,5 +47,8 @@ def command(
     if pinned is not None and at is None:
         moment = inspect.not_before_floor(moment, pinned)
     document = inspect.look(kit, pinned, moment, place=site)
-    console.document(document)
-    return console.verdict(f"LOOKED: {inspect.state(document)}", 0, str(document["nextStep"]))
+    next_step = str(document["nextStep"])
+    console.document(
+        {name: part for name, part in document.items() if name != "nextStep"} if console.is_conversation else document
+    )
+    return console.verdict(f"LOOKED: {inspect.state(document)}", 0, next_step)

@@ -42,9 +42,16 @@ def init(
     json: Json = False,
 ) -> Verdict:
     """Pin the trust root of this site and make the site's signing key."""
+    from verifier import mounts
     from verifier import site as sites
+    from verifier.places import check_outside, kit_around
 
     console = Console(json=json)
+    around, kit = kit_around(site), kit_around(root)
+    if around is not None:
+        check_outside(around, "--site", site)
+    if (note := mounts.apart(site, kit or root.parent)) and kit:
+        console.talk(f"note: {note}")
     made = sites.init(site, sites.read_root(root), expect_root, entropy=os.urandom)
     console.document(
         {

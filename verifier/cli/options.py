@@ -27,6 +27,10 @@ ScanOnly = Annotated[
     bool,
     typer.Option("--scan-only", help="Accept a scan directory without its kit; its order and age go unchecked."),
 ]
+Ledger = Annotated[
+    bool,
+    typer.Option("--ledger", help="Demand that a log which the RootPack trusts has the scan's envelope."),
+]
 
 DEFAULT_OPS = places.DEFAULT_OPS
 DEFAULT_SITE = places.DEFAULT_SITE

@@ -26,9 +26,14 @@ def show(console: Console, outcome: "Outcome", setting: "Setting") -> Verdict:
         console.raw(encoded)
     next_step = _with_places(result.next_step, outcome, setting)
     tree = _difference(outcome)
-    console.data(
-        status_block(as_json(encoded), where=f"{outcome.directory}/", next_step=next_step, difference=tree),
+    block = status_block(
+        as_json(encoded),
+        where=f"{outcome.directory}/",
+        next_step=next_step,
+        difference=tree,
+        closing=not console.is_conversation,
     )
+    console.data(block)
     word = result.verdict if result.exit_code == 0 else f"{result.verdict}: {result.reason}"
     return console.verdict(word, result.exit_code, next_step)
 

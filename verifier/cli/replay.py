@@ -7,7 +7,7 @@ import typer
 
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ops, Progress, ScanOnly, SiteDirectory
+from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ledger, Ops, Progress, ScanOnly, SiteDirectory
 
 EXAMPLES = """
 Examples:
@@ -43,6 +43,7 @@ def command(
     site: SiteDirectory = DEFAULT_SITE,
     at: At = None,
     scan_only: ScanOnly = False,
+    ledger: Ledger = False,
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
@@ -54,14 +55,18 @@ def command(
 
     dimension = vary or what_if_dimension
     if what_if == strict and what_if:
-        raise UsageError(detail="--strict and --what-if exclude one another")
+        raise UsageError(detail="--strict and --what-if exclude one another").then("Leave one of them out.")
     if bool(dimension) != what_if:
-        raise UsageError(detail="--what-if takes one dimension: --vary=feeds, --vary=tools or --vary=policy")
+        raise UsageError(detail="--what-if varies one dimension, and --vary names it").then(
+            "Give --what-if with one of --vary=feeds, --vary=tools and --vary=policy."
+        )
     if what_if and dimension != "tools" and with_path is None:
-        raise UsageError(detail="--with names the input to vary by")
+        raise UsageError(detail=f"--vary={dimension} needs the input to vary by").then(
+            "Name it: --with, a snapshot directory, a policy file or another scan's manifest.json."
+        )
     del offline
     plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
-    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
+    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
     return show(console, outcome, setting)

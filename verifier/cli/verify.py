@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ops, Progress, ScanOnly, SiteDirectory
+from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ledger, Ops, Progress, ScanOnly, SiteDirectory
 
 EXAMPLES = """
 Examples:
@@ -14,6 +14,8 @@ Examples:
   stella verify offline/replay/<scan-id>/manifest.json
 
   stella verify offline --at 2026-06-01T12:00:00Z --json
+
+  stella verify offline/replay/<scan-id>/manifest.json --ledger
 
   stella verify scans/<scan-id> --scan-only --explain
 """
@@ -30,6 +32,7 @@ def command(
     site: SiteDirectory = DEFAULT_SITE,
     at: At = None,
     scan_only: ScanOnly = False,
+    ledger: Ledger = False,
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
@@ -41,5 +44,5 @@ def command(
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
     plan = Plan(STRICT if explain else VERIFY)
-    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, on_check=console.check)
+    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
     return show(console, outcome, setting)

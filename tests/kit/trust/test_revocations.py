@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kit.bytes import canonical
-from kit.errors import MalformedDocument, SignerRetired, SignerRevoked, StellaError
+from kit.errors import MalformedDocument, SignerNotYetValid, SignerRetired, SignerRevoked, StellaError
 from kit.trust import dsse, revocations, rootpack
 from kit.trust.revocations import Revocation
 
@@ -79,6 +79,10 @@ def test_joining_is_strict_and_does_not_depend_on_order(one, other, third) -> No
     ("state", "at", "taken_in", "refusal"),
     [
         (None, DAYS[4], None, None),
+        (None, "2025-12-01T00:00:00Z", None, SignerNotYetValid),
+        (None, "2025-12-01T00:00:00Z", DAYS[1], None),
+        ("retired", "2025-12-01T00:00:00Z", None, SignerNotYetValid),
+        ("compromised", "2025-12-01T00:00:00Z", None, SignerRevoked),
         ("retired", DAYS[1], None, None),
         ("retired", DAYS[2], None, SignerRetired),
         ("retired", DAYS[4], DAYS[1], None),
@@ -127,3 +131,13 @@ def test_pack_is_judged_by_a_newer_ones_list(publisher, make_signer, now) -> Non
     assert pack.keys("kit", DAYS[5]) == (key,)
     told = pack.under([entry(fingerprint=key.fingerprint, state="compromised")])
     assert (told.keys("kit", DAYS[5]), told.keys("kit", None)) == ((), (key,))
+
+
+def test_key_revoked_before_its_window_began_is_retired_and_not_early(publisher, make_signer, now) -> None:
+    files = publisher.files()
+    pack = rootpack.load(files, pinned_root=files["metadata/1.root.json"], reference_time=now)
+    key = make_signer("kit")
+    told = pack.under([entry(fingerprint=key.public.fingerprint, since="2025-06-01T00:00:00Z")])
+    envelope = dsse.sign(b"{}", dsse.IN_TOTO, [key])
+    with pytest.raises(SignerRetired):
+        told.verify(envelope, usage="kit", at="2025-12-01T00:00:00Z", payload_types=(dsse.IN_TOTO,), name="x")

@@ -16,7 +16,7 @@ from kit.errors import (
     MalformedDocument,
     OlderThanAccepted,
     SignatureInvalid,
-    SignerRetired,
+    SignerNotYetValid,
     SignerUnknown,
     StellaError,
     TrustExpired,
@@ -100,7 +100,7 @@ def test_envelope_is_judged_by_usage_window_and_threshold(publisher, load, make_
         return pack.verify(envelope, usage=usage, at=at, payload_types=(dsse.IN_TOTO,), name="kit.dsse.json")
 
     assert verify(sound).payload == b"{}"
-    with pytest.raises(SignerRetired):
+    with pytest.raises(SignerNotYetValid):
         verify(sound, at="2025-01-01T00:00:00Z")
     with pytest.raises(SignerUnknown):
         verify(sound, usage="site")

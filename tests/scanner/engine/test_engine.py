@@ -1,5 +1,7 @@
 """Engine identity: what changes it, and where it comes from in a frozen program."""
 
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +13,8 @@ from scanner import engine
 
 ROOT = Path(__file__).parents[3]
 FILES = {"scanner/b.py": b"two", "scanner/a.py": b"one"}
+POLICY = b'schemaVersion = "1.0"\nname = "p"\n'
+SBOM = b'{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": []}'
 PACKAGES = {"packaging": "1", "msgspec": "2"}
 
 
@@ -42,11 +46,31 @@ def test_any_change_of_a_file_or_a_library_is_another_engine(files, packages):
     assert engine.engine_identity(files, packages).digest != engine.engine_identity(FILES, PACKAGES).digest
 
 
-def test_the_sources_of_this_checkout_are_all_in_the_identity():
+def test_the_sources_of_this_checkout_are_in_the_identity_but_for_what_comes_afterwards():
     paths = {one.path for one in engine.from_source(ROOT).document.files}
-    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "scanner").rglob("*.py")} <= paths
+    found = {path.relative_to(ROOT).as_posix() for path in (ROOT / "scanner").rglob("*.py")}
+    assert {path for path in found if not path.startswith(engine.AFTERWARDS)} <= paths
+    assert not any(path.startswith(engine.AFTERWARDS) for path in paths)
+    assert all(any(path.startswith(each) for path in found) for each in engine.AFTERWARDS)
     assert "kit/bytes/canonical.py" in paths
     assert engine.current() == engine.from_source(ROOT)
+
+
+def test_an_evaluation_needs_nothing_that_is_not_in_the_identity():
+    words = f"""
+import json, sys
+from scanner import evaluate
+given = evaluate.EvaluationInput(
+    scan_id="s", time="2026-01-01T00:00:00Z", subject="s", feeds=[], vex=[], policy={POLICY!r}, sbom={SBOM!r}
+)
+assert len(evaluate.evaluate(given)) == 8
+print(json.dumps([getattr(one, "__file__", None) for one in sys.modules.values()]))
+"""
+    done = subprocess.run([sys.executable, "-c", words], cwd=ROOT, capture_output=True, check=True)
+    files = [Path(one) for one in json.loads(done.stdout) if one]
+    used = {one.relative_to(ROOT).as_posix() for one in files if one.is_relative_to(ROOT / "scanner")}
+    assert "scanner/findings.py" in used
+    assert used <= {one.path for one in engine.from_source(ROOT).document.files}
 
 
 def test_a_frozen_program_reads_the_embedded_document(monkeypatch, tmp_path):

@@ -276,3 +276,11 @@ def test_any_record_is_judged_or_listed(data, crafted, crafted_records, memory_f
     feed.records = lambda packages: ((ordinal, line(record)) for ordinal, record in enumerate(records))
     found = json.loads(evaluate(replace(given_input, feeds=[given_input.feeds[0], feed]))[outputs.FINDINGS])
     assert len(found["unreadable"]) in {0, 1, 2}
+
+
+@pytest.mark.parametrize("withdrawn", ["", "no", "2024", "2024-13-01T00:00:00Z"])
+def test_a_record_is_withdrawn_by_a_time_only(verdict_of, withdrawn):
+    counts = verdict_of(b"", advisory("CVE-1", withdrawn=withdrawn))["counts"]
+    assert (counts["findings"], counts["withdrawn"]) == (1, 0)
+    counts = verdict_of(b"", advisory("CVE-1", withdrawn="2024-01-01T00:00:00.5+01:00"))["counts"]
+    assert (counts["findings"], counts["withdrawn"]) == (0, 1)

@@ -108,6 +108,7 @@ def test_equal_outputs_have_no_differences(inputs):
     assert tree.causes == {}
 
 
+MERGED = "PYSEC-1 and PYSEC-2 became one: PYSEC-1 changed in feed pypi: aliases"
 FEED_CHANGES = {
     "a record is added": (
         [*BASE, advisory("PYSEC-9")],
@@ -162,10 +163,15 @@ FEED_CHANGES = {
     "two groups become one": (
         changed("PYSEC-1", aliases=["CVE-1", "PYSEC-2"]),
         [
-            ("changed", "PYSEC-1", "feed-record-changed", "PYSEC-1 changed in feed pypi: aliases"),
-            ("changed", "PYSEC-1", "feed-record-changed", "PYSEC-1 changed in feed pypi: aliases"),
-            ("changed", "PYSEC-1", "feed-record-changed", "PYSEC-1 changed in feed pypi: aliases"),
-            ("vanished", "PYSEC-2", "feed-record-changed", "regrouped: PYSEC-1 changed in feed pypi: aliases"),
+            ("changed", "PYSEC-1", "alias-merge", MERGED),
+            ("changed", "PYSEC-1", "alias-merge", MERGED),
+            ("changed", "PYSEC-1", "alias-merge", MERGED),
+            (
+                "vanished",
+                "PYSEC-2",
+                "alias-merge",
+                "PYSEC-2 is part of PYSEC-1 now: PYSEC-1 changed in feed pypi: aliases",
+            ),
         ],
     ),
     "a record becomes undecidable": (
@@ -183,7 +189,7 @@ def test_another_feed_changes_only_what_its_records_cause(name, inputs):
     records, expected = FEED_CHANGES[name]
     tree = compare(inputs(), inputs(records))
     assert sorted(entries(tree)) == sorted(expected)
-    assert tree.causes.keys() <= FEED_CAUSES | {"input-identity", "consequence"}
+    assert tree.causes.keys() <= FEED_CAUSES | {"alias-merge", "input-identity", "consequence"}
     assert [one.cause for member in tree.members for one in member.entries if one.pointer.startswith("/inputs")] == [
         "input-identity"
     ]
@@ -216,23 +222,23 @@ def test_a_feed_for_another_ecosystem_makes_components_evaluated(inputs, memory_
     before = inputs(purls=(LANTERN, "pkg:golang/example.org/a@v1.0.0"))
     after = replace(before, feeds=[*before.feeds, memory_feed("go", [advisory("GO-1", "example.org/b", "Go")])])
     assert entries(compare(before, after)) == [
-        ("vanished", "pkg:golang/example.org/a@v1.0.0", "feed-record-added", "a feed covers Go now")
+        ("vanished", "pkg:golang/example.org/a@v1.0.0", "feed-record-added", "feed go covers Go now")
     ]
     assert entries(compare(after, before)) == [
-        ("appeared", "pkg:golang/example.org/a@v1.0.0", "feed-record-removed", "no feed covers Go any more")
+        ("appeared", "pkg:golang/example.org/a@v1.0.0", "feed-record-removed", "feed go covers Go no more")
     ]
 
 
 def test_a_vex_statement_changes_the_decision(inputs):
     tree = compare(inputs(), inputs(vex=[vex("not_affected")]))
     assert entries(tree) == [
-        ("changed", "PYSEC-3", "vex-statement", "VEX document added: vex"),
-        ("changed", "PYSEC-3", "vex-statement", "VEX document added: vex"),
+        ("changed", "PYSEC-3", "vex-statement", "statement 0 of VEX document vex added: CVE-3 not_affected"),
+        ("changed", "PYSEC-3", "vex-statement", "statement 0 of VEX document vex added: CVE-3 not_affected"),
     ]
     assert {cause for _, _, cause, _ in entries(tree, outputs.VEX)} == {"vex-statement"}
     assert tree.causes.keys() == {"vex-statement", "input-identity", "consequence"}
     (detail,) = {detail for *_, detail in entries(compare(inputs(vex=[vex("fixed")]), inputs(vex=[vex("affected")])))}
-    assert detail == "VEX document changed: vex"
+    assert detail == "statement 0 of VEX document vex changed: CVE-3 affected (status)"
 
 
 def test_a_record_can_bring_a_statement_to_bear(inputs):
@@ -247,13 +253,15 @@ def test_a_record_can_bring_a_statement_to_bear(inputs):
 def test_a_policy_changes_decisions_and_nothing_else(inputs):
     rule = b'[[rules]]\nid = "winch"\naction = "ignore"\nreason = "r"\nmatch = {packages = ["pkg:pypi/winch"]}\n'
     tree = compare(inputs(), inputs(policy=HEAD + GRAVE + rule))
-    assert entries(tree) == [("changed", "PYSEC-3", "policy-rule", "default -> rule winch")]
+    assert entries(tree) == [("changed", "PYSEC-3", "policy-rule", "rule winch added")]
     assert tree.causes.keys() == {"policy-rule", "input-identity", "consequence"}
 
 
 def test_a_threshold_changes_the_verdict(inputs):
     tree = compare(inputs(), inputs(policy=HEAD + b"thresholds = {maxWarnings = 0}\n" + GRAVE))
-    assert {one[2] for one in entries(tree, outputs.VERDICT)} == {"policy-rule", "input-identity"}
+    assert [one[2:] for one in entries(tree, outputs.VERDICT) if one[2] not in ("input-identity", "consequence")] == [
+        ("policy-rule", "thresholds.maxWarnings is 0, was none")
+    ]
     assert next(member for member in tree.members if member.path == outputs.FINDINGS).state == "equal"
 
 
@@ -261,7 +269,14 @@ def test_a_rule_that_ends_between_two_times_is_the_cause(inputs):
     rule = b'[[rules]]\nid = "once"\naction = "ignore"\nreason = "r"\nexpires = 2026-06-01T00:00:00Z\n'
     before = inputs(policy=HEAD + rule + b'match = {ids = ["CVE-3"]}\n')
     tree = compare(before, replace(before, time="2026-07-01T00:00:00Z"))
-    assert entries(tree) == [("changed", "PYSEC-3", "policy-rule", "rule once -> default")]
+    assert entries(tree) == [
+        (
+            "changed",
+            "PYSEC-3",
+            "policy-rule",
+            "the end of a rule lies between 2026-01-02T03:04:05Z and 2026-07-01T00:00:00Z: once",
+        )
+    ]
     causes = {
         one.pointer: one.cause for member in tree.members for one in member.entries if member.path == outputs.VERDICT
     }

@@ -114,3 +114,24 @@ def test_no_finding_meets_a_rule_of_which_it_is_said(written: list[str]) -> None
         decision = made.decide(facts)
         assert decision.rule not in idle
         assert decision.downgrade is None or decision.downgrade.rule not in idle
+
+
+def test_a_rule_that_has_to_name_every_vulnerability_leaves_joined_findings_to_one_that_has_not():
+    head = b'schemaVersion = "1.0"\nname = "p"\n'
+    rule = '[[rules]]\nid = "{}"\naction = "{}"\nreason = "x"\nmatch = {{ids = ["CVE-1"]}}\n'
+    idle = {
+        (earlier, later): [
+            one.rule
+            for one in idle_rules(
+                policy.load(head + rule.format("a", earlier).encode() + rule.format("b", later).encode(), time=NOW)
+            )
+        ]
+        for earlier in ("ignore", "warn")
+        for later in ("ignore", "fail")
+    }
+    assert idle == {
+        ("ignore", "ignore"): ["b"],
+        ("ignore", "fail"): [],
+        ("warn", "ignore"): ["b"],
+        ("warn", "fail"): ["b"],
+    }

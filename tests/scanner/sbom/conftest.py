@@ -84,6 +84,8 @@ def spdx_tags() -> Callable[[dict[str, Any]], bytes]:
         lines += [_tag("SPDXID", document["SPDXID"])] if "SPDXID" in document else []
         lines += [_tag("DocumentName", document["name"])] if "name" in document else []
         lines += ["FileName: ./a", "SPDXID: SPDXRef-File-a", "LicenseConcluded: NOASSERTION"]
+        for one in document.get("files", ()):
+            lines += ["FileName: ./b", f"SPDXID: {one['SPDXID']}"]
         for package in document.get("packages", ()):
             lines += ["", _tag("PackageName", package["name"])]
             lines += [_tag(tag, package[member]) for member, tag in members.items() if member in package]
@@ -130,6 +132,7 @@ def spdx_graph() -> Callable[[dict[str, Any]], bytes]:
         graph: list[Any] = [
             {"type": "CreationInfo", "@id": "_:creation", "specVersion": "3.0.1"},
             head | {"creationInfo": "_:creation", "rootElement": roots},
+            *({"type": "software_File", "spdxId": one["SPDXID"]} for one in document.get("files", ())),
             *map(package, document["packages"]),
         ]
         for number, one in enumerate(document.get("relationships", ())):

@@ -75,6 +75,14 @@ def test_no_version_is_no_version(version: str | None) -> None:
     [
         ("CONTAINS", ("SPDXRef-a", ("SPDXRef-b",))),
         ("DEPENDS_ON", ("SPDXRef-a", ("SPDXRef-b",))),
+        ("STATIC_LINK", ("SPDXRef-a", ("SPDXRef-b",))),
+        ("DYNAMIC_LINK", ("SPDXRef-a", ("SPDXRef-b",))),
+        ("HAS_PREREQUISITE", ("SPDXRef-a", ("SPDXRef-b",))),
+        ("depends_on", ("SPDXRef-a", ("SPDXRef-b",))),
+        ("PREREQUISITE_FOR", ("SPDXRef-b", ("SPDXRef-a",))),
+        ("PACKAGE_OF", ("SPDXRef-b", ("SPDXRef-a",))),
+        ("OPTIONAL_COMPONENT_OF", ("SPDXRef-b", ("SPDXRef-a",))),
+        ("EXPANDED_FROM_ARCHIVE", ("SPDXRef-b", ("SPDXRef-a",))),
         ("CONTAINED_BY", ("SPDXRef-b", ("SPDXRef-a",))),
         ("DEPENDENCY_OF", ("SPDXRef-b", ("SPDXRef-a",))),
         ("DEV_DEPENDENCY_OF", ("SPDXRef-b", ("SPDXRef-a",))),
@@ -89,16 +97,58 @@ def test_dependency_and_containment_are_edges_in_their_direction(kind: str, edge
     assert sbom.dependencies == ((edge,) if edge else ())
 
 
-def test_relationships_with_files_and_other_documents_are_passed_over() -> None:
+def test_what_cannot_lead_to_a_package_is_passed_over() -> None:
+    evident = related("SPDXRef-a", "OTHER", "SPDXRef-File") | {"comment": "evident-by: the file"}
     sbom = read(
-        packages=[package("a")],
+        packages=[package("a"), package("b")],
+        files=[{"SPDXID": "SPDXRef-File"}, {}, 7],
+        snippets=[{"SPDXID": "SPDXRef-Snippet"}],
         relationships=[
-            related("SPDXRef-a", "CONTAINS", "SPDXRef-File-1"),
-            related("DocumentRef-x:SPDXRef-y", "DEPENDS_ON", "SPDXRef-a"),
-            related("SPDXRef-a", "DEPENDS_ON", "NOASSERTION"),
+            related("SPDXRef-a", "CONTAINS", "SPDXRef-File"),
+            related("SPDXRef-File", "CONTAINS", "SPDXRef-Snippet"),
+            related("SPDXRef-File", "GENERATED_FROM", "SPDXRef-Snippet"),
+            related("SPDXRef-a", "DEPENDS_ON", "NONE"),
+            related("SPDXRef-a", "VARIANT_OF", "SPDXRef-b"),
+            evident,
         ],
     )
     assert (sbom.dependencies, sbom.skipped) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "target"),
+    [
+        ("a", "DEPENDS_ON", "File"),
+        ("File", "DEPENDS_ON", "b"),
+        ("File", "CONTAINS", "b"),
+        ("b", "CONTAINED_BY", "File"),
+        ("File", "STATIC_LINK", "File"),
+        ("a", "CONTAINS", "nowhere"),
+        ("nowhere", "DEPENDS_ON", "b"),
+        ("DOCUMENT", "DEPENDS_ON", "b"),
+        ("a", "GENERATED_FROM", "b"),
+        ("a", "OTHER", "b"),
+        ("a", "DEPENDS-ON", "b"),
+        ("a", "NEEDS", "File"),
+    ],
+)
+def test_what_may_be_a_path_and_is_no_edge_is_listed(source: str, kind: str, target: str) -> None:
+    relationship = related(f"SPDXRef-{source}", kind, f"SPDXRef-{target}")
+    files = [{"SPDXID": "SPDXRef-File"}]
+    sbom = read(packages=[package("a"), package("b")], files=files, relationships=[relationship])
+    assert (sbom.dependencies, notes(sbom)) == ((), [("/relationships/0", "unknown-edge")])
+
+
+@pytest.mark.parametrize("target", ["NOASSERTION", "DocumentRef-x:SPDXRef-y"])
+def test_a_dependency_that_leads_out_of_the_document_is_listed(target: str) -> None:
+    sbom = read(packages=[package("a")], relationships=[related("SPDXRef-a", "DEPENDS_ON", target)])
+    assert notes(sbom) == [("/relationships/0", "unknown-edge")]
+
+
+def test_of_very_many_doubtful_edges_the_first_are_listed_and_the_others_counted() -> None:
+    sbom = read(packages=[package("a")], relationships=[related("SPDXRef-x", "CONTAINS", "SPDXRef-a")] * 103)
+    assert len(sbom.skipped) == 101
+    assert (sbom.skipped[0].reason, sbom.skipped[0].detail) == ("unknown-edge", "3 further relationships")
 
 
 @pytest.mark.parametrize(

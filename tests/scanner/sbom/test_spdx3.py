@@ -92,7 +92,8 @@ def test_of_several_purls_the_first_that_is_known_counts_and_the_others_are_note
 def test_dependencies_and_contents_are_edges() -> None:
     sbom = read(
         *(package(name) for name in "abcd"),
-        related("urn:a", "contains", "urn:b", "urn:c", "urn:license"),
+        {"type": "software_File", "spdxId": "urn:file"},
+        related("urn:a", "contains", "urn:b", "urn:c", "urn:file", "NoneElement"),
         related("urn:b", "dependsOn", "urn:c"),
         related("urn:c", "hasStaticLink", "urn:d") | {"type": "LifecycleScopedRelationship", "scope": "build"},
         related("urn:d", "hasDeclaredLicense", "urn:a"),
@@ -105,6 +106,63 @@ def test_dependencies_and_contents_are_edges() -> None:
         ("urn:d", ("urn:a",)),
     )
     assert sbom.skipped == ()
+
+
+@pytest.mark.parametrize("kind", ["expandsTo", "hasOptionalComponent", "DEPENDSON", "packagedBy"])
+def test_what_only_sounds_unlike_a_dependency_is_an_edge(kind: str) -> None:
+    iri = f"https://spdx.org/rdf/3.0.1/terms/Core/RelationshipType/{kind}"
+    edge = ("urn:b", ("urn:a",)) if kind == "packagedBy" else ("urn:a", ("urn:b",))
+    for spelling in (kind, iri):
+        assert read(package("a"), package("b"), related("urn:a", spelling, "urn:b")).dependencies == (edge,)
+
+
+@pytest.mark.parametrize(
+    "relationship",
+    [
+        related("urn:a", "dependsOn", "urn:file"),
+        related("urn:file", "dependsOn", "urn:b"),
+        related("urn:file", "contains", "urn:b"),
+        related("urn:file", "dependsOn", "urn:file"),
+        related("urn:a", "contains", "urn:nowhere"),
+        related("urn:a", "dependsOn", "NoAssertionElement"),
+        related("urn:a", "generates", "urn:b"),
+        related("urn:a", "other", "urn:b"),
+        related("urn:a", "requires", "urn:b"),
+        related("urn:a", "requires", "urn:b") | {"type": "security_VexAffectedVulnAssessmentRelationship"},
+    ],
+)
+def test_what_may_be_a_path_and_is_no_edge_is_listed(relationship: dict[str, Any]) -> None:
+    file = {"type": "software_File", "spdxId": "urn:file"}
+    sbom = read(package("a"), package("b"), file, relationship)
+    assert (sbom.dependencies, notes(sbom)) == ((), [("/@graph/4", "unknown-edge")])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("ai_AIPackage", "dataset_DatasetPackage", "software:Package", "spdx:software_Package"),
+        *("https://spdx.org/rdf/3.0.1/terms/Software/Package", "https://spdx.org/rdf/3.0.1/terms/AI/AIPackage"),
+    ],
+)
+def test_a_package_of_a_subclass_or_of_a_longer_spelling_is_a_component(kind: str) -> None:
+    sbom = read(package("a", type=kind))
+    assert ([one.ref for one in sbom.components], sbom.skipped) == (["urn:a"], ())
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        package("a", type="software_Parcel"),
+        {"type": "acme_Package", "spdxId": "urn:a"},
+        package("a", type="software_File"),
+        {"type": "Agent", "spdxId": "urn:a", "externalIdentifier": [identifier("pkg:pypi/a@1")]},
+        package("a", type="Relationship", relationshipType="describes", to=[], **{"from": "urn:x"}),
+    ],
+)
+def test_an_element_that_may_be_a_package_is_listed(element: dict[str, Any]) -> None:
+    sbom = read(element)
+    assert sbom.components == ()
+    assert {one.reason for one in sbom.skipped} == {"malformed"}
 
 
 DOCUMENT = {"type": "SpdxDocument", "spdxId": "urn:document", "name": "orders"}

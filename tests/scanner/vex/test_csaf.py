@@ -209,7 +209,11 @@ VERSIONS = [
 def test_the_innermost_branch_says_which_versions_are_meant(
     category: str, name: str, purl: str, versions: Any, reasons: list[str]
 ) -> None:
-    branch = {"category": category, "name": name, "branches": [{"category": "x", "name": "y", "product": None}]}
+    branch = {
+        "category": category,
+        "name": name,
+        "branches": [{"category": "product_name", "name": "y", "product": None}],
+    }
     branch["branches"][0]["product"] = product("P", purl)
     found = read({"branches": [branch]}, vulnerability(fixed=["P"]))
     (one,) = found.statements[0].products
@@ -304,6 +308,17 @@ def test_the_expansion_of_groups_is_counted() -> None:
     flags = [{"label": "x", "group_ids": ["G"]}] * 100
     with pytest.raises(LimitExceeded):
         read_vex("a", document(products, vulnerability() | {"flags": flags}), Allowance(names=5_000))
+
+
+@pytest.mark.parametrize("category", ["Product_Version", "version", "", None])
+@pytest.mark.parametrize("inside", [False, True], ids=["itself", "above a version"])
+def test_below_a_branch_of_an_unknown_category_nothing_is_meant(category: str | None, inside: bool) -> None:
+    leaf: dict[str, Any] = {"name": "9", "product": product("P", "pkg:pypi/a")}
+    branch = {"category": category, "name": "9"}
+    branch |= {"branches": [leaf | {"category": "product_version"}]} if inside else leaf
+    found = read({"branches": [branch]}, vulnerability(known_not_affected=["P"]))
+    assert not found.statements[0].products[0].target.matchable
+    assert ("/product_tree/branches/0/category", "unknown-category") in notes(found)
 
 
 MEMBERS = ["category", "name", "product", "product_id", "product_reference", "relates_to_product_reference"]

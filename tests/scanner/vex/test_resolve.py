@@ -257,3 +257,52 @@ def test_the_order_of_documents_never_matters(claims: Any, trust: tuple[str, ...
     trusted = {word for place, word in current if place == min(current)[0]}
     assert decision.status == min(trusted, key=CAUTION.index)
     assert bool(decision.conflict) == (len(trusted) > 1)
+
+
+def versioned(*versions: str) -> list[Component]:
+    purl = "pkg:deb/debian/foo?distro=debian-12&upstream=bar@1"
+    return [Component(f"r{at}", "foo", one, purl, "library", from_purl(purl)) for at, one in enumerate(versions)]
+
+
+@pytest.mark.parametrize(
+    ("versions", "named", "expected"),
+    [
+        (["1", "2"], "@1", None),
+        (["2", "1"], "@1", None),
+        (["1", "1"], "@1", "not_affected"),
+        (["1", "2"], "", "not_affected"),
+    ],
+)
+def test_a_version_of_one_instance_does_not_speak_for_the_other(
+    versions: list[str], named: str, expected: str | None
+) -> None:
+    index = VexIndex([vex("a", "A", claim("not_affected", product=f"pkg:deb/debian/foo{named}"))])
+    found = Resolver(index, sbom(*versioned(*versions)), []).decide(
+        ["CVE-1"], [f"r{at}" for at in range(len(versions))]
+    )
+    assert status(found) == expected
+
+
+def test_what_affects_one_instance_affects_the_package() -> None:
+    index = VexIndex([vex("a", "A", claim("affected", product="pkg:deb/debian/foo@2"))])
+    assert status(Resolver(index, sbom(*versioned("1", "2")), []).decide(["CVE-1"], ["r0", "r1"])) == "affected"
+
+
+NOW = (1_704_240_000, 0)  # 2024-01-03T00:00:00Z
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (("affected", 1), ("not_affected", 9), "affected"),
+        (("affected", 1), ("not_affected", 3), "not_affected"),
+        (("not_affected", 1), ("affected", 9), "affected"),
+        (("not_affected", 9), ("not_affected", 1), "not_affected"),
+    ],
+)
+def test_a_time_after_the_scan_overrules_no_other(
+    first: tuple[str, int], second: tuple[str, int], expected: str
+) -> None:
+    claims = [claim(what, day=day) for what, day in (first, second)]
+    index = VexIndex([vex("a", "A", *claims)])
+    assert status(Resolver(index, sbom(component("pkg:pypi/a@1")), [], NOW).decide(["CVE-1"], ["ref"])) == expected

@@ -112,3 +112,10 @@ def test_documents_that_are_refused_stop_the_evaluation(
 ) -> None:
     with pytest.raises(refusal):
         evaluate(make_input(json.dumps(SBOM).encode(), memory_feed("f", [RECORD]), vex=vex))
+
+
+def test_a_statement_of_the_far_future_does_not_overrule_its_authors_true_one(run: Callable[..., Any]) -> None:
+    late = openvex("pkg:pypi/dep")
+    late["statements"][0]["timestamp"] = "9999-12-31T23:59:59Z"
+    (finding,) = run(openvex("pkg:pypi/dep", "affected"), late)["findings.json"]["findings"]
+    assert finding["vex"]["status"] == "affected"

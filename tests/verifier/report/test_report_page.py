@@ -17,6 +17,7 @@ from kit import result as results
 from kit.bytes import canonical
 from kit.errors import MalformedDocument
 from verifier.report import RunView, page_of, render, view
+from verifier.report_findings import findings_view
 
 NAMES = ("verified", "what_if", "differs", "refused", "refused_early")
 TAGS = {
@@ -121,8 +122,9 @@ def test_verdict_reason_and_digest_of_the_result_appear(load_case, view_of, name
     case = load_case(name)
     run = view_of(case)
     text = " ".join(read(render(run)).text)
-    for key in ("verdict", "reason", "sentence", "nextStep"):
+    for key in ("verdict", "reason", "sentence"):
         assert case["result"][key] in text
+    assert "RUN_DIR" not in text
     assert f"exit {case['result']['exitCode']}" in text
     assert run.result_digest == "sha256:" + hashlib.sha256(canonical.encode(case["result"])).hexdigest()
     assert run.result_digest.removeprefix("sha256:") + "  result.json" in text
@@ -307,3 +309,42 @@ def test_a_result_of_any_shape_still_gives_a_page(load_case, data):
         journal=[{"seq": 0, "data": data.draw(json_values)}],
     )
     assert set(read(render(run)).tags) <= TAGS
+
+
+def test_what_a_policy_weighed_about_a_finding_is_said(load_case, view_of):
+    case = copy.deepcopy(load_case("verified"))
+    rows = case["outputs"]["findings.json"]["findings"]
+    (finding,) = case["outputs"]["findings.json"]["findings"] = rows[:1]
+    finding["ownedByOsPackage"] = True
+    finding["reachability"] = {"state": "unknown", "reason": "graph-missing"}
+    finding["decision"]["downgrade"] = {"rule": "tools", "to": "low", "reason": "Only at build time."}
+    (shown,) = page_of(view_of(case)).findings.shown
+    told = (
+        "lowered to low by rule tools: Only at build time., unknown by the call graphs (graph missing), "
+        "installed by a package of the operating system"
+    )
+    assert shown.why.endswith(told)
+
+
+def test_what_was_not_evaluated_is_counted_by_reason_and_ecosystem():
+    rows = [
+        {"ref": str(number), "name": str(number), "reason": "no-feed", "purl": f"pkg:{kind}/x@1"}
+        for number, kind in enumerate(["npm"] * 30 + ["gem"] * 2)
+    ]
+    found = findings_view({"notEvaluated": [*rows, {"ref": "z", "name": "z", "reason": "no-purl"}]}, None)
+    counts = [(row.count, row.reason, row.ecosystem) for row in found.left_out_counts]
+    assert counts == [("30", "no feed", "npm"), ("2", "no feed", "gem"), ("1", "no purl", "no purl")]
+
+
+@pytest.mark.parametrize(
+    ("level", "number", "heading"),
+    [
+        ("unknown", 30, "The first 12 of 30 by decision and name; no severity is known; findings.json has all"),
+        ("unknown", 2, "Each finding, by decision and name; no severity is known"),
+        ("low", 30, "The gravest 12 of 30; findings.json has all"),
+        ("low", 2, "Each finding, gravest first"),
+    ],
+)
+def test_heading_claims_no_order_that_is_not_there(level, number, heading):
+    rows = [{"id": f"CVE-{each}", "severity": {"level": level}} for each in range(number)]
+    assert findings_view({"findings": rows}, None).heading == heading

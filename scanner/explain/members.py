@@ -1,10 +1,5 @@
-"""Explaining a difference: what appeared, vanished or changed in the outputs, and why (docs/matching.md section 9).
+"""The members of the outputs, each with its differences and their causes (docs/matching.md section 9)."""
 
-The causes are looked up in the inputs of both sides, never guessed from the outputs. What follows from a difference
-elsewhere in the tree is called a consequence; ``unexplained`` is left for what no input accounts for.
-"""
-
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import TypeVar
@@ -15,30 +10,28 @@ from kit.bytes import canonical, digest
 from kit.bytes.canonical import JsonValue
 from kit.errors import StellaError
 from scanner import difference, outputs
-from scanner.attribution import Inputs
 from scanner.difference import (
-    APPEARED,
-    CHANGED,
     METADATA,
-    VANISHED,
     Cause,
-    Difference,
     Entry,
     MemberDifference,
     entry,
+    kind_of,
     pairs,
     pointer,
     same_but_for_order,
     walk,
 )
-from scanner.evaluate import EvaluationInput
-from scanner.finding_changes import FindingChanges, PackageKey, package_key
-from scanner.outputs import FindingsDocument, VexConflictEntry, VexDecisionEntry, VexOutput, VexPartialEntry
+from scanner.explain import vex
+from scanner.explain.causes import Causes
+from scanner.explain.findings import FindingChanges, concerned
+from scanner.explain.inputs import Inputs
+from scanner.explain.verdicts import verdict_cause
+from scanner.outputs import FindingsDocument, VexOutput
 
 T = TypeVar("T", bound=msgspec.Struct)
 
 _Keyed = tuple[str, JsonValue]
-_Weighed = VexDecisionEntry | VexConflictEntry | VexPartialEntry
 _KEYED: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     outputs.SBOM: {"components": ("ref",), "dependencies": ("ref",), "skipped": ("pointer",)},
     outputs.VERDICT: {"grounds": ("action", "kind", "name")},
@@ -59,41 +52,24 @@ _IDENTITIES = {
 """Parts of the verdict that name an input, and the input they name."""
 
 
-def explain(
-    recorded: Mapping[str, bytes],
-    replayed: Mapping[str, bytes],
-    recorded_input: EvaluationInput,
-    replayed_input: EvaluationInput,
-    *,
-    engine_changed: bool = False,
-) -> Difference:
-    """Return the tree of differences between two sets of output members, each with its cause.
-
-    Members that cannot be read are differences too, not errors. Feeds are read again, for the packages concerned only.
-    """
-    inputs = Inputs(recorded_input, replayed_input, engine_changed=engine_changed)
-    members = list(_Explanation(recorded, replayed, inputs).members())
-    causes = Counter(one.cause for member in members for one in member.entries)
-    return Difference(
-        schema_version=difference.SCHEMA_VERSION,
-        equal=all(member.state == "equal" for member in members),
-        members=tuple(sorted(members, key=lambda one: one.path)),
-        causes=dict(sorted(causes.items())),
-    )
-
-
-class _Explanation:
+class Explanation:
     """One explanation under way: the outputs and inputs of both sides, and the causes found so far."""
 
     def __init__(self, recorded: Mapping[str, bytes], replayed: Mapping[str, bytes], inputs: Inputs) -> None:
         self._recorded = recorded
         self._replayed = replayed
         self._inputs = inputs
-        self._finding_causes: Mapping[tuple[PackageKey, str], Cause] = {}
-        self._old = _typed(recorded.get(outputs.FINDINGS), FindingsDocument)
-        self._new = _typed(replayed.get(outputs.FINDINGS), FindingsDocument)
+        self._old = typed(recorded.get(outputs.FINDINGS), FindingsDocument)
+        self._new = typed(replayed.get(outputs.FINDINGS), FindingsDocument)
+        packages = set()
         if self._old and self._new:
             inputs.contract_changed = self._old.contract != self._new.contract
+            packages = concerned(self._old, self._new)
+        self._old_vex = typed(recorded.get(outputs.VEX), VexOutput)
+        self._new_vex = typed(replayed.get(outputs.VEX), VexOutput)
+        if self._old_vex and self._new_vex:
+            packages |= vex.concerned(self._old_vex, self._new_vex)
+        self._causes = Causes(inputs, packages)
 
     def members(self) -> Iterator[MemberDifference]:
         """Yield every member, those that others follow from first."""
@@ -127,53 +103,16 @@ class _Explanation:
             yield from self._lines(before, after)
             return
         if path == outputs.FINDINGS and self._old and self._new:
-            purls = _purls(self._recorded), _purls(self._replayed)
-            changes = FindingChanges(self._old, self._new, self._inputs, purls)
-            self._finding_causes = changes.causes
-            yield from changes.entries()
+            yield from FindingChanges(self._old, self._new, self._causes).entries()
             return
-        if path == outputs.VEX:
-            old_vex, new_vex = _typed(before, VexOutput), _typed(after, VexOutput)
-            if old_vex and new_vex:
-                yield from self._vex(old_vex, new_vex)
-                return
+        if path == outputs.VEX and self._old_vex and self._new_vex:
+            yield from vex.VexChanges(self._old_vex, self._new_vex, self._causes, self._old, self._new).entries()
+            return
         old, new = _value(before), _value(after)
         if old is None or new is None:
             yield entry("", METADATA, path, self._inputs.otherwise())
         else:
             yield from self._values(path, old, new)
-
-    def _vex(self, old: VexOutput, new: VexOutput) -> Iterator[Entry]:
-        for left, right in pairs(old.documents, new.documents, lambda one: one.name):
-            before = None if left is None else old.documents[left]
-            after = None if right is None else new.documents[right]
-            one = after or before
-            if one is not None and before != after:
-                cause = self._varied(self._inputs.vex, difference.VEX_STATEMENT) or self._inputs.otherwise(
-                    before, after
-                )
-                place = pointer("documents", right if right is not None else left or 0)
-                yield entry(place, _kind(before, after), one.name, cause, before, after)
-        for name in ("decisions", "conflicts", "partial"):
-            yield from self._weighed(name, getattr(old, name), getattr(new, name))
-
-    def _weighed(self, name: str, old: tuple[_Weighed, ...], new: tuple[_Weighed, ...]) -> Iterator[Entry]:
-        """Explain what VEX had to say about findings."""
-        for left, right in pairs(old, new, lambda one: (package_key(one.component), one.id)):
-            before = None if left is None else old[left]
-            after = None if right is None else new[right]
-            one = after or before
-            if one is None or before == after:
-                continue
-            cause = (
-                self._varied(self._inputs.vex, difference.VEX_STATEMENT)
-                or self._finding_causes.get((package_key(one.component), one.id))
-                or self._varied("order of trust" if self._inputs.policy else "", difference.POLICY_RULE)
-                or self._varied("the SBOM's subject" if self._inputs.sbom else "", difference.SBOM_COMPONENT)
-                or self._inputs.otherwise(before, after)
-            )
-            place = pointer(name, right if right is not None else left or 0)
-            yield entry(place, _kind(before, after), f"{one.id} {one.component.purl}", cause, before, after)
 
     def _values(self, path: str, old: JsonValue, new: JsonValue) -> Iterator[Entry]:
         """Explain any JSON member: its known lists by what identifies their items, everything else by place."""
@@ -192,7 +131,7 @@ class _Explanation:
             key, after = (key, None) if right is None else new[right]
             if before != after:
                 place = pointer(name, right if right is not None else left or 0)
-                yield entry(place, _kind(before, after), key, self._cause(path, place, before, after), before, after)
+                yield entry(place, kind_of(before, after), key, self._cause(path, place, before, after), before, after)
 
     def _lines(self, before: bytes, after: bytes) -> Iterator[Entry]:
         """Explain the log, its lines paired by step and, where a step is repeated, by what it is about."""
@@ -203,22 +142,26 @@ class _Explanation:
             if one != other:
                 number = right if right is not None else left or 0
                 cause = self._following(outputs.LOG, one, other)
-                yield entry(f"line {number + 1}", _kind(one, other), outputs.LOG, cause, one, other)
+                yield entry(f"line {number + 1}", kind_of(one, other), outputs.LOG, cause, one, other)
 
     def _cause(self, path: str, place: str, before: JsonValue, after: JsonValue) -> Cause:
         """Return the cause of a value in a member other than findings, VEX decisions and log."""
         if path == outputs.SBOM:
-            sbom = self._varied("the SBOM differs" if self._inputs.sbom else "", difference.SBOM_COMPONENT)
+            sbom = (
+                Cause(difference.SBOM_COMPONENT, "the SBOM differs")
+                if self._inputs.given and self._inputs.sbom
+                else None
+            )
             return sbom or self._inputs.otherwise(before, after)
         if path == outputs.VERDICT:
             for part, name in _IDENTITIES.items():
                 if place.startswith(f"/{part}") and getattr(self._inputs, name):
-                    return difference.INPUT_IDENTITY, "names an input that differs"
+                    return Cause(difference.INPUT_IDENTITY, "names an input that differs")
             if place == "/contract":
                 return self._inputs.otherwise()
-            decisive = place.startswith(("/verdict", "/grounds")) and not self._differs(outputs.FINDINGS)
-            if self._inputs.policy and (decisive or place.startswith("/expiredRules")):
-                return difference.POLICY_RULE, "thresholds, gaps or ends of rules"
+            found = self._inputs.sides and verdict_cause(self._inputs.sides, place, before, after)
+            if found:
+                return found
         return self._following(path, before, after)
 
     def _following(self, path: str, before: object, after: object) -> Cause:
@@ -232,7 +175,7 @@ class _Explanation:
         else:
             follows = self._inputs.differ or any(map(self._differs, (outputs.SBOM, outputs.FINDINGS, outputs.VEX)))
         if follows:
-            return difference.CONSEQUENCE, "follows from differences elsewhere"
+            return Cause(difference.CONSEQUENCE, "follows from differences elsewhere")
         return self._inputs.otherwise(before, after)
 
     def _same_values(self, path: str, before: bytes, after: bytes) -> Entry:
@@ -243,17 +186,15 @@ class _Explanation:
             # Members in another order, or values in another spelling, are no values in another order.
             old, new = _value(before), _value(after)
             reordered = old != new and same_but_for_order(old, new)
-        cause = difference.ORDERING, "the same values in another order"
+        cause = Cause(difference.ORDERING, "the same values in another order")
         return entry("", METADATA, path, cause if reordered else self._inputs.otherwise())
 
     def _differs(self, path: str) -> bool:
         return self._recorded.get(path) != self._replayed.get(path)
 
-    def _varied(self, detail: str, cause: str) -> Cause | None:
-        return (cause, detail) if detail else None
 
-
-def _typed(data: bytes | None, cls: type[T]) -> T | None:
+def typed(data: bytes | None, cls: type[T]) -> T | None:
+    """Return a member as a record, ``None`` where it is absent or no such record."""
     try:
         return None if data is None else canonical.decode_record(data, cls, canonical=False)
     except StellaError:
@@ -274,16 +215,6 @@ def _keyed(value: JsonValue, members: tuple[str, ...]) -> list[_Keyed]:
         (" ".join(str(one[name]) for name in members if name in one) if isinstance(one, dict) else "", one)
         for one in items
     ]
-
-
-def _purls(members: Mapping[str, bytes]) -> frozenset[str]:
-    value = _value(members.get(outputs.SBOM, b""))
-    components = value.get("components") if isinstance(value, dict) else None
-    return frozenset(purl for purl, _ in _keyed(components, ("purl",)))
-
-
-def _kind(before: object, after: object) -> str:
-    return CHANGED if before is not None and after is not None else APPEARED if before is None else VANISHED
 
 
 def _step(line: str) -> str:

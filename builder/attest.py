@@ -1,0 +1,136 @@
+"""Attesting records: their envelopes become entries of a log, and the proof is put beside each record.
+
+The files are those of docs/format.md section 10; ``stella kit build`` carries them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder import files, signing, tile_log
+from builder.tile_log import TileLog
+from kit import layout
+from kit import manifest as manifests
+from kit.bytes import merkle
+from kit.errors import LedgerRolledBack, SignerUnfit, UsageError
+from kit.ledger import checkpoint, entry, evidence, proof
+from kit.ledger.entry import Logged
+from kit.ledger.proof import ConsistencyProofs, InclusionProof, Tree
+from kit.trust import dsse
+from kit.trust.keys import Signer
+from kit.trust.rootpack import TrustedPack
+from verifier.medium import read_file
+
+RECENT_TREES = 512
+"""How many of the log's last sizes the kit can connect a site's memory with, unless more are asked for."""
+USAGE = "log"
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """What the log says of a record: the entry's index in the tree of ``size``; ``files`` are beside the record."""
+
+    record: str
+    origin: str
+    index: int
+    size: int
+    root: str
+    files: tuple[str, ...]
+
+
+def attest(
+    records: Sequence[Path], pack: TrustedPack, log: Path, signer: Signer, *, now: str, since: Sequence[int] = ()
+) -> list[Attested]:
+    """Put the envelopes of recorded scans into a log and the proofs beside the records; idempotent.
+
+    All records get a proof in the same tree, those that the log has already a fresh one. ``since`` are sizes of earlier
+    trees that sites remember, beside the last :data:`RECENT_TREES`. Raises :class:`SignerUnfit` for a log key that the
+    RootPack does not trust, and for a record that a site would refuse; :class:`LedgerRolledBack` when a record
+    has a proof in a larger tree than the log's; what :func:`builder.tile_log.opened` raises; :class:`UsageError`.
+    """
+    name = _name(pack, signer, now)
+    logged = [_logged(record, pack, now) for record in records]
+    with tile_log.opened(log, name, signer) as opened:
+        for record in records:
+            _check_not_older(record, opened)
+        indices = opened.append([entry.make(one) for one in logged])
+        if bad := [size for size in since if not 0 < size <= opened.checkpoint.size]:
+            raise UsageError(
+                option="--from", found=bad[0], expected=f"1 to {opened.checkpoint.size}, a size of the log"
+            )
+        history = _history(opened, since)
+        return [
+            _put(record, one, index, opened, history)
+            for record, one, index in zip(records, logged, indices, strict=True)
+        ]
+
+
+def stem(origin: str) -> str:
+    """Return the name that a log's files have beside a record, without their endings."""
+    return f"log-{hashlib.sha256(origin.encode()).hexdigest()[:8]}"
+
+
+def _name(pack: TrustedPack, signer: Signer, now: str) -> str:
+    """Return the name of a log key: its owner in the RootPack."""
+    if signer.public not in pack.keys(USAGE, now):
+        raise SignerUnfit(
+            path="--log-key", found=signer.public.fingerprint, detail=f"no key of usage {USAGE} that is valid at {now}"
+        ).then("Trust it first: stella rootpack add-key FILE.pub.pem --usage log --owner NAME")
+    return pack.owner(signer.public)
+
+
+def _logged(record: Path, pack: TrustedPack, now: str) -> Logged:
+    path = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
+    for name in (layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE):
+        if not (record / name).is_file():
+            raise UsageError(path=str(record), expected="a recorded scan's directory", detail=f"{name} is missing")
+    data = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
+    payload = signing.check_envelope(pack, data, [now], name=path)
+    manifests.check_statement(payload, read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
+    return Logged(data, pack.verify(data, usage=signing.USAGE, at=now, payload_types=(dsse.IN_TOTO,), name=path))
+
+
+def _check_not_older(record: Path, opened: TileLog) -> None:
+    """Refuse a log that was set back: a record's own proof knows a larger tree of it, or another of the same size."""
+    place = record / layout.EVIDENCE_DIRECTORY / (stem(opened.key.name) + evidence.INCLUSION_SUFFIX)
+    if not place.is_file():
+        return
+    read = proof.parse_inclusion(read_file(place, limit=proof.MAX_INCLUSION), place.name)
+    before = checkpoint.open_signed(read.checkpoint, checkpoint.Trust((opened.key,)), path=place.name).checkpoint
+    if before.size > opened.checkpoint.size or opened.tree.root(before.size) != before.root:
+        raise LedgerRolledBack(
+            path=place.name, origin=opened.key.name, expected=before.size, found=opened.checkpoint.size
+        ).then("Bring back the log's newest copy; never append to an older one: sites would see a fork.")
+
+
+def _history(opened: TileLog, since: Sequence[int]) -> bytes:
+    """Return the proofs that the log's recent trees, and those of the sizes ``since``, are prefixes of its tree."""
+    tree, current = opened.tree, opened.checkpoint
+    recent = range(max(1, current.size - RECENT_TREES), current.size)
+    sizes = sorted({*recent, *(size for size in since if size < current.size)})
+    proofs = tuple((Tree(size, tree.root(size)), tuple(tree.consistency(size))) for size in sizes)
+    history = ConsistencyProofs(current.origin, current.size, proofs)
+    proof.check_consistency(history, current, path=opened.key.name)
+    return proof.encode_consistency(history)
+
+
+def _put(record: Path, logged: Logged, index: int, opened: TileLog, history: bytes) -> Attested:
+    current = opened.checkpoint
+    leaf, hashes = entry.make(logged), tuple(opened.tree.inclusion(index))
+    # What a damaged tile would spoil is found here, not at a site.
+    proof.check_inclusion(merkle.leaf_hash(leaf), index, hashes, current, path=record.name)
+    inclusion = InclusionProof(index, hashes, opened.signed, leaf)
+    place = record / layout.EVIDENCE_DIRECTORY
+    files.make_directory(place)
+    names = [stem(current.origin) + ending for ending in (evidence.CONSISTENCY_SUFFIX, evidence.INCLUSION_SUFFIX)]
+    files.write_atomic(place / names[0], history)
+    files.write_atomic(place / names[1], proof.encode_inclusion(inclusion))
+    return Attested(
+        record=record.name,
+        origin=current.origin,
+        index=index,
+        size=current.size,
+        root=current.root.hex(),
+        files=tuple(f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in names),
+    )
