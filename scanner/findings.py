@@ -175,7 +175,7 @@ def _assemble_one(
         vulnerabilities=tuple(joined) if len(joined) > 1 else (),
         vex=_vex(statement) if statement else None,
         owned_by_os_package=owned,
-        reachability=_reachability(given.evidence.about(package.purl, package.version)),
+        reachability=_reachability(given.evidence.about(package.purl, package.version, package.package)),
         decision=_UNDECIDED,
     )
     decision = decision_entry(given.rules.decide(facts(found)))

@@ -9,23 +9,26 @@ from scanner import versions
 from scanner.versions import semver
 
 _KEPT = 1 << 16
+_KEPT_CHARACTERS = 1 << 20
 MAX_PARSED = 1_000_000
 """How many texts of one scheme may be parsed; a large system against all its feeds takes 100,000."""
+MAX_CHARACTERS = 4_000_000
+"""How many characters these may have together: the key of a long text takes the time and memory of many short ones."""
 
 
 class VersionKeys:
     """The sortable keys of one scheme; ``None`` stands for a text that cannot be parsed.
 
-    Raises :class:`LimitExceeded` beyond ``MAX_PARSED`` texts.
+    Raises :class:`LimitExceeded` beyond ``MAX_PARSED`` texts or ``MAX_CHARACTERS`` of them.
     """
 
-    __slots__ = ("_keys", "_parse", "_parsed", "scheme")
+    __slots__ = ("_characters", "_kept", "_keys", "_parse", "_parsed", "scheme")
 
     def __init__(self, scheme: str, parse: Callable[[str], Any]) -> None:
         self.scheme = scheme
         self._parse = parse
         self._keys: dict[str, Any] = {}
-        self._parsed = 0
+        self._parsed = self._characters = self._kept = 0
 
     def of(self, text: str) -> Any:
         """Return the key of a version, ``None`` where it has none."""
@@ -36,8 +39,13 @@ class VersionKeys:
         self._parsed += 1
         if self._parsed > MAX_PARSED:
             raise LimitExceeded(detail=f"versions to parse as {self.scheme}", expected=MAX_PARSED)
-        if len(self._keys) == _KEPT:
+        self._characters += len(text)
+        if self._characters > MAX_CHARACTERS:
+            raise LimitExceeded(detail=f"characters to parse as {self.scheme}", expected=MAX_CHARACTERS)
+        if len(self._keys) >= _KEPT or self._kept > _KEPT_CHARACTERS:
             self._keys.clear()
+            self._kept = 0
+        self._kept += len(text)
         try:
             key = self._parse(text)
         except versions.Unparsable:

@@ -57,7 +57,11 @@ class PolicyChanges:
                 held = fields.get(name, getattr(new, name))
                 fields[name] = msgspec.structs.replace(held, **{part: before}) if part else before
         document = msgspec.structs.replace(new, rules=self._rules(undone), **fields)
-        return Policy(document, self._times[0 if TIME in undone else 1])
+        return Policy(document, self.time(undone))
+
+    def time(self, undone: Collection[str]) -> str:
+        """Return the scan's time with changes undone."""
+        return self._times[0 if TIME in undone else 1]
 
     def _rules(self, undone: frozenset[str]) -> tuple[Rule, ...]:
         first, second = (self._old, self._new) if ORDER in undone else (self._new, self._old)

@@ -249,6 +249,7 @@ class Worlds:
             VexIndex(self._statements.mixed(revisions, undone)),
             self._evidence.undone(undone.intersection(self._evidence.changes)),
             self._policy.undone(of_policy),
+            self._policy.time(undone),
         )
         try:
             return assemble(Judged(hits={0: hits}), [target], given)

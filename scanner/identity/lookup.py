@@ -8,7 +8,7 @@ from typing import Final
 
 from scanner.identity.distributions import DISTRIBUTIONS, ecosystem_of, from_distro, system, system_id
 from scanner.identity.model import NotEvaluated, Package, Source, System
-from scanner.identity.names import normalise
+from scanner.identity.names import is_name, normalise
 from scanner.identity.purl import BadPurl, Purl, parse_purl
 
 SYSTEM_TYPES: Final = frozenset({"alpine", "apk", "deb", "rpm"})
@@ -65,9 +65,18 @@ def locate(purl: Purl, version: str) -> tuple[str, str] | NotEvaluated:
         known = system_id(purl.namespace) if purl.namespace else _DEFAULT_SYSTEM.get(purl.type)
         if known is None or DISTRIBUTIONS[known].kind != _kind(purl):
             return NotEvaluated("unsupported-ecosystem", _place_of(purl))
-        return DISTRIBUTIONS[known].ecosystem, purl.name
-    mapper = _MAPPERS.get(purl.type)
-    return mapper(purl, version) if mapper else NotEvaluated("unsupported-ecosystem", purl.type)
+        place: tuple[str, str] | NotEvaluated = DISTRIBUTIONS[known].ecosystem, purl.name
+    elif mapper := _MAPPERS.get(purl.type):
+        place = mapper(purl, version)
+    else:
+        return NotEvaluated("unsupported-ecosystem", purl.type)
+    if isinstance(place, NotEvaluated) or is_name(*place):
+        return place
+    return _no_name(place[0])
+
+
+def _no_name(ecosystem: str) -> NotEvaluated:
+    return NotEvaluated("bad-purl", f"no package of {ecosystem} can have this name")
 
 
 def _system_package(purl: Purl, version: str, source: Source | None, host: System | None) -> Package | NotEvaluated:
@@ -87,6 +96,8 @@ def _system_package(purl: Purl, version: str, source: Source | None, host: Syste
         ecosystem = ecosystem_of(found)
     if isinstance(ecosystem, NotEvaluated):
         return ecosystem
+    if not is_name(ecosystem, purl.name) or not is_name(ecosystem, name):
+        return _no_name(ecosystem)
     return Package(ecosystem, normalise(ecosystem, name), version) if version else NotEvaluated("no-version")
 
 

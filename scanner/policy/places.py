@@ -22,6 +22,12 @@ _TEXTS = (
 )
 """Texts, the longer delimiters first. Each alternative begins with another character, so none can backtrack."""
 
+_TOKEN = re.compile(
+    rf"(?P<blank>[ \t]+)|(?P<dot>\.)|(?P<part>(?s:{'|'.join(one.pattern for one in _TEXTS)}|{_BARE_KEY.pattern}))"
+    r"|(?P<other>#[^\n]*|[^\0])"
+)
+"""What a document is made of where only dotted keys matter."""
+
 
 def lines(text: str) -> dict[Path, int]:
     """Return the line, from 1, of every key, table and item of a valid document; the document's own path is ``()``."""
@@ -34,6 +40,26 @@ def line_of(places: dict[Path, int], path: Sequence[str | int]) -> int:
     while given not in places:
         given = given[:-1]
     return places[given]
+
+
+def longest_key(text: str) -> int:
+    """Return the number of parts of the longest dotted key, of any text up to where it is no TOML.
+
+    The standard library's reader takes memory by the square of that number, so this is asked before.
+    """
+    longest = parts = 0
+    after_dot = False
+    for token in _TOKEN.finditer(text):
+        match token.lastgroup:
+            case "part":
+                parts = parts + 1 if after_dot else 1
+                after_dot = False
+                longest = max(longest, parts)
+            case "dot":
+                after_dot = parts > 0
+            case "other":
+                parts, after_dot = 0, False
+    return longest
 
 
 class _Walk:

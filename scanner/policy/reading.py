@@ -18,6 +18,8 @@ from scanner.policy.patterns import BadPattern, compile_pattern
 
 MAX_BYTES = 256 << 10
 MAX_RULES = 1_000
+MAX_KEY = 16
+"""How many parts a dotted key may have; the deepest that a policy knows has three."""
 PATH = "policy.toml"
 
 _RULE_ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
@@ -68,8 +70,10 @@ def _parse(data: bytes) -> tuple[str, dict[str, Any]]:
         raise LimitExceeded(path=PATH, expected=f"at most {MAX_BYTES} bytes", found=len(data))
     try:
         text = data.decode("utf-8")
+        if (parts := places.longest_key(text)) > MAX_KEY:
+            raise LimitExceeded(path=PATH, detail="parts of a dotted key", expected=MAX_KEY, found=parts)
         return text, tomllib.loads(text, parse_float=_number)
-    except RecursionError:
+    except (RecursionError, MemoryError):
         raise LimitExceeded(path=PATH, detail="nested too deep") from None
     except ValueError as fault:
         raise MalformedDocument(path=PATH, **_syntax_place(data, fault), detail=str(fault)) from None
@@ -96,6 +100,8 @@ def _number(text: str) -> Decimal:
 def _converted(table: dict[str, Any]) -> PolicyDocument:
     try:
         return msgspec.convert(table, PolicyDocument, builtin_types=(datetime, Decimal))
+    except RecursionError:
+        raise LimitExceeded(path=PATH, detail="nested too deep") from None
     except msgspec.ValidationError as error:
         said = _FIELD_FAULT.fullmatch(str(error))
         detail, place = said.groups() if said else (str(error), None)

@@ -13,6 +13,7 @@ from typing import Literal, Protocol
 from kit.errors import LimitExceeded, MalformedDocument, NameCollision
 from kit.reachability import CodeIdCoverage, GraphInput, TraceInput
 from scanner.reachability.documents import MAX_CALLS, MAX_NODES, GraphDocument, TraceDocument, calls, coverage, read
+from scanner.reachability.spellings import Spellings
 from scanner.spelling import comparable
 
 MAX_SOURCES = 64
@@ -72,7 +73,7 @@ class Read:
 class About(Protocol):
     """Whatever can tell about packages."""
 
-    def about(self, purl: str, version: str) -> Verdict | None:
+    def about(self, purl: str, version: str, looked_up: str = "") -> Verdict | None:
         """Return what the evidence says about a component, ``None`` where a scan has none at all."""
 
 
@@ -99,6 +100,7 @@ class Evidence:
         self._known: set[_Package] = set()
         self._seen: dict[_Package, Seen] = {}
         self._packages: dict[str, _Package] = {}
+        self._spellings = Spellings()
         ordered = sorted(given, key=lambda source: source[0].cas_uri)
         if len(ordered) > MAX_SOURCES:
             raise LimitExceeded(detail="graphs and traces", expected=MAX_SOURCES, found=len(ordered))
@@ -113,12 +115,12 @@ class Evidence:
             self.sources.append(Read(entry.cas_uri, None) if data is None else self._take(entry, data, time))
             self._check_size()
 
-    def about(self, purl: str, version: str) -> Verdict | None:
+    def about(self, purl: str, version: str, looked_up: str = "") -> Verdict | None:
         """Return what the evidence says about a component; ``None`` where a scan has none at all.
 
-        ``version`` counts where the package URL has none.
+        ``version`` counts where the package URL has none; ``looked_up`` is the name under which advisories are sought.
         """
-        return Joined([self]).about(purl, version)
+        return Joined([self]).about(purl, version, looked_up)
 
     def told(self, keys: Sequence[_Package]) -> "_Told":
         """Return what is known of a package under any of its keys."""
@@ -128,6 +130,10 @@ class Evidence:
             known=any(key in self._known for key in keys),
             complete=self._complete,
         )
+
+    def may_have(self, purl: str, version: str, looked_up: str) -> bool:
+        """Tell whether a package is used under another spelling."""
+        return self._spellings.may_have(purl, version, looked_up)
 
     def _take(self, entry: GraphInput | TraceInput, data: bytes, time: str) -> Read:
         """Read one source, and hold what the manifest says about it against it."""
@@ -167,6 +173,7 @@ class Evidence:
             package = self._package(node.purl, uri, f"/nodes/{position}/purl")
             self._known.add(package)
             if node.id in origin:
+                self._spellings.add(node.purl)
                 found = Path(*origin[node.id], node.id, uri)
                 self._paths[package] = min(found, self._paths.get(package, found))
         return len(origin)
@@ -174,6 +181,7 @@ class Evidence:
     def _observe(self, uri: str, trace: TraceDocument) -> None:
         for position, one in enumerate(trace.observed):
             package = self._package(one.purl, uri, f"/observed/{position}/purl")
+            self._spellings.add(one.purl)
             found = Seen(trace.recorded_at, uri, one.symbol or "")
             self._seen[package] = max(found, self._seen.get(package, found))
 
@@ -206,7 +214,7 @@ class Joined:
     def __init__(self, parts: Iterable[Evidence]) -> None:
         self._parts = [part for part in parts if part.sources]
 
-    def about(self, purl: str, version: str) -> Verdict | None:
+    def about(self, purl: str, version: str, looked_up: str = "") -> Verdict | None:
         """Return what all pieces say about a component, as :meth:`Evidence.about` does."""
         if not self._parts:
             return None
@@ -224,5 +232,7 @@ class Joined:
             return Verdict(UNKNOWN, reason="missing-evidence")
         if not any(each.known for each in told):
             return Verdict(UNKNOWN, reason="not-in-graph")
+        if any(part.may_have(purl, version, looked_up) for part in self._parts):
+            return Verdict(UNKNOWN, reason="other-spelling")
         is_complete = all(each.complete for each in told)
         return Verdict(UNREACHABLE) if is_complete else Verdict(UNKNOWN, reason="incomplete-graph")

@@ -119,7 +119,10 @@ def _is_location(name: str) -> bool:
 
 
 def _locations(inventory: Inventory, named: Mapping[str, str], fields: Record, pointer: str) -> tuple[str, ...]:
-    """Return the paths at which a component was seen: by properties, or as the evidence of the document says."""
+    """Return the paths at which a component was seen: by properties, or as the evidence of the document says.
+
+    A place that cannot be read is the empty text, which is in no directory.
+    """
     paths = [path for name, path in named.items() if _is_location(name)]
     try:
         evidence = fields.get("evidence")
@@ -129,6 +132,7 @@ def _locations(inventory: Inventory, named: Mapping[str, str], fields: Record, p
                 seen = record(value, f"{place}/occurrences/{index}")
                 paths.append(text(seen, "location", f"{place}/occurrences/{index}") or "")
     except MalformedPart as fault:
+        paths.append("")
         inventory.unread.note_fault(fault)
     return tuple(paths)
 

@@ -118,6 +118,8 @@ class _Reader:
         if not self._open and not self._skipping:
             self._root(namespace, name, attributes)
         elif self._skipping or namespace != self._namespace or name not in _READ.get(self._open[-1][0], ()):
+            if not self._skipping and name in _READ.get(self._open[-1][0], ()):
+                self._misplaced(namespace, name)
             self._skipping += 1
         else:
             if name in _LIMITS:
@@ -126,6 +128,18 @@ class _Reader:
             wanted = _ATTRIBUTES.get(name, ())
             value: Any = [] if name in _LISTS else {one: attributes[one] for one in wanted if one in attributes}
             self._open.append((name, value, []))
+
+    def _misplaced(self, namespace: str, name: str) -> None:
+        """Put what no member can be where an element of another CycloneDX, or of no namespace, has a name of ours."""
+        if namespace and not namespace.startswith(_NAMESPACE):
+            return
+        owner, holder, _ = self._open[-1]
+        if owner == "dependency":
+            holder.setdefault("dependsOn", []).append(False)
+        elif isinstance(holder, list):
+            holder.append(False)
+        else:
+            holder[name] = False
 
     def _root(self, namespace: str, name: str, attributes: dict[str, str]) -> None:
         if name != "bom" or not namespace.startswith(_NAMESPACE):

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from kit.bytes.canonical import JsonValue
 from kit.errors import LimitExceeded
 from scanner.foreign import Skipped, Unread
-from scanner.identity import NotEvaluated, Package, Purl, System, identify, read_purl
+from scanner.identity import NotEvaluated, Package, Purl, System, identify, locate, read_purl
 from scanner.sbom.found import OPERATING_SYSTEM, Found, host_of
 from scanner.sbom.ownership import owners_of
 
@@ -192,6 +192,7 @@ def normalised(sbom: Sbom) -> dict[str, object]:
                     "owner": one.owner,
                 }
             )
+            | _looked_up(one)
             for one in sbom.components
         ],
         "dependencies": [{"ref": ref, "dependsOn": list(targets)} for ref, targets in sbom.dependencies],
@@ -208,6 +209,18 @@ def normalised(sbom: Sbom) -> dict[str, object]:
         }
     )
     return profile
+
+
+def _looked_up(component: Component) -> dict[str, object]:
+    """Return the package that is looked up where its name or version is not what the Package URL itself says."""
+    package, purl = component.package, read_purl(component.purl)
+    if isinstance(package, NotEvaluated) or isinstance(purl, NotEvaluated):
+        return {}
+    own = (purl.version or component.version or "").strip()
+    place = locate(purl, own)
+    if not isinstance(place, NotEvaluated) and (package.name, package.version) == (place[1], own):
+        return {}
+    return {"package": {"ecosystem": package.ecosystem, "name": package.name, "version": package.version}}
 
 
 def _present(members: Mapping[str, str | None]) -> dict[str, str]:

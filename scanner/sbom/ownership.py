@@ -59,12 +59,14 @@ def _by_place(one: Found, purl: Purl, packages: Mapping[tuple[str, str, str], st
     for kind in ("apk", "deb", "rpm") if version else ():
         for directory, prefix in _PLACES.get((kind, purl.type), ()):
             owner = packages.get((kind, pep503(prefix + purl.name), version or ""))
-            if owner is not None and any(_is_below(path, directory) for path in one.locations):
+            if owner is not None and all(_is_below(path, directory) for path in one.locations):
                 return owner
     return None
 
 
 def _is_below(path: str, directory: str) -> bool:
+    if ".." in path.split("/"):
+        return False
     path = path.lstrip("/")
     head, star, tail = directory.partition("*")
     if not star:

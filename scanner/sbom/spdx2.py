@@ -92,9 +92,13 @@ def source_of(info: str) -> Source | None:
 
 
 def locations_of(info: str) -> tuple[str, ...]:
-    """Return the paths that syft's source information names: ``acquired package info from ...: PATH, PATH``."""
+    """Return the paths that syft's source information names: ``acquired package info from ...: PATH, PATH``.
+
+    Of too many none is returned, for a place that is not looked at may be outside of the system's directories.
+    """
     paths = info.partition(": ")[2] if info.startswith(_ACQUIRED_FROM) else ""
-    return tuple(paths.split(", ")[:MAX_LOCATIONS]) if paths else ()
+    found = tuple(paths.split(", ", MAX_LOCATIONS)) if paths else ()
+    return found if len(found) <= MAX_LOCATIONS else ()
 
 
 def _purl(inventory: Inventory, values: list[JsonValue], pointer: str) -> str | None:

@@ -1,7 +1,6 @@
 """Version schemes, one file each: a version string becomes a sortable key (docs/matching.md section 3)."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, Final
 
 from scanner.versions import (
@@ -101,7 +100,6 @@ def comparator_name(ecosystem: str) -> str | None:
     return _WITH_SUFFIX.get(ecosystem) or _ECOSYSTEMS.get(ecosystem.partition(":")[0])
 
 
-@lru_cache(maxsize=1 << 16)
 def key(ecosystem: str, version: str) -> Any:
     """Return a key that is ordered, equal and hashable among the keys of the same ecosystem.
 

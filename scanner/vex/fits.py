@@ -1,8 +1,9 @@
 """Whether a product that a statement names is a component of the SBOM (docs/matching.md section 6.2)."""
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from scanner.identity import BadPurl, NotEvaluated, Purl, locate, parse_purl
 from scanner.sbom.model import Component
@@ -53,14 +54,46 @@ def filed(target: Target) -> tuple[Hashable, ...]:
     return tuple(keys)
 
 
-def names(target: Target, component: Found) -> bool:
-    """Tell whether a statement's target is this component."""
-    named = (
-        (component.link is not None and component.link in target.links)
-        or (bool(component.text) and component.text == target.id)
-        or (component.purl is not None and any(covers(wanted, component.purl) for wanted in target.purls))
-    )
-    return named and (not target.versions or any(_is_in(one, component.purl) for one in target.versions))
+class Wanted:
+    """A statement's target, ready to be held against many components: its versions are put in order once.
+
+    ``cost`` is how many comparisons it takes to hold it against one component.
+    """
+
+    __slots__ = ("_keys", "_ranges", "_target", "_texts", "cost")
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._texts = frozenset(one for one in target.versions if isinstance(one, str))
+        self._ranges = tuple(one for one in target.versions if isinstance(one, Range))
+        self._keys: dict[str, frozenset[Any]] = {}
+        self.cost = 1 + len(self._ranges)
+
+    def names(self, component: Found, parse: Callable[[int], None]) -> bool:
+        """Tell whether this is the component; ``parse`` is told how many versions are read for it."""
+        target = self._target
+        named = (
+            (component.link is not None and component.link in target.links)
+            or (bool(component.text) and component.text == target.id)
+            or (component.purl is not None and any(covers(wanted, component.purl) for wanted in target.purls))
+        )
+        return named and (not target.versions or self._holds(component.purl, parse))
+
+    def _holds(self, purl: Purl | None, parse: Callable[[int], None]) -> bool:
+        """Tell whether the version is one of those listed, by text or by key, or in a range."""
+        if purl is None or purl.version is None:
+            return False
+        if purl.version in self._texts:
+            return True
+        ecosystem = place(purl)[0]
+        own = _key(ecosystem, purl.version) if self._texts else None
+        if own is not None:
+            if ecosystem not in self._keys:
+                parse(len(self._texts))
+                self._keys[ecosystem] = frozenset(_key(ecosystem, text) for text in self._texts)
+            if own in self._keys[ecosystem]:
+                return True
+        return any(one.ecosystem == ecosystem and one.holds(purl.version) for one in self._ranges)
 
 
 def covers(wanted: Purl, purl: Purl) -> bool:
@@ -96,10 +129,9 @@ def _same_version(ecosystem: str, wanted: str, version: str | None) -> bool:
         return False
 
 
-def _is_in(versions: str | Range, purl: Purl | None) -> bool:
-    if purl is None or purl.version is None:
-        return False
-    ecosystem = place(purl)[0]
-    if isinstance(versions, Range):
-        return versions.ecosystem == ecosystem and versions.holds(purl.version)
-    return _same_version(ecosystem, versions, purl.version)
+def _key(ecosystem: str, version: str) -> Any:
+    """Return a version's place in the ecosystem's order, ``None`` where it has none."""
+    try:
+        return key(ecosystem, version)
+    except Unparsable:
+        return None

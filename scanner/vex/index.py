@@ -10,14 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kit.errors import LimitExceeded
-from scanner.vex.fits import Found, filed, names
+from scanner.vex.fits import Found, Wanted, filed
 from scanner.vex.model import Statement, Target, VexDocument
 
 MAX_FILED: Final = 1_000_000
 """How many pairs of product and part the statements about a scan's findings may name."""
 
 MAX_WEIGHED: Final = 500_000
-"""How many times, for all findings of a scan together, a statement may be held against a component."""
+"""How many times, for all findings of a scan together, a statement or range may be held against a component."""
+
+MAX_PARSED: Final = 200_000
+"""How many single versions, beside the Package URLs, may be read for these comparisons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,9 @@ class _Filed:
     """A statement under one of its products, and one of the parts where it has parts."""
 
     statement: Statement
-    target: Target
-    part: Target | None
+    target: Wanted
+    part: Wanted | None
+    cost: int
 
 
 class VexIndex:
@@ -42,6 +46,9 @@ class VexIndex:
         self._products: dict[str, set[Hashable]] = {}
         self._left = MAX_FILED
         self.weighings = MAX_WEIGHED
+        self._parsings = MAX_PARSED
+        # By identity: readers share the targets that a document repeats, and each is kept by what it became here.
+        self._wanted: dict[int, Wanted] = {}
         self.has_links = False
         for document in documents:
             self.add(document)
@@ -74,8 +81,10 @@ class VexIndex:
             for outer in product.keys:
                 for inner in (None, *part.keys):
                     for one in filed_here.get((outer, inner), ()):
-                        self._weigh()
-                        if names(one.target, product) and (one.part is None or names(one.part, part)):
+                        self._weigh(one.cost)
+                        if one.target.names(product, self._parse) and (
+                            one.part is None or one.part.names(part, self._parse)
+                        ):
                             yield one.statement
 
     def _file(
@@ -85,6 +94,7 @@ class VexIndex:
             outer = filed(product.target)
             products.update(outer)
             self.has_links = self.has_links or bool(product.target.links)
+            whole = self._ready(product.target)
             for part in product.subcomponents or (None,):
                 inner: tuple[Hashable, ...] = (None,) if part is None else filed(part)
                 self.has_links = self.has_links or bool(part and part.links)
@@ -93,11 +103,23 @@ class VexIndex:
                     raise LimitExceeded(
                         path=statement.ref.document, detail="products and parts in VEX statements", expected=MAX_FILED
                     )
-                entry = _Filed(statement, product.target, part)
+                within = None if part is None else self._ready(part)
+                entry = _Filed(statement, whole, within, max(whole.cost, within.cost if within else 0))
                 for pair in ((one, other) for one in outer for other in inner):
                     where.setdefault(pair, []).append(entry)
 
-    def _weigh(self) -> None:
-        self.weighings -= 1
+    def _ready(self, target: Target) -> Wanted:
+        known = self._wanted.get(id(target))
+        if known is None:
+            known = self._wanted[id(target)] = Wanted(target)
+        return known
+
+    def _weigh(self, steps: int) -> None:
+        self.weighings -= steps
         if self.weighings < 0:
             raise LimitExceeded(detail="VEX statements weighed for all findings", expected=MAX_WEIGHED)
+
+    def _parse(self, versions: int) -> None:
+        self._parsings -= versions
+        if self._parsings < 0:
+            raise LimitExceeded(detail="versions listed in VEX statements about the findings", expected=MAX_PARSED)

@@ -1,6 +1,6 @@
 """Which VEX statement decides about a finding (docs/matching.md sections 6.2 to 6.4)."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,7 +69,8 @@ class Resolver:
         self._now = now
         self._paths: Paths | None = None
         self._found: dict[str, Found] = {}
-        self._above: tuple[str, dict[Hashable, list[Found]]] = ("", {})
+        self._by_key: dict[Hashable, list[str]] | None = None
+        self._above: tuple[str, set[str]] = ("", set())
         self._sides = MAX_SIDES
 
     def decide(self, vulnerability_ids: Iterable[str], refs: Sequence[str]) -> Decision | None:
@@ -139,20 +140,29 @@ class Resolver:
 
     def _products_above(self, paths: Paths, known: Sequence[str], ref: str) -> Iterable[Found]:
         """Return the components above one that are products of statements about one of the ids."""
-        # Findings come package by package, so the last answer is worth keeping.
-        if self._above[0] != ref:
-            filed: dict[Hashable, list[Found]] = {}
-            for one in map(self._at, paths.above(ref)):
-                for key in one.keys:
-                    filed.setdefault(key, []).append(one)
-            self._above = (ref, filed)
-        above = self._above[1]
-        products: dict[str, Found] = {}
+        filed = self._components_by_key()
+        products: dict[str, None] = {}
         for name in known:
             stated = self._index.products(name)
-            paths.spend(min(len(stated), len(above)))
-            products.update((one.ref, one) for key in above.keys() & stated for one in above[key])
-        return products.values()
+            paths.spend(min(len(stated), len(filed)))
+            for key in filed.keys() & stated:
+                paths.spend(len(filed[key]))
+                products.update(dict.fromkeys(filed[key]))
+        if not products:
+            return []
+        # Findings come package by package, so the last answer is worth keeping.
+        if self._above[0] != ref:
+            self._above = (ref, paths.above(ref))
+        return [self._at(one) for one in products if one in self._above[1]]
+
+    def _components_by_key(self) -> Mapping[Hashable, list[str]]:
+        """Return the refs of all components by the keys under which statements about them are filed."""
+        if self._by_key is None:
+            self._by_key = {}
+            for ref in self._components:
+                for key in self._at(ref).keys:
+                    self._by_key.setdefault(key, []).append(ref)
+        return self._by_key
 
     def _at(self, ref: str) -> Found:
         known = self._found.get(ref)

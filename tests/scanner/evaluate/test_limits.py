@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from kit.errors import LimitExceeded
-from scanner import candidates, outputs, schemes
+from scanner import candidates, identity, outputs, schemes
 from scanner.evaluate import EvaluationInput, evaluate
 
 OPEN = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]
@@ -41,6 +41,13 @@ CASES = {
     "doubts": (candidates, "MAX_HITS", 2, 2, [record(0, [{"type": "ECOSYSTEM", "events": [{"fixed": "a b"}]}])]),
     "unreadable records": (candidates, "MAX_HITS", 1, 2, [record(0, OPEN, aliases=7)]),
     "aliases": (candidates, "MAX_NAMES", 8, 2, [record(0, OPEN, aliases=["CVE-2026-1", "CVE-2026-2", "T-9"])]),
+    "characters of parsed versions": (
+        schemes,
+        "MAX_CHARACTERS",
+        15,
+        2,
+        [record(0, [{"type": "ECOSYSTEM", "events": [{"introduced": "7.000.000"}]}])],
+    ),
     "parsed versions": (
         schemes,
         "MAX_PARSED",
@@ -79,3 +86,11 @@ def test_a_version_cache_that_overflows_changes_no_output(judged, monkeypatch):
     expected = evaluate(given)
     monkeypatch.setattr(schemes, "_KEPT", 3)
     assert evaluate(given) == expected
+    monkeypatch.setattr(schemes, "_KEPT_CHARACTERS", 8)
+    assert evaluate(given) == expected
+
+
+def test_a_repository_of_many_prefixes_and_endings_is_put_in_order_in_one_go():
+    repeats = 200_000
+    assert identity.normalise("SwiftURL", "git://" * repeats + "A" + ".git/" * repeats) == "a"
+    assert identity.normalise("SwiftURL", "git://" * repeats) == ""

@@ -128,3 +128,32 @@ def test_go_module_paths_are_compared_without_regard_to_case(name: str) -> None:
 )
 def test_a_swift_package_has_one_name_however_its_repository_is_addressed(name: str) -> None:
     assert normalise("SwiftURL", name) == "github.com/apple/swift-nio"
+
+
+@pytest.mark.parametrize(
+    "purl",
+    [
+        "pkg:pypi/django%20@1",
+        "pkg:pypi/%20django@1",
+        "pkg:pypi/dj%D0%B0ngo@1",
+        "pkg:pypi/django%E2%80%8B@1",
+        "pkg:npm/%E2%80%8Blodash@1.0.0",
+        "pkg:npm/foo%2Flodash@1.0.0",
+        "pkg:pypi/foo%2Fdjango@1",
+        "pkg:maven/org/apache/log4j@1",
+        "pkg:golang/a/%C2%A0b@v1.0.0",
+        "pkg:deb/debian/open%20ssl@1?distro=debian-12",
+        "pkg:deb/debian/openssl@1?distro=debian-12&upstream=open%20ssl",
+    ],
+)
+def test_a_name_that_no_package_can_have_is_not_evaluated(purl: str) -> None:
+    found = from_purl(purl)
+    assert isinstance(found, NotEvaluated)
+    assert found.reason == "bad-purl"
+
+
+@pytest.mark.parametrize(
+    "purl", ["pkg:npm/%40s%2Fn@1.0.0", "pkg:npm/!a'(x)~@1.0.0", "pkg:golang/gopkg.in/a+b.v1@v1.0.0"]
+)
+def test_a_strange_name_that_a_package_can_have_is_evaluated(purl: str) -> None:
+    assert isinstance(from_purl(purl), Package)

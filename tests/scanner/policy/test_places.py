@@ -115,3 +115,10 @@ def test_every_place_of_a_valid_document_is_found_once(text: str) -> None:
     found = places.lines(text)
     assert set(found) == paths(document)
     assert all(1 <= line <= text.count("\n") + 1 for line in found.values())
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b-1", '"c.d"', "'e f'"]), min_size=1, max_size=6), min_size=1))
+def test_the_longest_key_is_the_deepest_table_of_plain_keys(keys):
+    text = "".join(f"[t{at}]\n{' . '.join(key)} = 1.5 # x.y.z.w.v.u.t.s\n" for at, key in enumerate(keys))
+    assert places.longest_key(text) == max(2, *map(len, keys))
+    assert len(tomllib.loads(text)) == len(keys)

@@ -301,3 +301,32 @@ def test_decisions_are_those_of_reading_the_rules_from_the_top(rules, found):
     assert decision.rule == first
     if first is None:
         assert decision.by == ("vex" if suppressed else "default")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"a." * 30_000 + b"b = 1",
+        b"[" + b"a." * 16 + b"b]",
+        b"[[" + b"a . " * 16 + b"b]]",
+        b"x = {" + b"'a'.\"b\"." * 8 + b"c = 1}",
+        b"x = [\n# comment\n{" + b"a." * 16 + b"b = 1}]",
+    ],
+)
+def test_a_key_of_many_parts_is_refused_before_it_is_read(text):
+    with pytest.raises(LimitExceeded) as refusal:
+        policy.load(HEAD + text, time=NOW)
+    assert refusal.value.details["detail"] == "parts of a dotted key"
+
+
+def test_dots_in_texts_and_comments_are_no_keys():
+    many = b"a." * 30 + b"b"
+    quoted = [b'"' + many + b'"', b"'" + many + b"'", b'"""\\\n' + many + b'"""', b"'''" + many + b"'''"]
+    rules = b"".join(rule(id=f'"r{at}"', reason=text.decode()) for at, text in enumerate(quoted))
+    assert len(policy.load(HEAD + b"# " + many + b"\n" + rules, time=NOW).document.rules) == 4
+
+
+@pytest.mark.parametrize("text", [b"x = " + b"[" * 50_000, b"x = " + b"{a=" * 50_000, b"x = " + b"[" * 90 + b"]" * 90])
+def test_deep_nesting_is_a_refusal(text):
+    with pytest.raises(StellaError):
+        policy.load(HEAD + text, time=NOW)

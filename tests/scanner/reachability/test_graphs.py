@@ -250,3 +250,28 @@ def test_any_bytes_are_a_document_or_refused(data: bytes) -> None:
     with contextlib.suppress(StellaError):
         found = reachability.read("any", data)
     assert found is None or found.schema in (reachability.GRAPH_SCHEMA, reachability.TRACE_SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("unreached", "reached", "looked_up"),
+    [
+        ("pkg:nuget/newtonsoft.json@1.0.0", "pkg:nuget/Newtonsoft.Json@1.0.0", ""),
+        ("pkg:composer/Acme/Lib@1.0.0", "pkg:composer/acme/lib@1.0.0", ""),
+        ("pkg:golang/a/b@v1.0.0", "pkg:golang/a/b@1.0.0", ""),
+        ("pkg:npm/%40s/n@1.0.0", "pkg:npm/%40s%2Fn@1.0.0", ""),
+        ("pkg:npm/n@1.0.0", "pkg:npm/n@main", ""),
+        ("pkg:generic/A@1.0.0", "pkg:generic/a@1.0.0", ""),
+        ("pkg:deb/debian/libssl3@1", "pkg:deb/debian/openssl@2", "openssl"),
+    ],
+)
+def test_a_package_that_is_reached_under_another_spelling_is_never_unreachable(unreached, reached, looked_up):
+    nodes = {"m": (None, ["b"]), "a": (unreached, []), "b": (reached, [])}
+    alone = {"m": (None, []), "a": (unreached, [])}
+    for sources in ([of_graph(graph(nodes, "m"))], [of_graph(graph(alone, "m")), of_trace(trace(reached))]):
+        verdict = Evidence(sources, NOW).about(unreached, "", looked_up)
+        assert (verdict and verdict.state, verdict and verdict.reason) == ("unknown", "other-spelling")
+
+
+def test_another_version_that_is_reached_leaves_a_package_unreachable():
+    nodes = {"m": (None, ["b"]), "a": ("pkg:nuget/a@1.0.0", []), "b": ("pkg:nuget/A@2.0.0", [])}
+    assert about("pkg:nuget/a@1.0.0", of_graph(graph(nodes, "m"))).state == "unreachable"

@@ -60,7 +60,7 @@ def owners(sbom: Sbom) -> dict[str, str]:
     ],
 )
 def test_place_name_and_version_together_tell_the_owner(system: str, purl: str, path: str, owned: bool) -> None:
-    sbom = read(component("system", system), component("inner", purl, "/elsewhere", path))
+    sbom = read(component("system", system), component("inner", purl, path))
     assert owners(sbom) == ({"inner": "system"} if owned else {})
     assert len(sbom.components) == 2
 
@@ -116,3 +116,27 @@ def test_a_generators_statement_counts(kind: str, comment: str | None, owned: bo
     ]
     document = {"spdxVersion": "SPDX-2.3", "packages": packages, "relationships": relationships}
     assert owners(read_sbom(json.dumps(document).encode())) == ({"SPDXRef-inner": "SPDXRef-system"} if owned else {})
+
+
+@pytest.mark.parametrize("other", ["/app/lib/urllib3", "/usr/lib/python3/dist-packages/../../../../app/urllib3", ""])
+def test_a_component_that_is_also_elsewhere_is_not_owned(other: str) -> None:
+    assert owners(read(component("os", DEBIAN), component("py", "pkg:pypi/urllib3@1.26.12", PLACE))) == {"py": "os"}
+    for paths in ((PLACE, other), (other, PLACE), (other,)):
+        assert owners(read(component("os", DEBIAN), component("py", "pkg:pypi/urllib3@1.26.12", *paths))) == {}
+
+
+def test_a_component_with_a_place_that_cannot_be_read_is_not_owned() -> None:
+    one = component("py", "pkg:pypi/urllib3@1.26.12", PLACE) | {"evidence": {"occurrences": [7]}}
+    assert owners(read(component("os", DEBIAN), one)) == {}
+
+
+def test_the_recorded_sbom_says_what_is_looked_up_where_the_package_url_does_not() -> None:
+    source = {"name": "aquasecurity:trivy:SrcName", "value": "nothing"}
+    version = {"name": "aquasecurity:trivy:SrcVersion", "value": "99"}
+    purl = "pkg:deb/debian/openssl@1.0?distro=debian-12"
+    plain, spoofed = component("a", purl), component("b", purl) | {"properties": [source, version]}
+    written: Any = normalised(read(plain, spoofed))["components"]
+    assert [one.get("package") for one in written] == [
+        None,
+        {"ecosystem": "Debian:12", "name": "nothing", "version": "99"},
+    ]

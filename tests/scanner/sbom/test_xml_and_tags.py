@@ -228,3 +228,22 @@ def test_any_lines_are_read_or_refused(inner: list[str]) -> None:
     except StellaError:
         return
     assert sbom.spec_version == "2.3"
+
+
+@pytest.mark.parametrize("namespace", ["http://cyclonedx.org/schema/bom/1.5", ""])
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ("<components><component {}><name>a</name></component></components>", "/components/0"),
+        ("<components><component><name>a</name><purl {}>pkg:a/b</purl></component></components>", "/components/0/purl"),
+        (
+            "<components><component><name>a</name><components {}/></component></components>",
+            "/components/0/components",
+        ),
+        ("<metadata><component {}><name>a</name></component></metadata>", "/metadata/component"),
+        ("<dependencies><dependency {} ref='a'/></dependencies>", "/dependencies/0"),
+    ],
+)
+def test_an_element_in_the_namespace_of_another_version_is_listed(namespace: str, body: str, pointer: str) -> None:
+    document = f'<bom xmlns="http://cyclonedx.org/schema/bom/1.6">{body.format(f"xmlns={namespace!r}")}</bom>'
+    assert [(one.pointer, one.reason) for one in read_sbom(document.encode()).skipped] == [(pointer, "malformed")]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from itertools import permutations
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -237,3 +237,13 @@ def test_a_long_chain_is_followed() -> None:
     inventory = sbom(components=components, dependencies=graph)
     statement = {"vulnerability": "CVE-1", "products": ["pkg:pypi/x5"], "status": "fixed", "timestamp": TIME}
     assert blockers(decide(inventory, ("A", statement))) == ["5"]
+
+
+def test_a_statement_about_nothing_in_the_sbom_asks_for_no_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = "SABCDEFGHIJK"
+    inventory = sbom(*map("".join, pairwise(chain)))
+    monkeypatch.setattr("scanner.vex.paths.MAX_STEPS", len(chain))
+    elsewhere = resolver(inventory, claim("Z", None))
+    assert [elsewhere.decide(["CVE-1"], [ref]) for ref in chain] == [None] * len(chain)
+    with pytest.raises(LimitExceeded):
+        resolver(inventory, claim("A", None)).decide(["CVE-1"], ["K"])

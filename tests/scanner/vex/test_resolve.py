@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kit.errors import LimitExceeded
 from scanner.identity import from_purl, parse_purl
 from scanner.sbom import Component, Sbom
 from scanner.vex import Decision, Resolver, VexDocument, VexIndex, read_vex
@@ -306,3 +307,40 @@ def test_a_time_after_the_scan_overrules_no_other(
     claims = [claim(what, day=day) for what, day in (first, second)]
     index = VexIndex([vex("a", "A", *claims)])
     assert status(Resolver(index, sbom(component("pkg:pypi/a@1")), [], NOW).decide(["CVE-1"], ["ref"])) == expected
+
+
+def cyclonedx(versions: list[dict[str, str]]) -> VexDocument:
+    affects = [{"ref": "pkg:pypi/a", "versions": versions}]
+    vulnerabilities = [{"id": "CVE-1", "analysis": {"state": "not_affected"}, "affects": affects}]
+    head = {"bomFormat": "CycloneDX", "specVersion": "1.6"}
+    return read_vex("v", json.dumps(head | {"vulnerabilities": vulnerabilities}).encode())
+
+
+def many(count: int) -> Sbom:
+    return sbom(*(component(f"pkg:pypi/a@{at + 1}", f"r{at}") for at in range(count)))
+
+
+def test_versions_of_a_statement_are_read_once_for_all_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = [{"version": f"{at}.7"} for at in range(99)] + [{"version": "5.0"}]
+    monkeypatch.setattr("scanner.vex.index.MAX_PARSED", len(versions))
+    monkeypatch.setattr("scanner.vex.index.MAX_WEIGHED", 50)
+    resolver = Resolver(VexIndex([cyclonedx(versions)]), many(50), [])
+    found = [status(resolver.decide(["CVE-1"], [f"r{at}"])) for at in range(50)]
+    assert [at + 1 for at, one in enumerate(found) if one] == [5]
+
+
+@pytest.mark.parametrize(
+    ("count", "versions"),
+    [
+        ("MAX_PARSED", [{"version": "1.7"}] * 3 + [{"version": "1.8"}]),
+        ("MAX_WEIGHED", [{"range": "vers:pypi/<0.1"}, {"range": "vers:pypi/<0.2"}]),
+    ],
+)
+def test_versions_and_ranges_held_against_components_are_counted(
+    monkeypatch: pytest.MonkeyPatch, count: str, versions: list[dict[str, str]]
+) -> None:
+    monkeypatch.setattr(f"scanner.vex.index.{count}", 3)
+    assert status(Resolver(VexIndex([cyclonedx(versions)]), many(1), []).decide(["CVE-1"], ["r0"])) is None
+    monkeypatch.setattr(f"scanner.vex.index.{count}", 1)
+    with pytest.raises(LimitExceeded):
+        Resolver(VexIndex([cyclonedx(versions)]), many(1), []).decide(["CVE-1"], ["r0"])
