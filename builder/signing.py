@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from builder import signer, trust_view
-from kit.errors import EvidenceMissing, SignerNotYetValid, SignerRetired, SignerUnfit, SignerUnknown, UsageError
+from kit.errors import (
+    EvidenceMissing,
+    SignerNotYetValid,
+    SignerRetired,
+    SignerRevoked,
+    SignerUnfit,
+    SignerUnknown,
+    UsageError,
+)
 from kit.trust import dsse
 from kit.trust.keyring import TrustedKey
 from kit.trust.keys import PemSigner, PublicKey
@@ -39,7 +47,7 @@ def check(pack: TrustedPack, keys: Mapping[str, PublicKey], moments: Iterable[st
     for at in moments:
         for name, key in keys.items():
             known = next((each for each in pack.trusted_keys if each.public == key), None)
-            if (reason := _unfit(known, at)) is not None:
+            if (reason := _unfit(pack, known, at)) is not None:
                 raise SignerUnfit(path=name, detail=reason, found=key.fingerprint, expected=fit_keys(pack, at))
         distinct = len({key.fingerprint for key in keys.values()})
         if distinct < (needed := pack.threshold(USAGE)):
@@ -54,7 +62,7 @@ def check_envelope(pack: TrustedPack, envelope: bytes, moments: Iterable[str], *
     for at in moments:
         try:
             signed = pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
-        except (SignerNotYetValid, SignerRetired, SignerUnknown) as fault:
+        except (SignerNotYetValid, SignerRetired, SignerRevoked, SignerUnknown) as fault:
             found = fault.details.get("signer") or fault.details.get("found", "")
             detail = "the scan was recorded with it; record the scan again"
             raise SignerUnfit(path=name, detail=detail, found=found, expected=fit_keys(pack, at)) from fault
@@ -64,16 +72,19 @@ def check_envelope(pack: TrustedPack, envelope: bytes, moments: Iterable[str], *
 
 def fit_keys(pack: TrustedPack, at: str) -> str:
     """Return the keys that may sign kits at a time, as people are told of them."""
-    fit = [key for key in pack.trusted_keys if key.usage == USAGE and key.valid_at(at)]
+    current = pack.standing(USAGE, at=at).current
+    fit = [key for key in pack.trusted_keys if key.public in current]
     return ", ".join(f"{key.public.fingerprint} of {key.owner}" for key in fit) or f"no key of usage kit, valid at {at}"
 
 
-def _unfit(key: TrustedKey | None, at: str) -> str | None:
+def _unfit(pack: TrustedPack, key: TrustedKey | None, at: str) -> str | None:
     if key is None:
         return "is not in the RootPack's keyring"
     if key.usage != USAGE:
         return f"is a key of usage {key.usage}, not of usage {USAGE}"
-    if key.valid_at(at):
+    if key.public in pack.standing(USAGE, at=at).current:
         return None
+    if (entry := next((one for one in pack.revoked if one.fingerprint == key.public.fingerprint), None)) is not None:
+        return f"is revoked: {entry.state} since {entry.since}"
     window = f"from {key.valid_from}" + (f" until {key.valid_until}" if key.valid_until else "")
     return f"is valid {window}, and not at {at}"

@@ -1,51 +1,38 @@
-"""Publishing the RootPack: first root, keyring, and new versions of what signs it (docs/format.md section 4.4).
+"""The life of a RootPack: founding it, and every change of it (docs/format.md sections 4.4 and 4.7).
 
-Every publication is put together in memory, verified as a site would verify it, and only then written: new files first,
-the timestamp that makes them current last. At any moment the directory holds one whole RootPack. python-tuf writes what
-our own reader then has to accept.
+A change becomes a draft; the keepers' keys sign the draft, at once or one keeper after the other, and the online key
+publishes it. What a change asks for that cannot be is the operator's error, found before anything is signed.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
-from securesystemslib.signer import (  # type: ignore[attr-defined]  # re-exported without saying so
-    Signature,
-    SSlibKey,
-)
 from tuf.api.metadata import (  # type: ignore[attr-defined]  # re-exported without saying so
-    Metadata,
-    MetaFile,
     Role,
     Root,
     Snapshot,
-    TargetFile,
     Targets,
     Timestamp,
 )
 
 from builder import files, signer
+from builder import trust_change as changes
+from builder import trust_draft as drafts
+from builder import trust_publish as publication
 from builder import trust_view as view
 from builder.signer import Entropy
+from builder.trust_change import Change
+from builder.trust_draft import Draft
+from builder.trust_publish import LIFETIMES, Lifetimes, Office
 from kit.bytes import canonical
-from kit.errors import AlreadyAccepted, MalformedDocument, UsageError
+from kit.errors import AlreadyAccepted, UsageError
 from kit.trust import keyring, metadata, rootpack
-from kit.trust.keyring import Keyring, KeyringEntry
 from kit.trust.keys import ECDSA_P256, ED25519, PublicKey, Signer
-from kit.trust.metadata import SignedFile
-from kit.trust.rootpack import TrustedPack, Versions
-
-S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
+from kit.trust.rootpack import RootPackFiles
 
 _ONLINE = "online"
-_SUPERSEDED = re.compile(
-    r"metadata/[1-9][0-9]*\.(snapshot|targets)\.json|targets/[0-9a-f]{64}\.[a-z_.]+|(metadata|targets)/\..+"
-)
-"""Names of what a publication replaces, and of files that an interrupted one left half-written."""
-_PUBLISHED = (Targets.type, Snapshot.type, Timestamp.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +54,6 @@ class Ceremony:
 
 SINGLE_SIGNER = Ceremony(root=Quorum(1, 1), targets=Quorum(1, 1))
 """One key a role, for demonstrations: whoever takes one root key takes the site's trust."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long metadata is valid, made for quarterly rotation behind a gap."""
-
-    root: timedelta = timedelta(days=400)
-    targets: timedelta = timedelta(days=200)
-    online: timedelta = timedelta(days=120)
-
-
-LIFETIMES = Lifetimes()
 
 
 class KeyFile(view.View, frozen=True, kw_only=True):
@@ -122,7 +97,7 @@ def init(
     targets = made.role("targets", ceremony.targets, ED25519)
     online = made.key(_ONLINE, "snapshot and timestamp", ED25519)
     trusted = kit_keys or [kit.public for kit in made.role("kit", ceremony.kit, ECDSA_P256)]
-    ring = _ring(
+    ring = changes.ring_of(
         [keyring.describe(key, usage="kit", owner=owner, valid_from=view.text(now)) for key in trusted],
         {"kit": ceremony.kit.threshold},
     )
@@ -135,14 +110,19 @@ def init(
     ):
         root.roles[role] = Role([], threshold)
         for key in keys:
-            root.add_key(_tuf_key(key.public), role)
-    new = {rootpack.root_path(1): _sign(root, roots)}
-    signers = {Targets.type: targets, Snapshot.type: [online], Timestamp.type: [online]}
-    new |= _compose({keyring.FILE: canonical.encode_record(ring)}, None, signers, now, lifetimes)
+            root.add_key(publication.tuf_key(key.public), role)
+    new = {rootpack.root_path(1): publication.sign(root, roots)}
+    contents = {keyring.FILE: canonical.encode_record(ring)}
+    first = publication.targets_record(contents, 1, Office(pack_dir, keys_dir, now, lifetimes))
+    targets_data = publication.sign(first, targets)
+    new |= {rootpack.target_path(name, first.targets[name].hashes): data for name, data in contents.items()}
+    new["metadata/1.targets.json"] = targets_data
+    signers = {Snapshot.type: [online], Timestamp.type: [online]}
+    new |= publication.compose_online(None, (1, targets_data), signers, now, lifetimes)
     rootpack.load(new, pinned_root=new[rootpack.root_path(1)], reference_time=now)
     for directory in ("metadata", "targets"):
         files.make_directory(pack_dir / directory)
-    _write(pack_dir, new)
+    publication.write_files(pack_dir, new)
     return Founded(pack=view.show(pack_dir, now=now), key_files=tuple(made.report))
 
 
@@ -164,19 +144,51 @@ def add_key(
     Needs the targets and online keys in ``keys_dir``. Raises :class:`AlreadyAccepted` for a key that is there, and
     :class:`UsageError` for an impossible keyring or where too few signing keys are at hand.
     """
-    now = view.second(now)
-    with files.locked(pack_dir):
-        pack = view.load_own(view.current_files(pack_dir))
-        if any(known.public == key for known in pack.trusted_keys):
-            raise AlreadyAccepted(detail="the keyring has this key", found=key.fingerprint)
-        added = keyring.describe(key, usage=usage, owner=owner, valid_from=view.text(now), valid_until=valid_until)
-        thresholds = {usage: 1, **pack.keyring.thresholds}
-        if threshold is not None:
-            thresholds[usage] = threshold
-        ring = _ring([*pack.keyring.keys, added], thresholds)
-        contents = {**pack.targets, keyring.FILE: canonical.encode_record(ring)}
-        _publish(pack_dir, pack, contents, keys_dir, now, lifetimes, password)
-    return view.show(pack_dir, now=now)
+    change = changes.adding(key, usage=usage, owner=owner, valid_until=valid_until, threshold=threshold)
+    return carry_out(Office(pack_dir, keys_dir, view.second(now), lifetimes, password), change)
+
+
+def propose(office: Office, change: Change) -> tuple[Draft, tuple[PublicKey, ...]]:
+    """Return the draft of a change, signed by those keepers' keys that are at hand, and these keys."""
+    found = view.current_files(office.pack_dir)
+    opened = drafts.open_on(change(found, view.load_own(found), office), found)
+    return drafts.sign(opened, office.keys_dir, office.password)
+
+
+def carry_out(office: Office, change: Change) -> view.RootPackView:
+    """Make, sign and publish a change where all keys that it needs are at hand; :class:`UsageError` if they are not."""
+    with files.locked(office.pack_dir):
+        found = view.current_files(office.pack_dir)
+        _carry_out(office, found, change(found, view.load_own(found), office))
+    return view.show(office.pack_dir, now=office.now)
+
+
+def publish(office: Office, copies: Sequence[Draft]) -> view.RootPackView:
+    """Publish a draft, of which there may be several copies with a signature each; needs the online key.
+
+    Raises what :func:`builder.trust_draft.merge` raises, and :class:`kit.errors.SignaturesMissing` below a threshold.
+    """
+    with files.locked(office.pack_dir):
+        found = view.current_files(office.pack_dir)
+        opened = drafts.merge(copies, found)
+        drafts.check_signed(opened)
+        publication.write(office, found, opened)
+    return view.show(office.pack_dir, now=office.now)
+
+
+def refresh(office: Office) -> view.RootPackView:
+    """Publish a new snapshot and timestamp of the same targets: the online key's own work between two rotations."""
+    with files.locked(office.pack_dir):
+        found = view.current_files(office.pack_dir)
+        pack = view.load_own(found)
+        path = f"metadata/{pack.versions.targets}.targets.json"
+        root = view.read(metadata.Root, found, rootpack.root_path(pack.versions.root))
+        kept = {name: found[name] for name in found if name == path or name.startswith("targets/")}
+        online = publication.online(root, pack.versions, (pack.versions.targets, found[path]), office)
+        publication.replace_files(
+            office, found, root_paths=view.root_paths(found), new=kept | online, floors=pack.versions
+        )
+    return view.show(office.pack_dir, now=office.now)
 
 
 class _Keys:
@@ -201,100 +213,10 @@ class _Keys:
         return key
 
 
-def _ring(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int]) -> Keyring:
-    """Return a keyring of what the operator asked for; what it may not hold is the operator's error."""
-    try:
-        return keyring.make(entries, thresholds)
-    except MalformedDocument as fault:
-        raise UsageError(**fault.details) from fault
-
-
-def _publish(
-    pack_dir: Path,
-    pack: TrustedPack,
-    contents: Mapping[str, bytes],
-    keys_dir: Path,
-    now: datetime,
-    lifetimes: Lifetimes,
-    password: bytes | None,
-) -> None:
-    """Sign and write the next version of targets, snapshot and timestamp, then remove the files they replace."""
-    old = view.current_files(pack_dir)
-    roots = view.root_paths(old)
-    newest = view.read(metadata.Root, old, roots[-1])
-    signers = {role: _signers(newest, role, keys_dir, password) for role in _PUBLISHED}
-    new = _compose(contents, pack.versions, signers, now, lifetimes)
-    result = {path: old[path] for path in roots} | new
-    rootpack.load(result, pinned_root=old[roots[0]], reference_time=now, floors=pack.versions)
-    _write(pack_dir, new)
-    for path in sorted(set(rootpack.read_directory(pack_dir)) - set(result)):
-        if _SUPERSEDED.fullmatch(path):
-            files.remove(pack_dir / path)
-
-
-def _compose(
-    contents: Mapping[str, bytes],
-    previous: Versions | None,
-    signers: Mapping[str, Iterable[Signer]],
-    now: datetime,
-    lifetimes: Lifetimes,
-) -> dict[str, bytes]:
-    """Return the files of the next publication: targets and what they name, snapshot, timestamp."""
-    targets = Targets(version=previous.targets + 1 if previous else 1, expires=now + lifetimes.targets)
-    new: dict[str, bytes] = {}
-    for name, data in sorted(contents.items()):
-        target = TargetFile.from_data(name, data, ["sha256"])
-        targets.targets[name] = target
-        new[rootpack.target_path(name, target.hashes)] = data
-    targets_data = _sign(targets, signers[Targets.type])
-    new[f"metadata/{targets.version}.targets.json"] = targets_data
-    snapshot = Snapshot(
-        version=previous.snapshot + 1 if previous else 1,
-        expires=now + lifetimes.online,
-        meta={"targets.json": MetaFile.from_data(targets.version, targets_data, ["sha256"])},
-    )
-    snapshot_data = _sign(snapshot, signers[Snapshot.type])
-    new[f"metadata/{snapshot.version}.snapshot.json"] = snapshot_data
-    timestamp = Timestamp(
-        version=previous.timestamp + 1 if previous else 1,
-        expires=now + lifetimes.online,
-        snapshot_meta=MetaFile.from_data(snapshot.version, snapshot_data, ["sha256"]),
-        unrecognized_fields={metadata.ISSUED: view.text(now)},
-    )
-    new[rootpack.TIMESTAMP] = _sign(timestamp, signers[Timestamp.type])
-    return new
-
-
-def _write(pack_dir: Path, new: Mapping[str, bytes]) -> None:
-    for path in sorted(new, key=lambda path: (path == rootpack.TIMESTAMP, path)):
-        files.write_atomic(pack_dir / path, new[path])
-
-
-def _sign(signed: S, signers: Iterable[Signer]) -> bytes:
-    document = Metadata(signed)
-    message = document.signed_bytes
-    keys = {_tuf_key(key.public).keyid: key for key in signers}
-    for key_id, key in sorted(keys.items()):
-        document.signatures[key_id] = Signature(key_id, key.sign(message).hex())
-    return document.to_bytes()
-
-
-def _signers(root: SignedFile[metadata.Root], role: str, keys_dir: Path, password: bytes | None) -> Sequence[Signer]:
-    needed = metadata.role_keys(root, role)
-    at_hand = signer.find(keys_dir, [key.fingerprint for key in needed.keys.values()], password)
-    if len(at_hand) < needed.threshold:
-        raise UsageError(
-            path=keys_dir.name,
-            detail=f"too few keys of the role {role} are here",
-            expected=needed.threshold,
-            found=len(at_hand),
-        )
-    return at_hand
-
-
-def _tuf_key(key: PublicKey) -> SSlibKey:
-    if key.algorithm == ED25519:
-        kind, scheme, public = "ed25519", "ed25519", key.raw.hex()
-    else:
-        kind, scheme, public = "ecdsa", "ecdsa-sha2-nistp256", key.to_pem().decode()
-    return SSlibKey(metadata.key_id(kind, scheme, {"public": public}), kind, scheme, {"public": public})
+def _carry_out(office: Office, found: RootPackFiles, draft: Draft) -> None:
+    signed, _ = drafts.sign(drafts.open_on(draft, found), office.keys_dir, office.password)
+    opened = drafts.open_on(signed, found)
+    for demand in opened.demands:
+        if not demand.is_met:
+            raise publication.too_few(office, demand.role, demand.keys.threshold, len(demand.signed))
+    publication.write(office, found, opened)

@@ -1,5 +1,6 @@
 """What a RootPack says, for people: versions, expiries, fingerprints, signers and their windows."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -7,11 +8,12 @@ from typing import TypeVar
 import msgspec
 
 from kit.bytes import digest
-from kit.errors import TrustRootRefused
+from kit.errors import StellaError, TrustRootRefused
 from kit.trust import metadata, rootpack
 from kit.trust.keyring import TrustedKey
 from kit.trust.keys import PublicKey, grouped
 from kit.trust.metadata import Root, SignedFile, Snapshot, Targets, Timestamp
+from kit.trust.revocations import RETIRED, Revocation
 from kit.trust.rootpack import RootPackFiles, TrustedPack
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
@@ -53,7 +55,7 @@ class RootView(View, frozen=True, kw_only=True):
 
 
 class SignerView(View, frozen=True, kw_only=True):
-    """One key of the keyring; ``state`` is ``valid``, ``not-yet`` or ``retired``."""
+    """One key of the keyring; ``state`` is ``valid``, ``not-yet``, ``retired`` or ``compromised``."""
 
     usage: str
     owner: str
@@ -61,6 +63,8 @@ class SignerView(View, frozen=True, kw_only=True):
     valid_from: str
     state: str
     valid_until: str | None = None
+    revoked_since: str | None = None
+    revoked_for: str | None = None
 
 
 class RootPackView(View, frozen=True, kw_only=True):
@@ -75,6 +79,27 @@ class RootPackView(View, frozen=True, kw_only=True):
     signers: tuple[SignerView, ...]
 
 
+class DemandView(View, frozen=True, kw_only=True):
+    """Who must sign a part of a proposed change, and who has; keys by fingerprint."""
+
+    role: str
+    by: str
+    threshold: int
+    keys: tuple[str, ...]
+    signed: tuple[str, ...]
+
+
+class DraftView(View, frozen=True, kw_only=True):
+    """A proposed change as its keepers see it; the fingerprint is what they compare."""
+
+    schema_version: str
+    fingerprint: str
+    grouped: str
+    changes: tuple[str, ...]
+    demands: tuple[DemandView, ...]
+    notes: tuple[str, ...]
+
+
 def show(pack_dir: Path, *, now: datetime) -> RootPackView:
     """Return what a RootPack says, expired or not, trusted from its own oldest root on."""
     found = current_files(pack_dir)
@@ -84,6 +109,7 @@ def show(pack_dir: Path, *, now: datetime) -> RootPackView:
     snapshot = read(Snapshot, found, f"metadata/{pack.versions.snapshot}.snapshot.json")
     targets = read(Targets, found, f"metadata/{pack.versions.targets}.targets.json")
     at = text(second(now))
+    revoked = {entry.fingerprint: entry for entry in pack.revoked}
     return RootPackView(
         schema_version="1.0",
         issued=pack.issued or "",
@@ -91,7 +117,7 @@ def show(pack_dir: Path, *, now: datetime) -> RootPackView:
         roots=tuple(_root_view(root) for root in roots),
         roles=tuple(_role_view(file, roots[-1], now) for file in (roots[-1], targets, snapshot, timestamp)),
         thresholds=pack.keyring.thresholds,
-        signers=tuple(_signer_view(key, at) for key in pack.trusted_keys),
+        signers=tuple(_signer_view(key, at, revoked) for key in pack.trusted_keys),
     )
 
 
@@ -107,7 +133,24 @@ def current_files(pack_dir: Path) -> RootPackFiles:
     targets = read(Targets, found, targets_path)
     named = {rootpack.target_path(name, target.hashes) for name, target in targets.signed.targets.items()}
     wanted = {rootpack.TIMESTAMP, snapshot_path, targets_path, *named, *root_paths(found)}
-    return {path: data for path, data in found.items() if path in wanted}
+    return _without_orphan({path: data for path, data in found.items() if path in wanted})
+
+
+def _without_orphan(found: RootPackFiles) -> RootPackFiles:
+    """Leave out a newest root whose publication was interrupted: only without it do the files belong together."""
+    roots = root_paths(found)
+    without = {path: data for path, data in found.items() if path != roots[-1]}
+    if len(roots) > 1 and not _holds_together(found) and _holds_together(without):
+        return without
+    return found
+
+
+def _holds_together(found: RootPackFiles) -> bool:
+    try:
+        load_own(found)
+    except StellaError:
+        return False
+    return True
 
 
 def load_own(found: RootPackFiles) -> TrustedPack:
@@ -155,8 +198,11 @@ def _role_view(
     )
 
 
-def _signer_view(key: TrustedKey, at: str) -> SignerView:
-    state = "not-yet" if at < key.valid_from else "valid" if key.valid_at(at) else "retired"
+def _signer_view(key: TrustedKey, at: str, revoked: Mapping[str, Revocation]) -> SignerView:
+    state = "not-yet" if at < key.valid_from else "valid" if key.valid_at(at) else RETIRED
+    entry = revoked.get(key.public.fingerprint)
+    if entry is not None and (entry.state != RETIRED or at >= entry.since):
+        state = entry.state
     return SignerView(
         usage=key.usage,
         owner=key.owner,
@@ -164,6 +210,8 @@ def _signer_view(key: TrustedKey, at: str) -> SignerView:
         valid_from=key.valid_from,
         valid_until=key.valid_until,
         state=state,
+        revoked_since=entry.since if entry is not None else None,
+        revoked_for=entry.reason or None if entry is not None else None,
     )
 
 

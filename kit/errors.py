@@ -172,6 +172,22 @@ class LedgerConsistencyMissing(StellaError):
     next_step = "Ask the sender to attest the record again, naming the size remembered here: stella attest --from SIZE."
 
 
+class SignaturesMissing(StellaError):
+    """The next version of a RootPack lacks signatures of its keepers, so it was not published."""
+
+    exit_code = 22
+    sentence = "Too few keepers have signed the next version of the RootPack; nothing was published."
+    next_step = "Have another keeper sign the file: stella rootpack sign FILE --keys DIR; then publish again."
+
+
+class DraftsDiffer(StellaError):
+    """Two files that should be copies of one proposed version of a RootPack propose different things."""
+
+    exit_code = 23
+    sentence = "These files do not propose the same version of the RootPack; nothing was published."
+    next_step = "Compare the fingerprints that each keeper saw while signing; find out which file was changed."
+
+
 class TrustRootNotPinned(StellaError):
     """This site has pinned no trust root, so nothing can be called verified."""
 
@@ -456,6 +472,22 @@ class KitStale(StellaError):
     exit_code = 52
     sentence = "The kit is older than its staleness window; it is not forged."
     next_step = "Ask for a current kit, or check the site's clock."
+
+
+class TrustStale(StellaError):
+    """The RootPack was issued longer ago than this site allows; nothing says it is forged or expired."""
+
+    exit_code = 52
+    sentence = "The RootPack is older than this site's own budget allows; it is not forged and has not expired."
+    next_step = "Ask for a kit with a newer RootPack; the budget is set in site.toml of the site's directory."
+
+
+class TrustFromFuture(StellaError):
+    """The RootPack was issued after the reference time, further than two clocks may differ."""
+
+    exit_code = 52
+    sentence = "The RootPack was issued after the reference time: the site's clock is behind, or it is post-dated."
+    next_step = "Check the site's clock; if it is right, ask the sender for a RootPack with the right time."
 
 
 class KitFromFuture(StellaError):

@@ -20,6 +20,8 @@ WHAT_IF = "WHAT-IF"
 """A what-if replay was made; its outputs are those of no recorded scan."""
 REFUSED = "REFUSED"
 """A check failed."""
+AUDIT = "--at (audit)"
+"""Source of a reference time that the operator chose; it says nothing of the present."""
 VERDICTS = (VERIFIED, INTACT, DIFFERS, WHAT_IF, REFUSED)
 
 
@@ -41,10 +43,11 @@ class Check(_Document, frozen=True):
 
 
 class ReferenceTime(_Document, frozen=True):
-    """The time that expiry and age were judged by, and where it came from."""
+    """The time that expiry and age were judged by, and where it came from; ``clock`` is what a clock behind it said."""
 
     time: str
     source: str
+    clock: str | None = None
 
 
 class ScanEntry(_Document, frozen=True):
@@ -102,7 +105,8 @@ class OutputEntry(_Document, frozen=True):
 class Result(_Document, frozen=True):
     """What a run found. ``mode`` is ``verify``, ``strict`` or ``what-if:<dimension>``.
 
-    ``policy_verdict`` is what the policy says of the replayed findings; ``verdict`` is about the replay.
+    ``policy_verdict`` is what the policy says of the replayed findings; ``verdict`` is about the replay. ``notes`` is
+    what the reader must know beside the verdict, a sentence each.
     """
 
     schema_version: str
@@ -133,6 +137,7 @@ class Result(_Document, frozen=True):
     counters: dict[str, int] | None = None
     difference_digest: str | None = None
     journal_digest: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Receipt(_Document, frozen=True):

@@ -90,13 +90,19 @@ def split(source: BinaryIO, bundle: BinaryIO, *, max_bytes: int) -> bytes:
 
 
 def verify(
-    envelope: bytes, keys: Sequence[PublicKey], *, threshold: int, retired: Sequence[PublicKey] = ()
+    envelope: bytes,
+    keys: Sequence[PublicKey],
+    *,
+    threshold: int,
+    retired: Sequence[PublicKey] = (),
+    compromised: Sequence[PublicKey] = (),
 ) -> tuple[SiteResults, tuple[PublicKey, ...]]:
     """Return the signed description of the results and the distinct keys that signed it.
 
-    ``keys`` are those of sites that are valid at the time by which the caller judges, ``retired`` those that are not:
-    never counted, but told apart from unknown ones. The signer must be the site that the description names. The bundle
-    itself is still to be verified against ``results.bundle``. Raises what :func:`kit.trust.dsse.verify` raises.
+    ``keys`` are those of sites that are valid at the time by which the caller judges, ``retired`` those that are not,
+    ``compromised`` those in other hands: never counted, but told apart from unknown ones. The signer must be the site
+    that the description names. The bundle itself is still to be verified against ``results.bundle``. Raises what
+    :func:`kit.trust.dsse.verify` raises.
     """
     verified = dsse.verify(
         envelope,
@@ -105,6 +111,7 @@ def verify(
         payload_types=(dsse.IN_TOTO,),
         name="site results",
         retired=retired,
+        compromised=compromised,
         max_bytes=MAX_ENVELOPE,
     )
     parsed = statement.parse(verified.payload)

@@ -100,7 +100,10 @@ class _Attempt:
             raw = medium.read(layout.MANIFEST_FILE, limit=manifest.MAX_BYTES)
             envelope = medium.read(layout.MANIFEST_ENVELOPE, limit=MAX_ENVELOPE)
             name, moment = layout.MANIFEST_ENVELOPE, stamp(self._now)
-            signed = pack.verify(envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=name)
+            known = trust.taken_in(self._locker, digest.of_bytes(raw))
+            signed = pack.verify(
+                envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=name, taken_in=known
+            )
         with self._steps.step("manifest-content"):
             parsed = manifest.check_statement(signed.payload, raw)
         record = registry.Record(

@@ -49,11 +49,12 @@ def verify_envelope(envelope: bytes, pack: TrustedPack, now: datetime) -> tuple[
     """Return what the file says of itself, and the key of the one site that says it.
 
     Keys are judged at ``now``: when a file was made, only its own signer says. Raises :class:`SignerRetired` for a key
-    outside of its window, apart from :class:`SignerUnknown`.
+    outside of its window and :class:`SignerRevoked` for a compromised one, apart from :class:`SignerUnknown`.
     """
-    keys = pack.keys("site", at=stamp(now))
-    retired = [key for key in pack.keys("site", at=None) if key not in keys]
-    described, signers = syncfile.verify(envelope, keys, threshold=pack.threshold("site"), retired=retired)
+    keys = pack.standing("site", at=stamp(now))
+    described, signers = syncfile.verify(
+        envelope, keys.current, threshold=pack.threshold("site"), retired=keys.retired, compromised=keys.compromised
+    )
     site = next((key for key in signers if key.fingerprint == described.site), None)
     if site is None:
         raise SignerUnknown(path="site results", found=described.site)

@@ -8,11 +8,13 @@ import sqlalchemy as sa
 from kit.bundle import BundleReader, BundleRecord, write_bundle
 from kit.bytes import canonical, digest
 from kit.errors import OlderThanAccepted, UsageError
-from kit.trust import rootpack
+from kit.trust import revocations, rootpack
 from kit.trust.rootpack import RootPackFiles, TrustedPack
 from locker import cas, rows
 from locker.files import typed_errors
+from locker.registry import MANIFEST
 from locker.store import Locker
+from verifier.run_dir import stamp
 
 BUNDLE_TYPE = "rootpack"
 MAX_METADATA = 1 << 20
@@ -50,9 +52,10 @@ def _accept(locker: Locker, given: RootPackFiles, now: datetime) -> tuple[Truste
         if rows.insert_absent(connection, rows.rootpacks, {**values, "accepted_at": now}):
             details = {"rootVersion": pack.root_version, "expires": pack.expires, "bundle": stored.digest}
             rows.append_event(connection, tenant=rows.EVERY_TENANT, at=now, kind="rootpack.accepted", details=details)
+    known = revocations.strictest(locker.site.state.revocations, pack.revoked)
     with typed_errors("site"):
-        locker.site.update(floors=pack.versions)
-    return pack, stored.digest
+        locker.site.update(floors=pack.versions, revocations=known)
+    return pack.under(known), stored.digest
 
 
 def _kept(locker: Locker, now: datetime) -> tuple[TrustedPack, str]:
@@ -67,4 +70,17 @@ def _kept(locker: Locker, now: datetime) -> tuple[TrustedPack, str]:
         files = {member.path: bundle.read(member.path, limit=MAX_METADATA) for member in record.members}
     floors = locker.site.state.floors
     pack = rootpack.load(files, pinned_root=locker.site.pinned_root, reference_time=now, floors=floors)
-    return pack, record.archive_digest
+    return pack.under(locker.site.state.revocations), record.archive_digest
+
+
+def taken_in(locker: Locker, manifest_hash: str) -> str | None:
+    """Return when this locker first kept a record whole, by its own rows: what a revocation is held against.
+
+    The time of the run's row would not do: a refused claim to the same scan may have made the row long before.
+    """
+    documents = rows.documents.c
+    held = sa.and_(documents.digest == digest.hex_of(manifest_hash), documents.type == MANIFEST)
+    query = sa.select(sa.func.min(documents.created_at)).where(held)
+    with locker.rows.read() as connection:
+        kept = connection.execute(query).scalar_one_or_none()
+    return stamp(kept) if kept is not None else None

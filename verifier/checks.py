@@ -6,7 +6,6 @@ handed onward.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,14 +18,13 @@ from kit.errors import (
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
-    KitFromFuture,
-    KitStale,
     LimitExceeded,
     MalformedDocument,
     MerkleRootMismatch,
     SizeMismatch,
     StellaError,
     ToolHashMismatch,
+    TrustExpired,
     UnsupportedVersion,
 )
 from kit.result import ReferenceTime
@@ -35,10 +33,9 @@ from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import declared, ledger
+from verifier import ages, declared, ledger, listing
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
-from verifier.run_dir import stamp
 from verifier.site import Site
 from verifier.steps import Steps
 
@@ -49,8 +46,6 @@ MAX_ENVELOPE = 1 << 20
 MAX_METADATA = 1 << 20
 MAX_PACK_FILES = 400
 MAX_PACK_BYTES = 32 << 20
-CLOCK_SKEW = timedelta(hours=24)
-"""How far a kit may lie ahead of the reference time: two clocks differ, a post-dated kit differs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +66,11 @@ class Request:
 
 @dataclass(slots=True)
 class Facts:
-    """What the checks have established so far."""
+    """What the checks have established so far.
+
+    ``taken_in`` is when this site accepted the kit before, ``issued`` when a genuine RootPack was issued, expired or
+    not, ``notes`` what the result has to say aloud.
+    """
 
     kit: kitfile.Kit | None = None
     kit_digest: str | None = None
@@ -83,6 +82,9 @@ class Facts:
     output: BundleReader | None = None
     feeds: dict[str, SnapshotReader] = field(default_factory=dict)
     novelty: str | None = None
+    taken_in: str | None = None
+    issued: str | None = None
+    notes: list[str] = field(default_factory=list)
     envelope: bytes = b""
     signed: dsse.Verified | None = None
     proofs: dict[str, bytes] = field(default_factory=dict)
@@ -162,18 +164,35 @@ class Examination:
             # A kit that was accepted once stays replayable after newer ones: its RootPack may lie below the floors.
             known = self._is_known(medium)
             floors = None if known else self._site.state.floors
-            pack = rootpack.load(files, pinned_root=self._site.pinned_root, reference_time=moment, floors=floors)
+            if (late := self._request.reference_time.clock) is not None:
+                self._note(f"The site's clock is behind what it has accepted: it says {late}.", evidence)
+            try:
+                pack = rootpack.load(files, pinned_root=self._site.pinned_root, reference_time=moment, floors=floors)
+            except TrustExpired as expired:
+                issued = expired.details.get("issued")
+                self._facts.issued = issued if isinstance(issued, str) else None
+                raise
             if known:
                 evidence["floors"] = "not applied: this kit was accepted before"
-            self._facts.pack = pack
+            self._note(ages.check_issued(pack.issued, moment, self._site.settings), evidence)
+            self._facts.pack, self._facts.issued = pack.under(self._site.state.revocations), pack.issued
             evidence["pinned"] = digest.of_bytes(self._site.pinned_root)
             evidence["rootVersion"] = pack.root_version
+            evidence["issued"] = pack.issued
             evidence["expires"] = pack.expires
+
+    def _note(self, sentence: str | None, evidence: dict[str, object]) -> None:
+        """Say something aloud, if there is anything: in the result, and beside the check that it belongs to."""
+        if sentence is not None:
+            self._facts.notes.append(sentence)
+            evidence.setdefault("note", sentence)
 
     def _is_known(self, medium: Medium) -> bool:
         if self._request.scan_only:
             return False
-        return self._site.knows(digest.of_bytes(medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)))
+        found = digest.of_bytes(medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES))
+        self._facts.taken_in = self._site.accepted_at(found)
+        return self._facts.taken_in is not None
 
     def _check_kit(self, medium: Medium) -> None:
         """3 to 5. The kit's envelope, KIT.json itself, and its place in the order of kits."""
@@ -209,9 +228,15 @@ class Examination:
         if pack is None:
             raise EvidenceMissing(path=path, detail="no RootPack was verified")
         envelope = medium.read(path, limit=MAX_ENVELOPE)
-        # No evidence of the time of signing is read yet, so only a key that is valid at the reference time counts.
-        moment = self._request.reference_time.time
-        verified = pack.verify(envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=path)
+        # When it was signed only the signer says; when it was taken in, this site's own journal does.
+        moment, taken_in = self._request.reference_time.time, self._facts.taken_in
+        verified = pack.verify(
+            envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=path, taken_in=taken_in
+        )
+        remarks = pack.standing("kit", at=moment, taken_in=taken_in).remarks
+        for key in verified.signers:
+            if key.fingerprint in remarks:
+                self._note(f"{path}: the signer's key {key.fingerprint} is {remarks[key.fingerprint]}.", evidence)
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
@@ -220,73 +245,11 @@ class Examination:
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
-            own = {self._path(layout.INPUT_BUNDLE), self._path(layout.OUTPUT_BUNDLE)}
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
             if self._facts.kit is None:
-                self._check_scan_files(medium, own)
+                listing.check_scan(medium, self._facts.proofs)
             else:
-                evidence.update(self._check_kit_files(medium, self._facts.kit, own))
-
-    def _check_scan_files(self, medium: Medium, bundles: set[str]) -> None:
-        """Hold a lone scan directory against the four files and the RootPack that it consists of."""
-        expected = bundles | {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE}
-        for path in sorted(expected - set(medium.sizes)):
-            raise FileMissing(path=path)
-        expected |= {f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in self._facts.proofs}
-        for path in medium.sizes:
-            if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
-                raise FileUndeclared(path=path)
-
-    def _check_kit_files(self, medium: Medium, kit: kitfile.Kit, bundles: set[str]) -> dict[str, object]:
-        """Hold the medium against KIT.json and return the evidence.
-
-        This scan's bundles are hashed by the next steps; files of other scans only need to be there, in their size.
-        """
-        listed = {file.path: file for file in kit.files}
-        unlisted = {layout.KIT_FILE, layout.KIT_ENVELOPE, layout.SUMS_FILE}
-        for path in sorted((set(listed) | unlisted) - set(medium.sizes)):
-            raise FileMissing(path=path)
-        for path in medium.sizes:
-            if path not in listed and path not in unlisted:
-                raise FileUndeclared(path=path)
-        others = 0
-        scan_prefix = self._path("")
-        for path, file in listed.items():
-            if medium.sizes[path] != file.size:
-                raise SizeMismatch(path=path, expected=file.size, found=medium.sizes[path])
-            if path.startswith(f"{layout.SCANS_DIRECTORY}/") and not path.startswith(f"{scan_prefix}/"):
-                others += 1
-            elif path not in bundles:
-                found, _ = medium.digest(path)
-                if found != file.digest:
-                    raise DigestMismatch(path=path, expected=file.digest, found=found)
-        self._check_listed_bundles(listed)
-        self._check_sums(medium, kit)
-        evidence: dict[str, object] = {"files": len(listed)}
-        if others:
-            evidence["otherScansNotHashed"] = others
-        return evidence
-
-    def _check_listed_bundles(self, listed: dict[str, kitfile.File]) -> None:
-        """KIT.json and the manifest must mean the same bundles, which are hashed once, as the manifest's."""
-        parsed = self._manifest()
-        pairs = ((layout.INPUT_BUNDLE, parsed.bundles.input), (layout.OUTPUT_BUNDLE, parsed.bundles.output))
-        for name, record in pairs:
-            file = listed.get(self._path(name))
-            if file is None:
-                raise FileMissing(path=self._path(name), detail="is not in the signed list")
-            if file.digest != record.archive_digest:
-                raise DigestMismatch(path=self._path(name), expected=record.archive_digest, found=file.digest)
-
-    def _check_sums(self, medium: Medium, kit: kitfile.Kit) -> None:
-        """SHA256SUMS is derived from what is signed, so it must be that, byte for byte."""
-        entries = [(file.path, file.digest) for file in kit.files]
-        entries += [(path, medium.digest(path)[0]) for path in (layout.KIT_FILE, layout.KIT_ENVELOPE)]
-        expected = kitfile.sums(entries)
-        if medium.sizes[layout.SUMS_FILE] != len(expected):
-            raise SizeMismatch(path=layout.SUMS_FILE, expected=len(expected), found=medium.sizes[layout.SUMS_FILE])
-        if medium.read(layout.SUMS_FILE, limit=len(expected)) != expected:
-            raise DigestMismatch(path=layout.SUMS_FILE, expected=digest.of_bytes(expected))
+                evidence.update(listing.check_kit(medium, self._facts.kit, self._path(""), self._manifest()))
 
     def _check_bundles(self) -> None:
         """10 and 11. Both bundles: archive digest, every frame, every header, every member."""
@@ -343,7 +306,10 @@ class Examination:
             return
         with self._steps.step("ledger") as evidence:
             logged = ledger.logged(self._facts.envelope, signed)
-            findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=self._request.ledger)
+            taken_in, demanded = self._facts.taken_in, self._request.ledger
+            findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=demanded, taken_in=taken_in)
+            for sentence in ledger.remarks(findings, pack, at=moment, taken_in=taken_in):
+                self._note(sentence, evidence)
             self._facts.trees = [finding.seen for finding in findings]
             evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)
 
@@ -357,8 +323,8 @@ class Examination:
             evidence["createdAt"] = kit.created_at
             evidence["windowHours"] = kit.staleness_window_hours
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
-            evidence["ageHours"] = age_in_hours(kit, moment)
-            check_age(kit, moment)
+            evidence["ageHours"] = ages.in_hours(kit.created_at, moment)
+            self._note(ages.check_kit(kit, moment, self._site.settings), evidence)
 
     def _check_engine(self) -> None:
         """15. The running engine is the recorded one, or the operator varies the tools; declarations hold."""
@@ -385,25 +351,6 @@ class Examination:
         if self._facts.manifest is None:
             raise EvidenceMissing(path=layout.MANIFEST_FILE)
         return self._facts.manifest
-
-
-def age_in_hours(kit: kitfile.Kit, moment: datetime) -> int:
-    """Return how old a kit is, in whole hours; below zero for one that lies ahead."""
-    created = manifests.check_time(kit.created_at, "/createdAt")
-    return int((moment - created).total_seconds() // 3600)
-
-
-def check_age(kit: kitfile.Kit, moment: datetime) -> None:
-    """Refuse a kit that is older than its own window (:class:`KitStale`), or made later (:class:`KitFromFuture`)."""
-    created = manifests.check_time(kit.created_at, "/createdAt")
-    if created - moment > CLOCK_SKEW:
-        raise KitFromFuture(path=layout.KIT_FILE, expected=f"not after {stamp(moment)}", found=kit.created_at)
-    if moment - created > timedelta(hours=kit.staleness_window_hours):
-        raise KitStale(
-            path=layout.KIT_FILE,
-            expected=f"{kit.staleness_window_hours} hours",
-            found=f"{age_in_hours(kit, moment)} hours",
-        )
 
 
 def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:

@@ -22,10 +22,10 @@ from kit.errors import (
     UsageError,
 )
 from kit.result import Receipt, Result
-from kit.trust import dsse, statement
+from kit.trust import dsse, revocations, statement
 from kit.trust.keys import PublicKey
 from scanner.difference import Difference
-from verifier import render, report
+from verifier import render, report, site_time
 from verifier.checks import Facts
 from verifier.medium import read_file
 from verifier.run_dir import JOURNAL_FILE, RunDirectory, ends_finished
@@ -106,13 +106,28 @@ def leave(
         directory.write(
             RECEIPT_ENVELOPE, _signed(site, {RECEIPT_FILE: digest.of_bytes(slip)}, results.RECEIPT_TYPE, receipt)
         )
-        site.update(last_receipt=digest.of_bytes(slip))
+        site.update(last_receipt=digest.of_bytes(slip), **learned(result, facts, site))
     directory.write("receipt.txt", render.receipt_text(receipt).encode())
     directory.write(METRICS_FILE, metrics(result, facts).encode())
     tree = msgspec.to_builtins(difference) if difference is not None else None
     lines = (directory.path / JOURNAL_FILE).read_bytes().splitlines()
     page = report.view(encoded, tree, outputs=outputs, journal=lines, receipt=slip)
     directory.write(REPORT_FILE, report.render(page))
+
+
+def learned(result: Result, facts: Facts, site: Site) -> dict[str, object]:
+    """Return what the site learns from a run, accepted or refused: how late it is, and which keys are revoked.
+
+    Bad news counts also where it comes in a kit that is refused for something else: the RootPack is genuine.
+    """
+    floor = site.state.time_floor
+    known = [time for time in (floor.time if floor is not None else None, facts.issued) if time is not None]
+    own = site_time.own(result.reference_time, result.run_id, max(known, default=None), site.settings.jump)
+    revoked = facts.pack.revoked if facts.pack is not None else ()
+    return {
+        "time_floor": site_time.raised(floor, *([own] if own is not None else [])),
+        "revocations": revocations.strictest(site.state.revocations, revoked),
+    }
 
 
 def summary(result: Result) -> dict[str, object]:

@@ -13,8 +13,7 @@ from kit import manifest as manifests
 from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
-from verifier import asked
-from verifier.checks import check_age
+from verifier import ages, asked, site_time
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
 from verifier.report_rows import section, text_of
@@ -35,6 +34,8 @@ STATES = {
     "TrustExpired": "ROOTPACK EXPIRED",
     "KitStale": "STALE",
     "KitFromFuture": "FROM THE FUTURE",
+    "TrustFromFuture": "FROM THE FUTURE",
+    "TrustStale": "STALE",
     "OlderThanAccepted": "OLDER THAN ACCEPTED",
 }
 """What is said of a kit that a run would refuse, by reason code; of any other reason, that it is damaged."""
@@ -78,6 +79,12 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
     }
 
 
+def not_before_floor(moment: datetime, site: Site) -> datetime:
+    """Return the moment that a run would judge by where the clock says another: a clock behind the floor is wrong."""
+    floor = site.state.time_floor
+    return moment if floor is None else max(moment, site_time.moment(floor.time))
+
+
 def state(document: dict[str, object]) -> str:
     """Return what stands behind a kit that was looked at, in a few words."""
     return text_of(section(document, "trust"), "state") or "damaged"
@@ -117,12 +124,18 @@ def _trust(
     if site is None:
         return _unsettled(TrustRootNotPinned(), pinned=False)
     try:
-        known = site.knows(digest.of_bytes(raw))
-        floors = None if known else site.state.floors
+        taken_in = site.accepted_at(digest.of_bytes(raw))
+        floors = None if taken_in is not None else site.state.floors
         pack = rootpack.load(files, pinned_root=site.pinned_root, reference_time=moment, floors=floors)
+        pack = pack.under(site.state.revocations)
         envelope = medium.read(layout.KIT_ENVELOPE, limit=MAX_METADATA)
         verified = pack.verify(
-            envelope, usage="kit", at=stamp(moment), payload_types=(dsse.IN_TOTO,), name=layout.KIT_ENVELOPE
+            envelope,
+            usage="kit",
+            at=stamp(moment),
+            payload_types=(dsse.IN_TOTO,),
+            name=layout.KIT_ENVELOPE,
+            taken_in=taken_in,
         )
         kit = kitfile.check_statement(verified.payload, raw)
     except StellaError as error:
@@ -130,7 +143,7 @@ def _trust(
     signers = [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
     try:
         site.check_order(kit, digest.of_bytes(raw))
-        check_age(kit, moment)
+        ages.check_kit(kit, moment, site.settings)
     except StellaError as error:
         return _unsettled(error, pinned=True) | {"signers": signers}
     return {

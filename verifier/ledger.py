@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kit import layout
 from kit.errors import EvidenceMissing, LimitExceeded
-from kit.trust.keyring import TrustedKey
+from kit.trust.keys import PublicKey
 from kit.trust.rootpack import TrustedPack
 from verifier.medium import Medium
 
@@ -60,31 +60,41 @@ def logged(envelope: bytes, verified: "Verified") -> "Logged":
     return Logged(envelope, verified)
 
 
-def trust_of(pack: TrustedPack, at: str) -> "Trust":
-    """Return whose word counts at a UTC time: keys of usage log and witness, each named by its owner."""
+def trust_of(pack: TrustedPack, at: str, taken_in: str | None = None) -> "Trust":
+    """Return whose word counts: keys of usage log and witness, each named by its owner.
+
+    ``at`` and ``taken_in`` are those of :meth:`TrustedPack.standing`.
+    """
     from kit.ledger.checkpoint import Trust
 
-    logs = [key for key in pack.trusted_keys if key.usage == LOG]
-    witnesses = [key for key in pack.trusted_keys if key.usage == WITNESS]
+    logs = pack.standing(LOG, at=at, taken_in=taken_in)
     return Trust(
-        logs=_named(key for key in logs if key.valid_at(at)),
-        witnesses=_named(key for key in witnesses if key.valid_at(at)),
-        quorum=pack.threshold(WITNESS) if witnesses else 0,
+        logs=_named(pack, logs.current),
+        witnesses=_named(pack, pack.standing(WITNESS, at=at, taken_in=taken_in).current),
+        quorum=pack.threshold(WITNESS) if pack.keys(WITNESS, None) else 0,
         latest=int((datetime.fromisoformat(at) + CLOCK_SKEW).timestamp()),
-        retired=_named(key for key in logs if not key.valid_at(at)),
+        retired=_named(pack, logs.retired),
+        compromised=_named(pack, logs.compromised),
     )
 
 
 def check(
-    proofs: Mapping[str, bytes], logged: "Logged", pack: TrustedPack, *, at: str, demanded: bool
+    proofs: Mapping[str, bytes],
+    logged: "Logged",
+    pack: TrustedPack,
+    *,
+    at: str,
+    demanded: bool,
+    taken_in: str | None = None,
 ) -> "tuple[Finding, ...]":
     """Return what the evidence proves; raises :class:`EvidenceMissing` where more is demanded, else as its checks do.
 
-    Demanded are proofs by as many distinct logs as the keyring's threshold for usage log says.
+    Demanded are proofs by as many distinct logs as the keyring's threshold for usage log says. ``at`` and ``taken_in``
+    are those of :meth:`TrustedPack.standing`.
     """
     from kit.ledger import evidence
 
-    findings = evidence.verify(proofs, logged, trust_of(pack, at))
+    findings = evidence.verify(proofs, logged, trust_of(pack, at, taken_in))
     needed = pack.threshold(LOG) if demanded else 0
     logs = {finding.opened.log.public.fingerprint for finding in findings}
     if len(logs) < needed:
@@ -93,6 +103,19 @@ def check(
             "Ask the sender to attest the record (stella attest) and to build the kit again."
         )
     return findings
+
+
+def remarks(findings: "Iterable[Finding]", pack: TrustedPack, *, at: str, taken_in: str | None) -> list[str]:
+    """Return a sentence for each revoked key of a log or witness that was counted all the same."""
+    standings = {usage: pack.standing(usage, at=at, taken_in=taken_in).remarks for usage in (LOG, WITNESS)}
+    said: set[str] = set()
+    for finding in findings:
+        signed = [(LOG, finding.opened.log), *((WITNESS, one.witness) for one in finding.opened.cosignatures)]
+        for usage, key in signed:
+            name = key.public.fingerprint
+            if name in standings[usage]:
+                said.add(f"{finding.file}: the {usage}'s key {name} is {standings[usage][name]}.")
+    return sorted(said)
 
 
 def described(findings: "Sequence[Finding]", known: "Sequence[KnownLog]", *, at: str) -> list[dict[str, object]]:
@@ -124,8 +147,8 @@ def _described(finding: "Finding", standing: str) -> dict[str, object]:
     return entry
 
 
-def _named(keys: Iterable[TrustedKey]) -> "tuple[NoteKey, ...]":
+def _named(pack: TrustedPack, keys: Iterable[PublicKey]) -> "tuple[NoteKey, ...]":
     """Return keys under their owners' names; an owner with a space can sign nothing, for no note can name it."""
     from kit.ledger.note import NoteKey, is_name
 
-    return tuple(NoteKey(key.owner, key.public) for key in keys if is_name(key.owner))
+    return tuple(NoteKey(owner, key) for key in keys if is_name(owner := pack.owner(key)))

@@ -10,7 +10,7 @@ from kit.bytes import canonical, digest
 from kit.result import Receipt
 from verifier import texts
 from verifier.report_difference import difference_view
-from verifier.report_rows import JsonObject, inline, joined, rows_of, section, text_of
+from verifier.report_rows import JsonObject, inline, joined, rows_of, section, text_of, texts_of
 
 WIDTH = 80
 SLIP_WIDTH = 64
@@ -68,6 +68,8 @@ def status_block(
     lines += [""]
     if closing:
         lines += _row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)
+    for note in texts_of(result, "notes"):
+        lines += _row("NOTE", inline(note))
     if policy := text_of(result, "policyVerdict"):
         lines += _row("policy", f"{policy}: what the policy says of the findings, not of the replay")
     if said := text_of(result, "sentence"):

@@ -120,6 +120,12 @@ def rows_of(values: JsonObject, key: str) -> tuple[JsonObject, ...]:
     return tuple(row for row in value if isinstance(row, Mapping))
 
 
+def texts_of(values: JsonObject, key: str) -> tuple[str, ...]:
+    """Return the texts of a member that is an array."""
+    value = values.get(key)
+    return tuple(each for each in value if isinstance(each, str)) if isinstance(value, (list, tuple)) else ()
+
+
 def clipped(text: str) -> str:
     """Return text that is not too long for a table cell; the documents have it in full."""
     return text if len(text) <= _CLIP else text[: _CLIP - 4] + " ..."

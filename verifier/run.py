@@ -16,11 +16,12 @@ from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
 from scanner.difference import Difference
-from verifier import evidence, replay, stopping
+from verifier import evidence, replay, site_time, stopping
 from verifier.checks import Examination, Facts, Request
 from verifier.report_rows import text_of
 from verifier.run_dir import Clock, RunDirectory, stamp
 from verifier.site import AcceptedKit, Site
+from verifier.site_time import TimeFloor
 from verifier.steps import Steps
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Run:
         on_check: Callable[[Check], None],
     ) -> None:
         self._plan = plan
-        self._request = request
+        self._request = replace(request, reference_time=site_time.judged(request.reference_time, site.state.time_floor))
         self._site = site
         self._directory = directory
         self._guard = guard
@@ -142,7 +143,7 @@ class Run:
         with self._site.locked():
             if facts.kit is not None and facts.kit_digest is not None:
                 self._site.check_order(facts.kit, facts.kit_digest)
-            changes: dict[str, object] = {}
+            changes: dict[str, object] = {"time_floor": self._signed_floor()}
             if facts.pack is not None and facts.novelty != "known":
                 changes["floors"] = facts.pack.versions.raised(self._site.state.floors)
             if facts.kit is not None and facts.kit_digest is not None and facts.novelty == "new":
@@ -151,7 +152,7 @@ class Run:
                     channel=facts.kit.channel,
                     sequence=facts.kit.sequence,
                     digest=facts.kit_digest,
-                    accepted_at=self._started,
+                    accepted_at=self._taken_in(),
                 )
                 known = [kit for kit in self._site.state.accepted if kit.digest != entry.digest]
                 changes["accepted"] = (*known, entry)
@@ -160,6 +161,24 @@ class Run:
 
                 changes["logs"] = memory.remember(self._site.state.logs, facts.trees, now=self._started)
             self._site.update(**changes)
+
+    def _signed_floor(self) -> TimeFloor | None:
+        """Return the site's floor, raised to the times that this run's kit and RootPack were signed with."""
+        facts, floor = self._facts, self._site.state.time_floor
+        if self._request.reference_time.source == results.AUDIT:
+            return floor
+        found = []
+        if facts.pack is not None and facts.pack.issued is not None:
+            name = f"version {facts.pack.versions.timestamp}"
+            found.append(TimeFloor(time=facts.pack.issued, source=site_time.ROOTPACK, evidence=name))
+        if facts.kit is not None:
+            found.append(TimeFloor(time=facts.kit.created_at, source=site_time.KIT, evidence=facts.kit.kit_id))
+        return site_time.raised(floor, *found)
+
+    def _taken_in(self) -> str:
+        """Return when the kit was taken in: by the clock, but never before the floor."""
+        floor = self._site.state.time_floor
+        return self._started if floor is None else max(self._started, floor.time)
 
     def _replay(self, found: _Findings) -> None:
         if self._plan.mode == VERIFY:
@@ -284,6 +303,7 @@ class Run:
             counters=found.counters or None,
             difference_digest=digest.of_bytes(difference) if difference else None,
             journal_digest=journal_digest,
+            notes=tuple(self._facts.notes),
         )
         result = msgspec.structs.replace(result, **evidence.known(self._facts, self._site))
         evidence.leave(self._directory, self._site, result, self._facts, found.difference, found.replayed)

@@ -13,7 +13,7 @@ import kit
 from kit import layout
 from kit.errors import FileMissing, MalformedDocument, TrustRootNotPinned
 from kit.manifest import check_scan_id, check_time
-from kit.result import Check, ReferenceTime, Result
+from kit.result import AUDIT, Check, ReferenceTime, Result
 from scanner import engine
 from verifier import asked, guard, mounts, whatif
 from verifier.checks import Request
@@ -61,7 +61,7 @@ def reference_time(at: str | None, now: datetime) -> ReferenceTime:
     if at is None:
         return ReferenceTime(time=stamp(now), source="site clock")
     moment(at, now)
-    return ReferenceTime(time=at, source="--at (audit)")
+    return ReferenceTime(time=at, source=AUDIT)
 
 
 def carry_out(

@@ -28,9 +28,21 @@ from kit.errors import (
 from kit.kitfile import Kit
 from kit.ledger.known import KnownLog
 from kit.trust import rootpack
+from kit.trust.keyring import check_time
 from kit.trust.keys import SEED_SIZES, PemSigner, grouped
+from kit.trust.revocations import Revocation
 from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
+from verifier.site_time import (
+    DEFAULTS,
+    MAX_SETTINGS,
+    OPERATOR,
+    SETTINGS_FILE,
+    FloorReset,
+    Settings,
+    TimeFloor,
+    parse_settings,
+)
 
 SCHEMA_VERSION = "1.0"
 ROOT_FILE = "pinned.root.json"
@@ -57,20 +69,29 @@ class AcceptedKit(
 class SiteState(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
 ):
-    """The site's memory: version floors of the RootPack, accepted kits in order, the latest receipt, trees of logs."""
+    """The site's memory: what it accepted, how late it is, and what it was told.
+
+    Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs.
+    """
 
     schema_version: str
     floors: rootpack.Versions | None = None
     accepted: tuple[AcceptedKit, ...] = ()
     last_receipt: str | None = None
+    time_floor: TimeFloor | None = None
+    floor_resets: tuple[FloorReset, ...] = ()
+    revocations: tuple[Revocation, ...] = ()
     logs: tuple[KnownLog, ...] = ()
 
 
 class Site:
     """A pinned site. Reading is free; every change goes through :meth:`update` under the site's lock."""
 
-    def __init__(self, path: Path, pinned_root: bytes, signer: PemSigner, state: SiteState) -> None:
+    def __init__(
+        self, path: Path, pinned_root: bytes, signer: PemSigner, state: SiteState, settings: Settings = DEFAULTS
+    ) -> None:
         self.path = path
+        self.settings = settings
         self.pinned_root = pinned_root
         self.signer = signer
         self.state = state
@@ -83,6 +104,10 @@ class Site:
     def knows(self, kit_digest: str) -> bool:
         """Tell whether this site has accepted the kit with this KIT.json."""
         return any(entry.digest == kit_digest for entry in self.state.accepted)
+
+    def accepted_at(self, kit_digest: str) -> str | None:
+        """Return when this site accepted the kit with this KIT.json, by its own records."""
+        return next((entry.accepted_at for entry in self.state.accepted if entry.digest == kit_digest), None)
 
     def check_order(self, kit: Kit, kit_digest: str) -> str:
         """Return ``new`` or ``known`` for a kit that may be used here.
@@ -101,6 +126,18 @@ class Site:
         """Replace members of the state and make the change durable."""
         self.state = msgspec.structs.replace(self.state, **changes)
         write_atomic(self.path / STATE_FILE, canonical.encode_record(self.state))
+
+    def reset_floor(self, time: str, reason: str) -> None:
+        """Lower the floor to a time, on record; :class:`UsageError` where that is not lower, or no reason is given."""
+        before = self.state.time_floor
+        if before is None or check_time(time, "--to") >= before.time:
+            known = before.time if before is not None else "no floor"
+            raise UsageError(detail="only a floor that is too high is set anew", expected=f"before {known}", found=time)
+        if not reason.strip():
+            raise UsageError(option="--reason", detail="the reason is kept, and must not be empty")
+        floor = TimeFloor(time=time, source=OPERATOR, evidence=reason)
+        reset = FloorReset(before=before, time=time, reason=reason)
+        self.update(time_floor=floor, floor_resets=(*self.state.floor_resets, reset))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -195,7 +232,15 @@ def load(path: Path) -> Site:
         raise KeyRefused(
             path=KEY_FILE, detail="others than its owner can read this private key, so anybody may have signed with it"
         ).then(f"If nobody else was on this host: chmod 600 {path / KEY_FILE}. Otherwise make a new site.")
-    return Site(path, root, signer, _read_state(path, str(path / STATE_FILE)))
+    return Site(path, root, signer, _read_state(path, str(path / STATE_FILE)), _read_settings(path))
+
+
+def _read_settings(path: Path) -> Settings:
+    try:
+        with (path / SETTINGS_FILE).open("rb") as file:
+            return parse_settings(file.read(MAX_SETTINGS + 1))
+    except FileNotFoundError:
+        return DEFAULTS
 
 
 def _read_state(path: Path, shown: str) -> SiteState:

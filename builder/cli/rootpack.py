@@ -1,21 +1,23 @@
-"""stella rootpack: found a RootPack, show it, add keys to its keyring."""
+"""stella rootpack: found a RootPack, show it, and change it, alone or by several keepers."""
 
 import os
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from builder.cli import rootpack_lines as lines
 from builder.cli.options import DEFAULT_ROOTPACK, Passphrase, RootPack, passphrase
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
 if TYPE_CHECKING:
-    from builder.trust import KeyFile
-    from builder.trust_view import RootPackView
+    from builder.trust_change import Change
+    from builder.trust_draft import Opened
+    from builder.trust_publish import Office
+    from kit.trust.keys import PublicKey
 
 app = typer.Typer(no_args_is_help=True, help="Keep keys and trust roots.")
 
@@ -28,11 +30,27 @@ Examples:
 
   stella rootpack show
 
-  stella rootpack show --rootpack /srv/rootpack --json
-
   stella rootpack add-key site.pub.pem --usage site --owner site-7 --keys keys
 
   stella rootpack add-key ci.pub.pem --usage kit --owner ci --until 2027-03-31T23:59:59Z
+
+  stella rootpack rotate --old keys/kit-1.pub.pem --new keys/kit-2.pub.pem --make --overlap-days 30
+
+  stella rootpack rotate --old root-1.pub.pem --new root-4.pub.pem --keys /media/one --propose next.draft
+
+  stella rootpack sign next.draft --keys /media/two
+
+  stella rootpack sign next.draft --keys /media/two --expect SHA256:5b1f...
+
+  stella rootpack publish next.draft --keys keys
+
+  stella rootpack publish --keys keys
+
+  stella rootpack revoke keys/kit-1.pub.pem --state compromised --since 2026-11-20T00:00:00Z --reason "host broken into"
+
+  stella rootpack revoke sha256:5b1f... --state retired --propose next.draft --keys /media/one
+
+  stella rootpack show --draft next.draft
 """
 
 Keys = Annotated[
@@ -40,6 +58,12 @@ Keys = Annotated[
     typer.Option("--keys", envvar="STELLA_KEYS", help="Directory of the private key files (mode 0600).", metavar="DIR"),
 ]
 Owner = Annotated[str, typer.Option("--owner", help="Who holds the key, as sites are to see it.", metavar="NAME")]
+Propose = Annotated[
+    Path | None,
+    typer.Option(
+        "--propose", help="Publish nothing; write the change here, for other keepers to sign.", metavar="FILE"
+    ),
+]
 Time = Annotated[str | None, typer.Option("--time", help="Take this UTC time for now.", metavar="YYYY-MM-DDTHH:MM:SSZ")]
 
 
@@ -81,7 +105,7 @@ def init(
         kit_keys=[signer.load_public(path) for path in kit_key or []],
         password=passphrase(passphrase_file),
     )
-    _print(console, founded, [*_key_file_lines(founded.key_files), "", *_pack_lines(founded.pack)])
+    lines.print_out(console, founded, [*lines.key_file_lines(founded.key_files), "", *lines.pack_lines(founded.pack)])
     console.talk(f"public keys: {keys}/*{signer.PUBLIC_SUFFIX}; take the root and targets keys offline now")
     root = rootpack / "metadata" / "1.root.json"
     pin = founded.pack.roots[0].pin
@@ -89,7 +113,14 @@ def init(
 
 
 @app.command()
-def show(rootpack: RootPack = DEFAULT_ROOTPACK, time: Time = None, json: Json = False) -> Verdict:
+def show(
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    draft: Annotated[
+        Path | None, typer.Option("--draft", help="Show what this proposed change would do.", metavar="FILE")
+    ] = None,
+    time: Time = None,
+    json: Json = False,
+) -> Verdict:
     """Show versions, keys and their windows.
 
     Nothing is compared with a pin.
@@ -98,8 +129,12 @@ def show(rootpack: RootPack = DEFAULT_ROOTPACK, time: Time = None, json: Json = 
 
     _check_there(rootpack)
     console = Console(json=json)
+    if draft is not None:
+        opened = _opened(draft, rootpack)
+        lines.print_draft(console, opened, _now(time))
+        return console.verdict("PROPOSED", 0, f"stella rootpack sign {draft} --keys DIR")
     view = trust_view.show(rootpack, now=_now(time))
-    _print(console, view, _pack_lines(view))
+    lines.print_out(console, view, lines.pack_lines(view))
     expired = [role.role for role in view.roles if role.expired]
     return console.verdict(f"EXPIRED: {', '.join(expired)}" if expired else "CURRENT", 0)
 
@@ -121,6 +156,7 @@ def add_key(
         int | None,
         typer.Option("--threshold", help="How many keys of this usage must sign from now on.", min=1),
     ] = None,
+    propose: Propose = None,
     passphrase_file: Passphrase = None,
     time: Time = None,
     json: Json = False,
@@ -129,23 +165,224 @@ def add_key(
 
     Publishes new versions of targets, snapshot and timestamp; the keys of these roles must be at hand.
     """
-    from builder import signer, trust
+    from builder import signer, trust_change
+
+    made = trust_change.adding(
+        signer.load_public(key), usage=usage, owner=owner, valid_until=until, threshold=threshold
+    )
+    return _change(made, _office(rootpack, keys, time, passphrase_file), propose, json=json)
+
+
+@app.command()
+def rotate(
+    old: Annotated[
+        list[Path] | None,
+        typer.Option("--old", help="Public key (PEM) to be replaced, in whatever role or usage it has.", metavar="PEM"),
+    ] = None,
+    new: Annotated[
+        list[Path] | None,
+        typer.Option("--new", help="Public key (PEM) to take its place, in the order of --old.", metavar="PEM"),
+    ] = None,
+    make: Annotated[
+        bool, typer.Option("--make", help="Make the new keys whose files are not there, private keys beside them.")
+    ] = False,
+    overlap_days: Annotated[
+        int,
+        typer.Option("--overlap-days", help="How long a replaced key of the keyring still counts.", min=0, max=3650),
+    ] = 30,
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    keys: Keys = Path("keys"),
+    propose: Propose = None,
+    passphrase_file: Passphrase = None,
+    time: Time = None,
+    json: Json = False,
+) -> Verdict:
+    """Put new keys in the places of old ones.
+
+    Without --old and --new, root and targets are renewed. A new root is signed by the keepers of the old root and by
+    those of the new one.
+    """
+    from builder import signer, trust_change
+
+    olds = [signer.load_public(path) for path in old or []]
+    if len(olds) != len(new or []):
+        raise UsageError(option="--new", expected=f"{len(olds)}, one for each --old", found=len(new or []))
+    office = _office(rootpack, keys, time, passphrase_file)
+    if make:
+        for path, replaced in zip(new or [], olds, strict=True):
+            _make_key(path, replaced, office.password)
+    pairs = list(zip(olds, [signer.load_public(path) for path in new or []], strict=True))
+    change = trust_change.rotating(pairs, overlap=timedelta(days=overlap_days))
+    return _change(change, office, propose, json=json)
+
+
+@app.command()
+def revoke(
+    key: Annotated[
+        list[str],
+        typer.Argument(help="The keys: public key files (PEM) or fingerprints (sha256:<hex>).", metavar="KEY"),
+    ],
+    state: Annotated[
+        str,
+        typer.Option("--state", help="retired: put aside in good order; compromised: in other hands.", metavar="STATE"),
+    ],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", help="First moment at which nothing by it counts, UTC; now.", metavar="YYYY-MM-DDTHH:MM:SSZ"
+        ),
+    ] = None,
+    reason: Annotated[str, typer.Option("--reason", help="Why, as sites are to see it.", metavar="TEXT")] = "",
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    keys: Keys = Path("keys"),
+    propose: Propose = None,
+    passphrase_file: Passphrase = None,
+    time: Time = None,
+    json: Json = False,
+) -> Verdict:
+    """Take trust from keys of the keyring.
+
+    A site still believes what it took in before that moment, by its own records.
+    """
+    from builder import trust_change, trust_view
+
+    office = _office(rootpack, keys, time, passphrase_file)
+    names = [_fingerprint(one) for one in key]
+    change = trust_change.revoking(names, state=state, since=since or trust_view.text(office.now), reason=reason)
+    return _change(change, office, propose, json=json)
+
+
+@app.command()
+def sign(
+    draft: Annotated[Path, typer.Argument(help="The proposed change; the signatures are added to it.", metavar="FILE")],
+    keys: Keys = Path("keys"),
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect", help="Fingerprint of the change, as its proposer saw it: SHA256:<hex>.", metavar="FINGERPRINT"
+        ),
+    ] = None,
+    passphrase_file: Passphrase = None,
+    time: Time = None,
+    json: Json = False,
+) -> Verdict:
+    """Sign a proposed change with every wanted key that is at hand.
+
+    Needs the RootPack that the change follows, and no network: file, RootPack and keys may be on a machine of your own.
+    """
+    from builder import files, trust_draft, trust_view
+    from kit.bytes import canonical
 
     _check_there(rootpack)
     console = Console(json=json)
-    view = trust.add_key(
-        rootpack,
-        keys,
-        signer.load_public(key),
-        usage=usage,
-        owner=owner,
-        now=_now(time),
-        valid_until=until,
-        threshold=threshold,
-        password=passphrase(passphrase_file),
-    )
-    _print(console, view, _pack_lines(view))
-    return console.verdict("PUBLISHED", 0, "the next kit carries it: stella kit build ... --rootpack " + str(rootpack))
+    opened = _opened(draft, rootpack)
+    _check_expected(opened, expect)
+    signed, signers = trust_draft.sign(opened, keys, passphrase(passphrase_file))
+    if not signers:
+        raise UsageError(option="--keys", path=str(keys), detail="none of the keys that are to sign is here")
+    files.write_atomic(draft, canonical.encode_record(signed))
+    opened = trust_draft.open_on(signed, trust_view.current_files(rootpack))
+    lines.print_draft(console, opened, _now(time))
+    return console.verdict(*lines.standing(opened, draft))
+
+
+@app.command()
+def publish(
+    draft: Annotated[
+        list[Path] | None,
+        typer.Argument(help="The signed change, or copies of it that each keeper has signed.", metavar="FILE"),
+    ] = None,
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    keys: Keys = Path("keys"),
+    passphrase_file: Passphrase = None,
+    time: Time = None,
+    json: Json = False,
+) -> Verdict:
+    """Publish a change that enough keepers have signed.
+
+    Without one, snapshot and timestamp are renewed. Needs the online key alone.
+    """
+    from builder import trust, trust_draft
+
+    office = _office(rootpack, keys, time, passphrase_file)
+    console = Console(json=json)
+    copies = [trust_draft.parse(_read(path)) for path in draft or []]
+    view = trust.publish(office, copies) if copies else trust.refresh(office)
+    lines.print_out(console, view, lines.pack_lines(view))
+    return console.verdict("PUBLISHED", 0, lines.carries(rootpack))
+
+
+def _change(change: "Change", office: "Office", propose: Path | None, *, json: bool) -> Verdict:
+    """Carry out a change at once, or write it to a file for others to sign."""
+    from builder import files, trust, trust_draft, trust_view
+    from kit.bytes import canonical
+
+    console = Console(json=json)
+    if propose is None:
+        view = trust.carry_out(office, change)
+        lines.print_out(console, view, lines.pack_lines(view))
+        return console.verdict("PUBLISHED", 0, lines.carries(office.pack_dir))
+    draft, _ = trust.propose(office, change)
+    files.write_new(propose, canonical.encode_record(draft))
+    opened = trust_draft.open_on(draft, trust_view.current_files(office.pack_dir))
+    lines.print_draft(console, opened, office.now)
+    return console.verdict(*lines.standing(opened, propose))
+
+
+def _office(rootpack: Path, keys: Path, time: str | None, passphrase_file: Path | None) -> "Office":
+    from builder import trust_publish, trust_view
+
+    _check_there(rootpack)
+    return trust_publish.Office(rootpack, keys, trust_view.second(_now(time)), password=passphrase(passphrase_file))
+
+
+def _make_key(public_file: Path, replaced: "PublicKey", password: bytes | None) -> None:
+    """Make the key of a public key file that is not there, of the algorithm of the key that it is to replace."""
+    from builder import signer
+
+    if not public_file.name.endswith(signer.PUBLIC_SUFFIX):
+        raise UsageError(option="--new", path=public_file.name, expected=f"a name that ends in {signer.PUBLIC_SUFFIX}")
+    if not public_file.exists():
+        name = public_file.name.removesuffix(signer.PUBLIC_SUFFIX)
+        signer.create(public_file.parent, name, replaced.algorithm, entropy=os.urandom, password=password)
+
+
+def _fingerprint(given: str) -> str:
+    """Return the fingerprint that was given, or that of the key in a file."""
+    from builder import signer
+
+    form = given.lower()
+    digits = form.removeprefix("sha256:")
+    if form.startswith("sha256:") and len(digits) == 64 and set(digits) <= set("0123456789abcdef"):
+        return form
+    return signer.load_public(Path(given)).fingerprint
+
+
+def _read(draft: Path) -> bytes:
+    from builder import trust_draft
+
+    try:
+        with draft.open("rb") as file:
+            return file.read(trust_draft.MAX_BYTES + 1)
+    except OSError as fault:
+        raise UsageError(path=str(draft), detail=fault.strerror or "cannot be read") from fault
+
+
+def _opened(draft: Path, rootpack: Path) -> "Opened":
+    from builder import trust_draft, trust_view
+
+    return trust_draft.open_on(trust_draft.parse(_read(draft)), trust_view.current_files(rootpack))
+
+
+def _check_expected(opened: "Opened", expect: str | None) -> None:
+    from kit.errors import DraftsDiffer
+
+    if expect is None:
+        return
+    digits = "".join(expect.lower().removeprefix("sha256:").split())
+    if f"sha256:{digits}" != opened.fingerprint:
+        raise DraftsDiffer(expected=f"sha256:{digits}", found=opened.fingerprint)
 
 
 def _now(time: str | None) -> datetime:
@@ -160,35 +397,3 @@ def _check_there(rootpack: Path) -> None:
     if not (rootpack / "metadata").is_dir():
         found = "a directory without metadata/" if rootpack.is_dir() else "no such directory"
         raise UsageError(option="--rootpack", path=str(rootpack), expected="a RootPack's directory", found=found)
-
-
-def _print(console: Console, document: object, lines: Iterable[str]) -> None:
-    if console.json:
-        console.document(document)
-    else:
-        console.data("\n".join(lines))
-
-
-def _key_file_lines(key_files: "Iterable[KeyFile]") -> list[str]:
-    return [f"{key.name:<12}{'made' if key.created else 'found':<8}{key.use:<24}{key.fingerprint}" for key in key_files]
-
-
-def _pack_lines(pack: "RootPackView") -> list[str]:
-    lines = [f"issued      {pack.issued}", f"expires     {pack.expires}", ""]
-    for root in pack.roots:
-        lines += [
-            f"root {root.version:<7}expires {root.expires}",
-            f"            {root.pin}",
-            f"            {root.grouped}",
-        ]
-    for role in pack.roles:
-        state = "EXPIRED" if role.expired else "expires"
-        quorum = f"{role.threshold} of {len(role.keys)} keys"
-        lines += ["", f"{role.role:<12}version {role.version}, {quorum}, {state} {role.expires}"]
-        lines += [f"            {key.grouped} {key.algorithm}" for key in role.keys]
-    for signer in pack.signers:
-        window = f"from {signer.valid_from}" + (f" until {signer.valid_until}" if signer.valid_until else "")
-        lines += ["", f"{signer.usage:<12}{signer.owner}: {signer.state}, {window}"]
-        lines += [f"            {signer.key.grouped} {signer.key.algorithm}"]
-    needed = ", ".join(f"{number} {usage}" for usage, number in sorted(pack.thresholds.items()))
-    return [*lines, "", f"signatures  {needed} needed"]

@@ -17,6 +17,7 @@ from kit.errors import (
     LimitExceeded,
     MalformedDocument,
     SignerRetired,
+    SignerRevoked,
 )
 from kit.ledger import note
 from kit.ledger.note import TYPE_COSIGNATURE, Note, NoteKey
@@ -68,7 +69,8 @@ class Trust:
     """Whose word counts: the keys of logs and witnesses, and how many witnesses must have seen a checkpoint.
 
     ``latest`` is the latest time, in Unix seconds, that a cosignature may name: a later one does not count. ``retired``
-    are keys of logs outside of their window: they never count, but are told apart from unknown ones.
+    are keys of logs outside of their window, ``compromised`` those in somebody else's hands: they never count, but are
+    told apart from unknown ones.
     """
 
     logs: tuple[NoteKey, ...]
@@ -76,6 +78,7 @@ class Trust:
     quorum: int = 0
     latest: int = MAX_SIZE
     retired: tuple[NoteKey, ...] = ()
+    compromised: tuple[NoteKey, ...] = ()
 
 
 def parse(text: bytes, path: str) -> Checkpoint:
@@ -113,15 +116,16 @@ def cosign(signed: bytes, name: str, signer: Signer, *, time: int) -> bytes:
 def open_signed(data: bytes, trust: Trust, *, path: str) -> Opened:
     """Return the checkpoint of a note that a trusted key of its log signed, and enough witnesses have seen.
 
-    Raises :class:`LedgerUnknown` when no trusted log key is named under this origin, :class:`SignerRetired` when one
-    outside of its window signed, :class:`LedgerSignatureInvalid` when the signature of a trusted key does not fit,
-    :class:`LedgerQuorumMissing`, and what :func:`kit.ledger.note.parse` and :func:`parse` raise.
+    Raises :class:`LedgerUnknown` when no trusted log key is named under this origin, :class:`SignerRevoked` and
+    :class:`SignerRetired` when one that does not count signed, :class:`LedgerSignatureInvalid` when the signature of a
+    trusted key does not fit, :class:`LedgerQuorumMissing`, and what :func:`kit.ledger.note.parse` and :func:`parse`
+    raise.
     """
     read = note.parse(data, path)
     checkpoint = parse(read.text, path)
     named = note.by_key(read, [key for key in trust.logs if is_origin(checkpoint.origin, key.name)])
     if not named:
-        _refuse_retired(read, checkpoint, trust, path)
+        _refuse_uncounted(read, checkpoint, trust, path)
         claimed = ", ".join(sorted({line.name for line in read.signatures}))
         raise LedgerUnknown(path=path, origin=shown(checkpoint.origin), found=shown(claimed))
     for key, line in named.items():
@@ -146,12 +150,12 @@ def shown(text: str) -> str:
     return ascii(text)[1:-1][:160]
 
 
-def _refuse_retired(read: Note, checkpoint: Checkpoint, trust: Trust, path: str) -> None:
-    for key, line in note.by_key(
-        read, [key for key in trust.retired if is_origin(checkpoint.origin, key.name)]
-    ).items():
-        if key.public.verify(read.text, line.value):
-            raise SignerRetired(path=path, origin=shown(checkpoint.origin), signer=key.public.fingerprint)
+def _refuse_uncounted(read: Note, checkpoint: Checkpoint, trust: Trust, path: str) -> None:
+    for refusal, keys in ((SignerRevoked, trust.compromised), (SignerRetired, trust.retired)):
+        named = note.by_key(read, [key for key in keys if is_origin(checkpoint.origin, key.name)])
+        for key, line in named.items():
+            if key.public.verify(read.text, line.value):
+                raise refusal(path=path, origin=shown(checkpoint.origin), signer=key.public.fingerprint)
 
 
 def _cosignatures(read: Note, trust: Trust, path: str) -> tuple[Cosignature, ...]:

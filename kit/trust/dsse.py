@@ -7,7 +7,7 @@ signer and decides nothing; a threshold counts distinct key material; one bad si
 import base64
 import binascii
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.bytes import canonical
 from kit.errors import (
@@ -17,6 +17,7 @@ from kit.errors import (
     MalformedDocument,
     SignatureInvalid,
     SignerRetired,
+    SignerRevoked,
     SignerUnknown,
     StellaError,
 )
@@ -54,10 +55,11 @@ class _Envelope:
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """Who signed: by fingerprint, keys that count, keys out of their window, and known keys whose signature is bad."""
+    """Who signed: by fingerprint, keys that count, keys out of their window, revoked ones, and bad signatures' keys."""
 
     good: dict[str, PublicKey]
     late: dict[str, PublicKey]
+    revoked: dict[str, PublicKey]
     broken: tuple[str, ...]
 
 
@@ -91,21 +93,24 @@ def verify(
     payload_types: Container[str],
     name: str,
     retired: Sequence[PublicKey] = (),
+    compromised: Sequence[PublicKey] = (),
     max_bytes: int = MAX_BYTES,
 ) -> Verified:
     """Return what at least ``threshold`` distinct ``keys`` signed, or raise the one cause why not.
 
-    ``retired`` are keys of the right use outside of their window: never counted, but told apart from unknown ones.
+    ``retired`` are keys of the right use outside of their window, ``compromised`` those in somebody else's hands: never
+    counted, but told apart from unknown ones.
     ``name`` is the file's, for errors. Raises :class:`EvidenceMissing` for an envelope without signatures,
     :class:`SignatureInvalid` where a known key's signature does not fit or too few keys signed,
-    :class:`SignerRetired`, :class:`SignerUnknown`, and the reading errors of docs/format.md section 1.1.
+    :class:`SignerRevoked`, :class:`SignerRetired`, :class:`SignerUnknown`, and the reading errors of docs/format.md
+    section 1.1.
     """
     if threshold < 1:
         raise InternalError(detail="a threshold is at least 1", found=threshold)
     read = _read(envelope, name, max_bytes)
     if not read.signatures:
         raise EvidenceMissing(path=name, detail="the envelope has no signature")
-    count = _count(read, keys, retired)
+    count = _count(read, keys, retired, compromised)
     if len(count.good) < threshold:
         raise _refusal(read, count, threshold, name)
     # The type is signed too, so a swapped type has failed above; here it is a genuine envelope of another kind.
@@ -157,24 +162,30 @@ def _base64(text: object) -> bytes | None:
     return data if again == text.encode() else None
 
 
-def _count(envelope: _Envelope, keys: Sequence[PublicKey], retired: Sequence[PublicKey]) -> _Count:
+def _count(
+    envelope: _Envelope,
+    keys: Sequence[PublicKey],
+    retired: Sequence[PublicKey],
+    compromised: Sequence[PublicKey],
+) -> _Count:
     message = pae(envelope.payload_type, envelope.payload)
-    current = {key.fingerprint: key for key in keys}
-    known = current | {key.fingerprint: key for key in retired if key.fingerprint not in current}
+    count = _Count({}, {}, {}, ())
+    # A key that stands in two groups belongs to the last one here that has it.
+    groups = [(count.revoked, compromised), (count.late, retired), (count.good, keys)]
+    known = {key.fingerprint: key for _, members in reversed(groups) for key in members}
+    group_of = {key.fingerprint: found for found, members in groups for key in members}
     by_hint = {hint: key for key in known.values() for hint in key.hints}
-    good: dict[str, PublicKey] = {}
-    late: dict[str, PublicKey] = {}
     broken: list[str] = []
     for signature in envelope.signatures:
         named = by_hint.get(signature.keyid)
         signer = next((key for key in _ordered(named, known) if key.verify(message, signature.value)), None)
         if signer is not None:
-            (good if signer.fingerprint in current else late)[signer.fingerprint] = signer
+            group_of[signer.fingerprint][signer.fingerprint] = signer
         elif named is not None:
             broken.append(named.fingerprint)
         elif not signature.keyid and len(known) == 1:
             broken.extend(known)
-    return _Count(good, late, tuple(sorted(set(broken))))
+    return replace(count, broken=tuple(sorted(set(broken))))
 
 
 def _ordered(named: PublicKey | None, known: dict[str, PublicKey]) -> Iterator[PublicKey]:
@@ -189,6 +200,8 @@ def _refusal(envelope: _Envelope, count: _Count, threshold: int, name: str) -> S
     bad = [fingerprint for fingerprint in count.broken if fingerprint not in count.good]
     if bad:
         return SignatureInvalid(path=name, expected=threshold, found=len(count.good), signer=bad[0])
+    if count.revoked:
+        return SignerRevoked(path=name, expected=threshold, found=len(count.good), signer=min(count.revoked))
     if count.late:
         return SignerRetired(path=name, expected=threshold, found=len(count.good), signer=min(count.late))
     if count.good:

@@ -6,14 +6,11 @@ old, and old before it can be called expired.
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from msgspec import UNSET
 
 from kit.errors import (
@@ -21,22 +18,23 @@ from kit.errors import (
     FileUndeclared,
     LimitExceeded,
     OlderThanAccepted,
-    SignerNotYetValid,
-    SignerRetired,
     StellaError,
     TrustExpired,
     TrustRootRefused,
 )
-from kit.trust import dsse, keyring, metadata
+from kit.trust import keyring, metadata, revocations
 from kit.trust.keyring import Keyring, TrustedKey
-from kit.trust.keys import PublicKey
 from kit.trust.metadata import ISSUED, MetaFile, Root, Signed, SignedFile, Snapshot, Targets, Timestamp
+from kit.trust.revocations import Revocation
+from kit.trust.trusted import Standing, TrustedPack, Versions
 
 __all__ = [
     "Keyring",
     "RootPackFiles",
+    "Standing",
     "TrustedPack",
     "Versions",
+    "check_contents",
     "check_root",
     "declared_versions",
     "load",
@@ -44,6 +42,7 @@ __all__ = [
     "root_path",
     "root_versions",
     "target_path",
+    "well_formed_root",
 ]
 
 RootPackFiles = Mapping[str, bytes]
@@ -52,94 +51,14 @@ RootPackFiles = Mapping[str, bytes]
 MAX_STEPS = 256
 MAX_FILES = 1024
 TIMESTAMP = "metadata/timestamp.json"
-KNOWN_TARGETS = (keyring.FILE, "pins.json", "tlog_policy.txt", "trusted_root.json")
-"""Targets that may be there. One that we do not know is refused: it could be a list of revocations."""
+KNOWN_TARGETS = (keyring.FILE, "pins.json", revocations.FILE, "tlog_policy.txt", "trusted_root.json")
+"""Targets that may be there. One that we do not know is refused: it could take trust away."""
 
 _ROOT = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
 _TIME_FORM = "%Y-%m-%dT%H:%M:%SZ"
 _DIRECTORIES = ("metadata", "targets")
 
 S = TypeVar("S", Snapshot, Targets)
-
-
-class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Versions of the four metadata files; a site keeps the highest that it has accepted, as floors."""
-
-    root: int
-    timestamp: int
-    snapshot: int
-    targets: int
-
-    def raised(self, floors: "Versions | None") -> "Versions":
-        """Return the higher of both, one by one: a floor never falls."""
-        if floors is None:
-            return self
-        return Versions(
-            root=max(self.root, floors.root),
-            timestamp=max(self.timestamp, floors.timestamp),
-            snapshot=max(self.snapshot, floors.snapshot),
-            targets=max(self.targets, floors.targets),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class TrustedPack:
-    """A RootPack that follows from the pin, is no older than the floors, and has not expired.
-
-    ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
-    digest of the newest root, ``targets`` the verified bytes of every target by name.
-    """
-
-    keyring: Keyring
-    trusted_keys: tuple[TrustedKey, ...]
-    versions: Versions
-    issued: str | None
-    expires: str
-    root_fingerprint: str
-    targets: Mapping[str, bytes]
-
-    @property
-    def root_version(self) -> int:
-        """Return the version of the newest root."""
-        return self.versions.root
-
-    def keys(self, usage: str, at: str | None) -> tuple[PublicKey, ...]:
-        """Return the keys of a usage whose window holds the time ``at``; those of any window for None."""
-        if at is not None:
-            keyring.check_time(at, "at")
-        return tuple(key.public for key in self.trusted_keys if key.usage == usage and (at is None or key.valid_at(at)))
-
-    def threshold(self, usage: str) -> int:
-        """Return how many distinct keys of a usage must sign."""
-        return self.keyring.thresholds.get(usage, 1)
-
-    def owner(self, key: PublicKey) -> str:
-        """Return who holds a key of the keyring, empty for a key that is not in it."""
-        return next((known.owner for known in self.trusted_keys if known.public == key), "")
-
-    def verify(
-        self, envelope: bytes, *, usage: str, at: str, payload_types: Container[str], name: str
-    ) -> dsse.Verified:
-        """Return what the usage's threshold of keys valid at ``at`` signed; raises what :func:`dsse.verify` raises."""
-        current = self.keys(usage, at)
-        retired = [key for key in self.keys(usage, None) if key not in current]
-        threshold = self.threshold(usage)
-        with self._telling_early(at):
-            return dsse.verify(
-                envelope, current, threshold=threshold, payload_types=payload_types, name=name, retired=retired
-            )
-
-    @contextmanager
-    def _telling_early(self, at: str) -> Iterator[None]:
-        """Tell a signer whose window has not begun from one whose window has ended: :class:`SignerNotYetValid`."""
-        try:
-            yield
-        except SignerRetired as error:
-            signer = error.details.get("signer")
-            window = next((key for key in self.trusted_keys if key.public.fingerprint == signer), None)
-            if window is None or window.valid_from <= at:
-                raise
-            raise SignerNotYetValid(**error.details, validFrom=window.valid_from, at=at) from None
 
 
 def load(
@@ -168,6 +87,7 @@ def load(
             raise FileUndeclared(path=ascii(path)[1:-1][:160])
     contents = {name: files[path] for name, path in named.items()}
     ring, trusted_keys = _keyring(contents)
+    revoked = _revoked(contents)
     issued = _issued(timestamp)
     # 6. Rollback, 7. expiry of what is current; an old root on the way may have expired.
     versions = Versions(
@@ -184,8 +104,8 @@ def load(
         snapshot.path: snapshot.signed,
         targets.path: targets.signed,
     }
-    expires = _check_expiry(current, reference_time)
-    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents)
+    expires = _check_expiry(current, reference_time, issued)
+    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents, revoked)
 
 
 def read_directory(path: Path) -> RootPackFiles:
@@ -214,12 +134,12 @@ def check_root(data: bytes, path: str = "root") -> SignedFile[Root]:
 
     Raises :class:`TrustRootRefused`. That it is the *right* root only its fingerprint can tell.
     """
-    root = _well_formed(data, path)
+    root = well_formed_root(data, path)
     metadata.check_signed(root, metadata.role_keys(root, Root.type))
     return root
 
 
-def _well_formed(data: bytes, path: str) -> SignedFile[Root]:
+def well_formed_root(data: bytes, path: str) -> SignedFile[Root]:
     """Read a root and hold it against its own rules; its signatures are not judged yet."""
     root = metadata.read(Root, data, path)
     for role in (Timestamp.type, Snapshot.type, Targets.type):
@@ -274,7 +194,7 @@ def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[SignedFile[Root], s
     root: SignedFile[Root] | None = None
     for version in range(oldest, newest + 1):
         path = root_path(version)
-        following = pinned if version == pin else _well_formed(_file(files, path), path)
+        following = pinned if version == pin else well_formed_root(_file(files, path), path)
         if following.signed.version != version:
             raise TrustRootRefused(
                 path=path, detail="another version", expected=version, found=following.signed.version
@@ -324,6 +244,19 @@ def target_path(name: str, hashes: Mapping[str, str]) -> str:
     return f"targets/{hashes.get('sha256', '')}.{name}"
 
 
+def check_contents(targets: SignedFile[Targets], contents: Mapping[str, bytes]) -> None:
+    """Hold contents that are not on a disk yet against the targets metadata that names them, and against their rules.
+
+    Raises :class:`TrustRootRefused`, and :class:`FileUndeclared` for one that is not named.
+    """
+    for name in sorted(set(contents) - set(targets.signed.targets)):
+        raise FileUndeclared(path=ascii(name)[1:-1][:160])
+    files = {target_path(name, targets.signed.targets[name].hashes): data for name, data in sorted(contents.items())}
+    _targets(files, targets)
+    _keyring(contents)
+    _revoked(contents)
+
+
 def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, ...]]:
     if keyring.FILE not in contents:
         raise TrustRootRefused(path=keyring.FILE, detail="is not among the targets")
@@ -331,6 +264,15 @@ def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, 
         return keyring.parse(contents[keyring.FILE])
     except StellaError as fault:
         raise TrustRootRefused(path=keyring.FILE, detail=f"{fault.reason}: {fault}") from fault
+
+
+def _revoked(contents: Mapping[str, bytes]) -> tuple[Revocation, ...]:
+    if revocations.FILE not in contents:
+        return ()
+    try:
+        return revocations.parse(contents[revocations.FILE])
+    except StellaError as fault:
+        raise TrustRootRefused(path=revocations.FILE, detail=f"{fault.reason}: {fault}") from fault
 
 
 def _issued(timestamp: SignedFile[Timestamp]) -> str | None:
@@ -353,9 +295,11 @@ def _check_floors(versions: Versions, floors: Versions) -> None:
             raise OlderThanAccepted(path=f"{role} metadata", expected=floor, found=found)
 
 
-def _check_expiry(current: Mapping[str, Signed], reference_time: datetime) -> str:
+def _check_expiry(current: Mapping[str, Signed], reference_time: datetime, issued: str | None) -> str:
     path, first = min(current.items(), key=lambda item: item[1].expires)
     expires = first.expires_text
     if first.is_expired(reference_time):
-        raise TrustExpired(path=path, expires=expires, reference_time=reference_time.strftime(_TIME_FORM))
+        # When it was issued is as authentic as all the rest, and a site learns from it how late it must be.
+        known = {} if issued is None else {"issued": issued}
+        raise TrustExpired(path=path, expires=expires, reference_time=reference_time.strftime(_TIME_FORM), **known)
     return expires

@@ -22,6 +22,7 @@ from kit.ledger import checkpoint, proof
 from kit.ledger.note import NoteKey
 from kit.result import INTACT, REFUSED, VERIFIED, Result
 from kit.trust.keys import PemSigner
+from kit.trust.revocations import Revocation
 from tests.world import NOW, SCAN_ID, Replay, World, scan_request
 from verifier import site as sites
 from verifier.run import VERIFY, Plan
@@ -30,6 +31,7 @@ from verifier.run_dir import stamp
 ORIGIN = "log.example/stella"
 WITNESS = "witness.example/w"
 INTACTLY = Plan(VERIFY)
+HOUR = timedelta(hours=1)
 OTHER_SCANS = [f"5e11a000-0000-4000-8000-0000000000{number:02x}" for number in range(0x10, 0x13)]
 
 
@@ -125,6 +127,24 @@ def test_evidence_is_judged_also_where_nobody_demands_it(
     own = ledger.copy_record(ledger.world.record, tmp_path)
     ledger.attest([own], tmp_path / "log")
     assert check_of(judge(ledger.build([own], tmp_path / "kit"))) == ("passed", None)
+
+
+@pytest.mark.parametrize(("state", "reason"), [("retired", "SignerRetired"), ("compromised", "SignerRevoked")])
+def test_revoked_log_key_proves_nothing_but_what_was_taken_in_before(
+    ledger: LedgerWorld, judge: Callable[..., Result], tmp_path: Path, state: str, reason: str
+) -> None:
+    own = ledger.copy_record(ledger.world.record, tmp_path)
+    ledger.attest([own], tmp_path / "log")
+    kit = ledger.build([own], tmp_path / "kit")
+    told, late = (ledger.world.new_site(tmp_path / name) for name in ("told", "late"))
+    assert judge(kit, site=told).verdict == INTACT
+    revoked = Revocation(fingerprint=ledger.log_key.public.fingerprint, state=state, since=stamp(NOW + HOUR))
+    for site in (told, late):
+        site.update(revocations=(revoked,))
+    result = judge(kit, site=told, now=NOW + 2 * HOUR)
+    assert (result.verdict, [state in note for note in result.notes]) == (INTACT, [True])
+    refused = judge(kit, site=late, now=NOW + 2 * HOUR)
+    assert (refused.verdict, check_of(refused)) == (REFUSED, ("failed", reason))
 
 
 def test_scan_directory_alone_keeps_its_evidence(

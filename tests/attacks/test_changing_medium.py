@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from builder import signer, trust
-from builder import trust_view as view
+from builder import signer, trust, trust_change
+from builder.trust_publish import Office
 from kit import layout
 from kit.bytes import canonical, digest
 from kit.result import REFUSED, VERIFIED, Check
@@ -64,9 +64,11 @@ def current_kit(world: World, place: Path) -> Path:
     ring = keyring.make(
         [keyring.describe(new.public, usage="kit", owner="release engineering", valid_from=now)], {"kit": 1}
     )
-    before = view.load_own(view.current_files(pack))
     contents = {keyring.FILE: canonical.encode_record(ring)}
-    trust._publish(pack, before, contents, world.keys, NOW, trust.LIFETIMES, None)
+    trust.carry_out(
+        Office(pack, world.keys, NOW),
+        lambda found, current, office: trust_change.draft_of(found, current, office, contents),
+    )
     kit = world.copy_kit(place / "rotated-kit")
     for directory in (kit / layout.ROOTPACK_DIRECTORY, kit / forge.SCAN / layout.ROOTPACK_DIRECTORY):
         shutil.rmtree(directory)

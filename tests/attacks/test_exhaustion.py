@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder import trust
+from builder import trust_publish
 from kit.result import REFUSED
 from kit.trust.keys import PemSigner, PublicKey
 from tests.attacks import forge
@@ -53,7 +53,7 @@ def next_root(world: World, signers: list[PemSigner]) -> bytes:
     from securesystemslib.formats import encode_canonical
 
     signed = json.loads(world.root)["signed"]
-    keys = {key.keyid: key.to_dict() for key in map(trust._tuf_key, [signer.public for signer in signers])}
+    keys = {key.keyid: key.to_dict() for key in map(trust_publish.tuf_key, [signer.public for signer in signers])}
     signed |= {"version": 2, "keys": keys}
     for role, entry in signed["roles"].items():
         entry |= {"keyids": list(keys), "threshold": len(keys) if role == "root" else 1}

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -21,10 +22,13 @@ from verifier.run_dir import stamp
 AT = ("--at", stamp(NOW))
 
 
-def test_key_that_is_not_valid_yet_points_at_the_clock(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("days", "reason"), [(1.5, "SignerNotYetValid (21)"), (400, "TrustFromFuture (52)")])
+def test_key_or_rootpack_that_is_not_valid_yet_points_at_the_clock(
+    world: World, tmp_path: Path, days: float, reason: str
+) -> None:
     world.new_site(tmp_path / "ops" / "site")
-    done = forge.stella("replay", world.kit, "--at", "2020-01-01T00:00:00Z", cwd=tmp_path)
-    assert "REFUSED: SignerNotYetValid (21)  next: Check the site's clock" in done.err
+    done = forge.stella("replay", world.kit, "--at", stamp(NOW - timedelta(days=days)), cwd=tmp_path)
+    assert f"REFUSED: {reason}  next: Check the site's clock" in done.err
 
 
 def test_file_that_is_no_root_is_called_the_wrong_file(world: World, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ def command(
         pinned, note = None, None
     for remark in filter(None, (taken, note)):
         console.talk(f"note: {remark}")
+    if pinned is not None and at is None:
+        moment = inspect.not_before_floor(moment, pinned)
     document = inspect.look(kit, pinned, moment, place=site)
     next_step = str(document["nextStep"])
     console.document(

@@ -20,6 +20,8 @@ Examples:
   stella offline status
 
   stella offline status --json
+
+  stella offline floor --to 2026-06-01T12:00:00Z --reason "the clock's battery was empty"
 """
 
 app = typer.Typer(no_args_is_help=True, help="Pin the trust root of this site, and show what it remembers.")
@@ -79,5 +81,36 @@ def status(site: SiteDirectory = DEFAULT_SITE, json: Json = False) -> Verdict:
     }
     if found.state.floors is not None:
         document["floors"] = msgspec.to_builtins(found.state.floors)
+    if found.state.time_floor is not None:
+        document["timeFloor"] = msgspec.to_builtins(found.state.time_floor)
+    if found.state.floor_resets:
+        document["floorResets"] = [msgspec.to_builtins(reset) for reset in found.state.floor_resets]
+    if found.state.revocations:
+        document["revokedKeys"] = [msgspec.to_builtins(entry) for entry in found.state.revocations]
+    document["settings"] = msgspec.to_builtins(found.settings)
     console.document(document)
     return console.verdict("PINNED", 0)
+
+
+@app.command()
+def floor(
+    to: Annotated[
+        str, typer.Option("--to", help="The latest time that is surely past, UTC.", metavar="YYYY-MM-DDTHH:MM:SSZ")
+    ],
+    reason: Annotated[str, typer.Option("--reason", help="Why the floor was wrong; kept for ever.", metavar="TEXT")],
+    site: SiteDirectory = DEFAULT_SITE,
+    json: Json = False,
+) -> Verdict:
+    """Lower the site's time floor, on record.
+
+    For a site whose own clock ran ahead for a while; first set the clock right.
+    """
+    from verifier import asked
+    from verifier import site as sites
+
+    console = Console(json=json)
+    found = sites.load(site)
+    with asked.typed("--to"), found.locked():
+        found.reset_floor(to, reason)
+    console.document({"timeFloor": msgspec.to_builtins(found.state.time_floor)})
+    return console.verdict("LOWERED", 0, "stella offline status")

@@ -12,6 +12,7 @@ from kit.errors import (
     LimitExceeded,
     MalformedDocument,
     SignerRetired,
+    SignerRevoked,
     StellaError,
 )
 from kit.ledger import checkpoint, note
@@ -153,9 +154,11 @@ def test_one_bad_signature_of_a_trusted_key_refuses_the_note(log, signer):
         checkpoint.open_signed(moved, log.trust(witnesses=witnesses), path="note")
 
 
-def test_retired_key_is_told_apart(log):
-    with pytest.raises(SignerRetired):
-        checkpoint.open_signed(checkpoint.sign(log.tree(), log.key), Trust((), retired=(log.note_key,)), path="note")
+@pytest.mark.parametrize(("group", "refusal"), [("retired", SignerRetired), ("compromised", SignerRevoked)])
+def test_key_that_counts_no_more_is_told_apart(log, group, refusal):
+    trust = Trust((), **{group: (log.note_key,)})
+    with pytest.raises(refusal):
+        checkpoint.open_signed(checkpoint.sign(log.tree(), log.key), trust, path="note")
 
 
 @pytest.mark.parametrize(

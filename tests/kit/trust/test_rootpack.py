@@ -482,7 +482,7 @@ def test_known_targets_are_handed_on_verified(publisher, load):
 
 def test_unknown_target_is_refused(publisher, refused):
     """A list that this program cannot read might revoke a key that it would trust."""
-    publisher.extra_targets = {"revocations.json": b"{}"}
+    publisher.extra_targets = {"blocked.json": b"{}"}
     refused(publisher.files(), "unknown target")
 
 

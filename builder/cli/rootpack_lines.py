@@ -1,0 +1,77 @@
+"""What the rootpack commands print."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from verifier.cli.console import Console
+
+if TYPE_CHECKING:
+    from builder.trust import KeyFile
+    from builder.trust_draft import Opened
+    from builder.trust_view import RootPackView
+
+
+def print_draft(console: Console, opened: "Opened", now: datetime) -> None:
+    """Print what a draft changes, who has signed it, and what has expired."""
+    from builder import trust_draft
+
+    view = trust_draft.describe(opened, now)
+    lines = [f"change      {view.fingerprint}", f"            {view.grouped}"]
+    lines += [f"            {line}" for line in view.changes]
+    for demand in view.demands:
+        lines += ["", f"{demand.role:<12}by {demand.by}: {len(demand.signed)} of {demand.threshold} signatures"]
+        lines += [f"            {'signed' if key in demand.signed else '-':<8}{key}" for key in demand.keys]
+    lines += [f"WARNING     {note}" for note in view.notes]
+    print_out(console, view, lines)
+
+
+def print_out(console: Console, document: object, lines: Iterable[str]) -> None:
+    """Print a document as JSON where that is asked for, else as lines."""
+    if console.json:
+        console.document(document)
+    else:
+        console.data("\n".join(lines))
+
+
+def key_file_lines(key_files: "Iterable[KeyFile]") -> list[str]:
+    """Return the lines of a ceremony's key files."""
+    return [f"{key.name:<12}{'made' if key.created else 'found':<8}{key.use:<24}{key.fingerprint}" for key in key_files]
+
+
+def pack_lines(pack: "RootPackView") -> list[str]:
+    """Return the lines of a RootPack: roots, roles, keys and their windows."""
+    lines = [f"issued      {pack.issued}", f"expires     {pack.expires}", ""]
+    for root in pack.roots:
+        lines += [
+            f"root {root.version:<7}expires {root.expires}",
+            f"            {root.pin}",
+            f"            {root.grouped}",
+        ]
+    for role in pack.roles:
+        state = "EXPIRED" if role.expired else "expires"
+        quorum = f"{role.threshold} of {len(role.keys)} keys"
+        lines += ["", f"{role.role:<12}version {role.version}, {quorum}, {state} {role.expires}"]
+        lines += [f"            {key.grouped} {key.algorithm}" for key in role.keys]
+    for signer in pack.signers:
+        window = f"from {signer.valid_from}" + (f" until {signer.valid_until}" if signer.valid_until else "")
+        lines += ["", f"{signer.usage:<12}{signer.owner}: {signer.state}, {window}"]
+        if signer.revoked_since:
+            why = f": {signer.revoked_for}" if signer.revoked_for else ""
+            lines += [f"            REVOKED since {signer.revoked_since}{why}"]
+        lines += [f"            {signer.key.grouped} {signer.key.algorithm}"]
+    needed = ", ".join(f"{number} {usage}" for usage, number in sorted(pack.thresholds.items()))
+    return [*lines, "", f"signatures  {needed} needed"]
+
+
+def standing(opened: "Opened", draft: Path) -> tuple[str, int, str]:
+    """Return verdict, exit code and next step of a draft as it stands."""
+    if all(demand.is_met for demand in opened.demands):
+        return "READY", 0, f"stella rootpack publish {draft}"
+    return "PROPOSED", 0, f"another keeper: stella rootpack sign {draft} --keys DIR"
+
+
+def carries(rootpack: Path) -> str:
+    """Return the next step after a publication."""
+    return f"the next kit carries it: stella kit build ... --rootpack {rootpack}"

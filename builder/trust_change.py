@@ -1,0 +1,159 @@
+"""What can be changed in a RootPack, each change as a draft of its next version (docs/format.md section 4.7).
+
+What cannot be is the operator's error, found before anything is signed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined]  # re-exported without saying so
+
+from builder import trust_draft as drafts
+from builder import trust_publish as publication
+from builder import trust_view as view
+from builder.trust_draft import Draft
+from builder.trust_publish import Office
+from kit.bytes import canonical
+from kit.errors import AlreadyAccepted, MalformedDocument, UsageError
+from kit.trust import keyring, revocations
+from kit.trust.keyring import Keyring, KeyringEntry
+from kit.trust.keys import PublicKey
+from kit.trust.revocations import Revocation
+from kit.trust.rootpack import RootPackFiles, TrustedPack
+
+Change = Callable[[RootPackFiles, TrustedPack, Office], Draft]
+"""What makes the next version of a RootPack, unsigned."""
+
+
+def adding(
+    key: PublicKey, *, usage: str, owner: str, valid_until: str | None = None, threshold: int | None = None
+) -> Change:
+    """Return the change that adds a key to the keyring."""
+
+    def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        if any(known.public == key for known in pack.trusted_keys):
+            raise AlreadyAccepted(detail="the keyring has this key", found=key.fingerprint)
+        start = view.text(office.now)
+        added = keyring.describe(key, usage=usage, owner=owner, valid_from=start, valid_until=valid_until)
+        thresholds = {usage: 1, **pack.keyring.thresholds}
+        if threshold is not None:
+            thresholds[usage] = threshold
+        ring = ring_of([*pack.keyring.keys, added], thresholds)
+        return draft_of(found, pack, office, _with(pack, keyring.FILE, ring))
+
+    return change
+
+
+def rotating(pairs: Sequence[tuple[PublicKey, PublicKey]], *, overlap: timedelta) -> Change:
+    """Return the change that puts new keys in the places of old ones; without pairs it only renews the root.
+
+    In a role of the root the new key takes over with the next root. In the keyring it counts from now on, and the old
+    one for ``overlap`` longer.
+    """
+
+    def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        root = _newest_root(found)
+        entries = {entry.fingerprint: entry for entry in pack.keyring.keys}
+        changed = not pairs
+        for old, new in pairs:
+            roles = [name for name, role in root.roles.items() if publication.tuf_key(old).keyid in role.keyids]
+            listed = entries.get(old.fingerprint)
+            if not roles and listed is None:
+                raise UsageError(
+                    detail="no role and no usage has the key that is to be replaced", found=old.fingerprint
+                )
+            if new.fingerprint in entries or any(
+                publication.tuf_key(new).keyid in role.keyids for role in root.roles.values()
+            ):
+                raise AlreadyAccepted(detail="the RootPack has the new key already", found=new.fingerprint)
+            for name in roles:
+                root.revoke_key(publication.tuf_key(old).keyid, name)
+                root.add_key(publication.tuf_key(new), name)
+            if listed is not None:
+                entries |= _handed_over(listed, new, office.now, overlap)
+            changed = changed or bool(roles)
+        ring = ring_of(entries.values(), pack.keyring.thresholds)
+        root.version += 1
+        root.expires = office.now + office.lifetimes.root
+        contents = _with(pack, keyring.FILE, ring)
+        return draft_of(found, pack, office, contents, root if changed else None)
+
+    return change
+
+
+def revoking(fingerprints: Sequence[str], *, state: str, since: str, reason: str) -> Change:
+    """Return the change that puts keys of the keyring on the list of revocations.
+
+    A compromised key never becomes a retired one again. A key of a role is not revoked but rotated out of the root.
+    """
+
+    def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        known = {key.public.fingerprint for key in pack.trusted_keys}
+        entries = {entry.fingerprint: entry for entry in pack.revoked}
+        for fingerprint in fingerprints:
+            if fingerprint not in known:
+                raise UsageError(
+                    detail="the keyring has no such key; a key of root, targets, snapshot or timestamp is rotated out",
+                    found=fingerprint,
+                )
+            new = Revocation(fingerprint=fingerprint, state=state, since=since, reason=reason)
+            before = entries.get(fingerprint)
+            if before == new:
+                raise AlreadyAccepted(detail="the key is revoked in just this way already", found=fingerprint)
+            if before is not None and (before.state, before.since) < (new.state, new.since):
+                raise UsageError(
+                    detail=f"the key is {before.state} since {before.since}; a revocation is never softened",
+                    found=fingerprint,
+                )
+            entries[fingerprint] = new
+        try:
+            listed = revocations.make(entries.values())
+        except MalformedDocument as fault:
+            raise UsageError(**fault.details) from fault
+        return draft_of(found, pack, office, _with(pack, revocations.FILE, listed))
+
+    return change
+
+
+def ring_of(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int]) -> Keyring:
+    """Return a keyring of what the operator asked for; what it may not hold is the operator's error."""
+    try:
+        return keyring.make(entries, thresholds)
+    except MalformedDocument as fault:
+        raise UsageError(**fault.details) from fault
+
+
+def _with(pack: TrustedPack, name: str, record: msgspec.Struct) -> dict[str, bytes]:
+    return {**pack.targets, name: canonical.encode_record(record)}
+
+
+def _newest_root(found: RootPackFiles) -> Root:
+    """Return the newest root as python-tuf has it, to be changed."""
+    return Metadata[Root].from_bytes(found[view.root_paths(found)[-1]]).signed
+
+
+def _handed_over(old: KeyringEntry, new: PublicKey, now: datetime, overlap: timedelta) -> dict[str, KeyringEntry]:
+    """Return the keyring's entries of a key and its successor: the old window ends after the overlap, if not before."""
+    end = view.text(now + overlap)
+    until = end if old.valid_until is None else min(end, old.valid_until)
+    if until < old.valid_from:
+        raise UsageError(detail="the key that is to be replaced is not valid yet", found=old.fingerprint)
+    successor = keyring.describe(new, usage=old.usage, owner=old.owner, valid_from=view.text(now))
+    return {
+        old.fingerprint: msgspec.structs.replace(old, valid_until=until),
+        new.fingerprint: successor,
+    }
+
+
+def draft_of(
+    found: RootPackFiles,
+    pack: TrustedPack,
+    office: Office,
+    contents: Mapping[str, bytes],
+    root: Root | None = None,
+) -> Draft:
+    """Return the unsigned draft of the next version with given contents, and with a root where that changes."""
+    targets = publication.targets_record(contents, pack.versions.targets + 1, office)
+    encoded = publication.sign(root, ()) if root is not None else None
+    return drafts.make(found, targets=publication.sign(targets, ()), contents=contents, root=encoded)

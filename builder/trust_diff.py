@@ -1,0 +1,71 @@
+"""What a proposed version of a RootPack changes (docs/format.md section 4.7).
+
+It is told from the content, so that a keeper signs what will be, not what somebody says of it.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from kit.trust import keyring, metadata, revocations
+from kit.trust.keyring import Keyring, KeyringEntry
+from kit.trust.metadata import Root, SignedFile
+from kit.trust.revocations import Revocation
+from kit.trust.rootpack import TrustedPack
+
+
+def changes(
+    pack: TrustedPack, root: SignedFile[Root], next_root: SignedFile[Root] | None, contents: Mapping[str, bytes]
+) -> tuple[str, ...]:
+    """Return a sentence for each change that contents and a next root make to a RootPack, in a fixed order."""
+    found = list(_roles(root, next_root)) if next_root is not None else []
+    ring, _ = keyring.parse(contents[keyring.FILE])
+    found += _keyring(pack.keyring, ring)
+    listed = revocations.parse(contents[revocations.FILE]) if revocations.FILE in contents else ()
+    found += _revocations(pack.revoked, listed)
+    for name in sorted({*pack.targets, *contents} - {keyring.FILE, revocations.FILE}):
+        if pack.targets.get(name) != contents.get(name):
+            found.append(f"{name}: {'removed' if name not in contents else 'other content'}")
+    return tuple(found) or ("only versions and expiry",)
+
+
+def _roles(old: SignedFile[Root], new: SignedFile[Root]) -> Iterator[str]:
+    yield f"root {old.signed.version} is followed by root {new.signed.version}"
+    for role in sorted(old.signed.roles):
+        before, after = metadata.role_keys(old, role), metadata.role_keys(new, role)
+        names = [{key.fingerprint for key in one.keys.values()} for one in (before, after)]
+        for word, keys in (("loses", names[0] - names[1]), ("gets", names[1] - names[0])):
+            yield from (f"{role} {word} key {name}" for name in sorted(keys))
+        if before.threshold != after.threshold:
+            yield f"{role} threshold {before.threshold} becomes {after.threshold}"
+
+
+def _keyring(old: Keyring, new: Keyring) -> Iterator[str]:
+    before = {entry.fingerprint: entry for entry in old.keys}
+    after = {entry.fingerprint: entry for entry in new.keys}
+    for name in sorted(before.keys() | after.keys()):
+        was, becomes = before.get(name), after.get(name)
+        if was == becomes:
+            continue
+        if becomes is None:
+            yield f"keyring loses {_entry(before[name])}"
+        else:
+            yield f"keyring {'gets' if was is None else 'changes'} {_entry(becomes)}"
+    for usage in sorted(old.thresholds.keys() | new.thresholds.keys()):
+        counts = old.thresholds.get(usage, 0), new.thresholds.get(usage, 0)
+        if counts[0] != counts[1]:
+            yield f"{usage} threshold {counts[0]} becomes {counts[1]}"
+
+
+def _entry(entry: KeyringEntry) -> str:
+    window = f"from {entry.valid_from}" + (f" until {entry.valid_until}" if entry.valid_until else "")
+    return f"{entry.usage} key {entry.fingerprint} of {entry.owner}, {window}"
+
+
+def _revocations(old: tuple[Revocation, ...], new: tuple[Revocation, ...]) -> Iterator[str]:
+    before = {entry.fingerprint: entry for entry in old}
+    after = {entry.fingerprint: entry for entry in new}
+    for name in sorted(before.keys() | after.keys()):
+        entry = after.get(name)
+        if entry is None:
+            yield f"NO LONGER REVOKED: {name}, {before[name].state} since {before[name].since}"
+        elif entry != before.get(name):
+            yield f"revoked: {name}, {entry.state} since {entry.since}" + (f", {entry.reason}" if entry.reason else "")

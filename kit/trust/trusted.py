@@ -1,0 +1,148 @@
+"""A verified RootPack, and what a signature by each of its keys counts for (docs/format.md sections 4.5 and 4.6)."""
+
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from kit.errors import SignerNotYetValid, SignerRetired
+from kit.trust import dsse, keyring, revocations
+from kit.trust.keyring import Keyring, TrustedKey
+from kit.trust.keys import PublicKey
+from kit.trust.revocations import Revocation
+
+
+class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """Versions of the four metadata files; a site keeps the highest that it has accepted, as floors."""
+
+    root: int
+    timestamp: int
+    snapshot: int
+    targets: int
+
+    def raised(self, floors: "Versions | None") -> "Versions":
+        """Return the higher of both, one by one: a floor never falls."""
+        if floors is None:
+            return self
+        return Versions(
+            root=max(self.root, floors.root),
+            timestamp=max(self.timestamp, floors.timestamp),
+            snapshot=max(self.snapshot, floors.snapshot),
+            targets=max(self.targets, floors.targets),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPack:
+    """A RootPack that follows from the pin, is no older than the floors, and has not expired.
+
+    ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
+    digest of the newest root, ``targets`` the verified bytes of every target by name.
+    """
+
+    keyring: Keyring
+    trusted_keys: tuple[TrustedKey, ...]
+    versions: Versions
+    issued: str | None
+    expires: str
+    root_fingerprint: str
+    targets: Mapping[str, bytes]
+    revoked: tuple[Revocation, ...] = ()
+
+    @property
+    def root_version(self) -> int:
+        """Return the version of the newest root."""
+        return self.versions.root
+
+    def keys(self, usage: str, at: str | None) -> tuple[PublicKey, ...]:
+        """Return the keys of a usage that count at the time ``at``; all of them, revoked ones too, for None."""
+        if at is None:
+            return tuple(key.public for key in self.trusted_keys if key.usage == usage)
+        return self.standing(usage, at=at).current
+
+    def threshold(self, usage: str) -> int:
+        """Return how many distinct keys of a usage must sign."""
+        return self.keyring.thresholds.get(usage, 1)
+
+    def owner(self, key: PublicKey) -> str:
+        """Return who holds a key of the keyring, empty for a key that is not in it."""
+        return next((known.owner for known in self.trusted_keys if known.public == key), "")
+
+    def under(self, known: Iterable[Revocation]) -> "TrustedPack":
+        """Return the pack as it is judged by a reader who knows of further revocations, from a newer one."""
+        return replace(self, revoked=revocations.strictest(self.revoked, known))
+
+    def standing(self, usage: str, *, at: str, taken_in: str | None = None) -> "Standing":
+        """Sort the keys of a usage by what a signature of theirs counts for.
+
+        ``at`` is the reference time, ``taken_in`` when the reader's own records say that it took the signed thing in;
+        both are UTC times as texts. A key counts in its window at either; a revoked one by ``taken_in`` alone.
+        """
+        moments = [keyring.check_time(time, "at") for time in (at, taken_in) if time is not None]
+        by_key = {entry.fingerprint: entry for entry in self.revoked}
+        found: dict[str, list[PublicKey]] = {"current": [], "retired": [], "compromised": []}
+        remarks: dict[str, str] = {}
+        for key in (each for each in self.trusted_keys if each.usage == usage):
+            name = key.public.fingerprint
+            entry = by_key.get(name)
+            if entry is None or (entry.state == revocations.RETIRED and at < entry.since):
+                counts = any(key.valid_at(moment) for moment in moments)
+            else:
+                counts = taken_in is not None and entry.allows(taken_in) and key.valid_at(taken_in)
+                remarks[name] = f"{entry.state} since {entry.since}; counts because it was taken in on {taken_in}"
+            group = "current" if counts else entry.state if entry is not None else "retired"
+            found[group].append(key.public)
+        return Standing(tuple(found["current"]), tuple(found["retired"]), tuple(found["compromised"]), remarks)
+
+    def verify(
+        self,
+        envelope: bytes,
+        *,
+        usage: str,
+        at: str,
+        payload_types: Container[str],
+        name: str,
+        taken_in: str | None = None,
+    ) -> dsse.Verified:
+        """Return what the usage's threshold of keys that count signed; raises what :func:`dsse.verify` raises.
+
+        ``at`` and ``taken_in`` are those of :meth:`standing`. Raises :class:`SignerNotYetValid` as well.
+        """
+        keys = self.standing(usage, at=at, taken_in=taken_in)
+        with self._telling_early(at):
+            return dsse.verify(
+                envelope,
+                keys.current,
+                threshold=self.threshold(usage),
+                payload_types=payload_types,
+                name=name,
+                retired=keys.retired,
+                compromised=keys.compromised,
+            )
+
+    @contextmanager
+    def _telling_early(self, at: str) -> Iterator[None]:
+        """Tell a signer whose window has not begun from one that counts no more: :class:`SignerNotYetValid`."""
+        try:
+            yield
+        except SignerRetired as error:
+            signer = error.details.get("signer")
+            window = next((key for key in self.trusted_keys if key.public.fingerprint == signer), None)
+            revoked = any(entry.fingerprint == signer and entry.since <= at for entry in self.revoked)
+            if window is None or window.valid_from <= at or revoked:
+                raise
+            raise SignerNotYetValid(**error.details, validFrom=window.valid_from, at=at) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Keys of one usage: those that count, those that do not any more, and those in somebody else's hands.
+
+    ``remarks`` tells, by fingerprint, what is to be said of a revoked key that counts all the same.
+    """
+
+    current: tuple[PublicKey, ...]
+    retired: tuple[PublicKey, ...]
+    compromised: tuple[PublicKey, ...]
+    remarks: Mapping[str, str]
