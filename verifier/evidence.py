@@ -6,6 +6,7 @@ See docs/format.md section 7.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -261,9 +262,10 @@ def _of_a_run() -> Iterator[None]:
         ) from None
 
 
-def page(directory: Path, result: bytes) -> bytes:
+def page(directory: Path, result: bytes, *, is_checked: bool = True) -> bytes:
     """Return the page of a run, made from the documents in its directory that its result names by digest.
 
+    Unless ``is_checked``, the result's signature was not checked, and the page says so in the place of the verdict.
     Raises :class:`DigestMismatch` for a document that is not the named one, :class:`FileUndeclared` for one it does not
     name.
     """
@@ -276,9 +278,18 @@ def page(directory: Path, result: bytes) -> bytes:
             as_json(difference) if difference is not None else None,
             outputs=_kept_outputs(directory / OUTPUTS, parsed),
             journal=check_journal(directory, parsed),
-            receipt=read_file(receipt, limit=results.MAX_BYTES) if receipt.is_file() else None,
+            receipt=_receipt_of(receipt, result) if receipt.is_file() else None,
         )
-    return report.render(shown)
+    return report.render(replace(shown, is_checked=is_checked))
+
+
+def _receipt_of(path: Path, result: bytes) -> bytes:
+    """Return the receipt beside a result, if it is about that result."""
+    data = read_file(path, limit=results.MAX_BYTES)
+    named, found = results.parse_receipt(data).result_digest, digest.of_bytes(result)
+    if named != found:
+        raise DigestMismatch(path=RECEIPT_FILE, pointer="/resultDigest", expected=found, found=named)
+    return data
 
 
 def check_journal(directory: Path, result: Result) -> list[bytes]:

@@ -41,12 +41,14 @@ def status_block(
     next_step: str | None = None,
     difference: JsonObject | None = None,
     closing: bool = True,
+    is_checked: bool = True,
 ) -> str:
     """Return what an operator sees at the end of a run: a line a topic with its state, then verdict and next step.
 
     ``result`` is a result document as decoded JSON, ``where`` the run's directory as the operator would type it,
     ``next_step`` the result's with places filled in (kept on one line, to be copied), ``difference`` the run's
     diff.json as decoded JSON. Without ``closing`` verdict and next step are left to the verdict line that follows.
+    Unless ``is_checked``, the document's signature was not checked, and that stands in the place of the verdict.
     """
     checks = {text_of(row, "name") or "": row for row in rows_of(result, "checks")}
     states = [text_of(row, "state") for row in checks.values()]
@@ -66,6 +68,10 @@ def status_block(
         lines.append(f"{'log':<{_LABEL}}{texts.printable(where)}")
     verdict = f"{text_of(result, 'verdict') or 'REFUSED'} ({text_of(result, 'exitCode') or '1'})"
     lines += [""]
+    if not is_checked:
+        lines += _row("VERDICT", texts.NOT_CHECKED)
+        lines += _row("because", texts.not_checked(verdict))
+        return _finished([*lines, *_row("next", texts.CHECK_IT)])
     if closing:
         lines += _row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)
     for note in texts_of(result, "notes"):
@@ -101,8 +107,11 @@ def _causes(difference: JsonObject | None) -> list[str]:
     return lines
 
 
-def receipt_text(receipt: Receipt) -> str:
-    """Return the slip of a receipt, 64 columns wide: to be printed, copied by hand, or read over the telephone."""
+def receipt_text(receipt: Receipt, *, is_checked: bool = True) -> str:
+    """Return the slip of a receipt, 64 columns wide: to be printed, copied by hand, or read over the telephone.
+
+    Unless ``is_checked``, its signature was not checked, and that stands in the place of the verdict.
+    """
     sequence = str(receipt.sequence) if receipt.sequence is not None else None
     judged = receipt.reference_time
     facts = [
@@ -125,12 +134,12 @@ def receipt_text(receipt: Receipt) -> str:
     ]
     return texts.render(
         "receipt.txt.j2",
-        verdict=receipt.verdict,
+        verdict=receipt.verdict if is_checked else f"{texts.NOT_CHECKED}, says {receipt.verdict}",
         exit_code=receipt.exit_code,
         reason=receipt.reason,
         facts=[line for label, value in facts for line in _slip_row(label, value)],
         digests=[line for label, value in digests if value for line in _slip_row(label, texts.grouped(value))],
-        next_step=_slip_row("next", _next_step(receipt.verdict, receipt.reason)),
+        next_step=_slip_row("next", _next_step(receipt.verdict, receipt.reason) if is_checked else texts.CHECK_IT),
     )
 
 

@@ -42,6 +42,7 @@ class RunView:
     """One run as its documents tell it, each as decoded JSON; whatever a run did not leave behind is None or empty.
 
     ``result_digest`` is the digest of the bytes of ``result.json``; ``findings`` and ``verdict`` are the replayed ones.
+    Unless ``is_checked``, nobody knows who wrote them: the page then says so in the place of the verdict.
     """
 
     result: JsonObject
@@ -51,6 +52,7 @@ class RunView:
     verdict: JsonObject | None = None
     journal: Sequence[JsonObject] = ()
     receipt: JsonObject | None = None
+    is_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,13 +129,13 @@ def page_of(run: RunView) -> Page:
         ("...", text_of(section(result, "scan"), "id") or "unknown", text_of(result, "runId") or "RUN")
     )
     return Page(
-        tone=TONES.get(verdict, "bad"),
-        verdict=verdict,
+        tone=TONES.get(verdict, "bad") if run.is_checked else "bad",
+        verdict=verdict if run.is_checked else texts.NOT_CHECKED,
         mode=_mode(text_of(result, "mode")),
         reason=text_of(result, "reason") or "none given",
         exit_code=text_of(result, "exitCode") or "none given",
-        sentence=text_of(result, "sentence") or "",
-        next_step=_with_places(text_of(result, "nextStep") or "", run_place),
+        sentence=(text_of(result, "sentence") or "") if run.is_checked else texts.not_checked(verdict),
+        next_step=_with_places(text_of(result, "nextStep") or "", run_place) if run.is_checked else texts.CHECK_IT,
         run_place=run_place,
         policy=text_of(result, "policyVerdict") or (findings.verdict if findings is not None else ""),
         tallies=_tallies(checks, outputs, findings),

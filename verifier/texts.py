@@ -113,3 +113,12 @@ def _environment() -> "Environment":
     )
     environment.filters["grouped"] = grouped
     return environment
+
+
+NOT_CHECKED = "NOT CHECKED"
+CHECK_IT = "Name the site whose key signed it: --site DIR"
+
+
+def not_checked(verdict: str) -> str:
+    """Say that a document's word is nobody's yet."""
+    return f"It says {verdict}, but its signature was not checked here: anybody may have written it."

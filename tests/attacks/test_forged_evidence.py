@@ -153,3 +153,22 @@ def test_page_made_anew_shows_nothing_that_the_site_did_not_sign(verified: Ran, 
     except StellaError:
         return
     assert page == genuine
+
+
+@pytest.mark.parametrize("words", [("report",), ("report", "--html", "page.html"), ("receipt",)])
+def test_what_nobody_checked_does_not_look_checked(refused: Ran, tmp_path: Path, words: tuple[str, ...]) -> None:
+    # At a host without a site there is no key to check with, so anybody may have written the run's documents.
+    verb, *options = words
+    done = forge.stella(verb, refused.directory, *options, cwd=tmp_path)
+    assert "NOT CHECKED" in done.out
+    assert "NOT CHECKED" in done.err.splitlines()[-1]
+    if options:
+        page = (tmp_path / "page.html").read_text()
+        assert "<h1>NOT CHECKED<" in page
+        assert "<title>NOT CHECKED" in page
+
+
+def test_receipt_of_another_result_is_not_on_the_page(refused: Ran, tmp_path: Path) -> None:
+    rewrite(refused.directory / "receipt.json", resultDigest="sha256:" + "0" * 64)
+    done = forge.stella("report", refused.directory, "--html", "page.html", cwd=tmp_path)
+    assert (done.code, (tmp_path / "page.html").exists()) == (30, False)

@@ -35,10 +35,13 @@ def command(
     from verifier.render import receipt_text
 
     console = Console(json=json)
-    data = evidence.read_receipt(run, key_of(console, site))
+    key = key_of(console, site)
+    data = evidence.read_receipt(run, key)
     if out is not None:
         write_atomic(out, (run / evidence.RECEIPT_ENVELOPE).read_bytes())
     if json:
         console.raw(data)
-    console.data(receipt_text(parse_receipt(data)))
+    console.data(receipt_text(parse_receipt(data), is_checked=key is not None))
+    if key is None:
+        return console.verdict("RECEIPT, NOT CHECKED", 0)
     return console.verdict("RECEIPT", 0, "hand it back; stella sync export sends it with the results")

@@ -57,13 +57,14 @@ def command(
     place = html or out
     if (place is not None) != (kind == HTML or html is not None):
         raise UsageError(detail="the page needs a FILE: --format html --out FILE")
-    result = evidence.read_run(run, key_of(console, site))
+    key = key_of(console, site)
+    result = evidence.read_run(run, key)
     if place is not None:
-        write_atomic(place, evidence.page(run, result))
+        write_atomic(place, evidence.page(run, result, is_checked=key is not None))
     if json:
         console.raw(result)
-    console.data(status_block(evidence.as_json(result)))
-    return console.verdict("REPORTED", 0)
+    console.data(status_block(evidence.as_json(result), is_checked=key is not None))
+    return console.verdict("REPORTED" if key is not None else "REPORTED, NOT CHECKED", 0)
 
 
 def _export(console: Console, place: Path, kind: str, out: Path | None, site: Path) -> Verdict:
