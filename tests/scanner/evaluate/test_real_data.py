@@ -1,6 +1,7 @@
 """Real SBOMs against real feeds: an independent matcher finds the same, and so do the documents of other generators."""
 
 import json
+import random
 import re
 from urllib.parse import unquote
 
@@ -219,3 +220,24 @@ def test_source_packages_and_releases_are_those_of_the_feed(test_data, real_reco
 @pytest.mark.parametrize("name", ANCHORS)
 def test_newer_snapshots_lose_nothing(name, evaluated):
     assert raw_hits(evaluated(name, "old")) <= raw_hits(evaluated(name, "new"))
+
+
+def shuffled(document: dict, shuffle) -> bytes:
+    """Return an SBOM with its lists in another order; what is nested keeps its place in what holds it."""
+    for member in ("components", "packages", "relationships", "dependencies"):
+        if member in document:
+            shuffle(document[member])
+    for holder in (*document.get("components", ()), *document.get("packages", ())):
+        for member in ("properties", "externalRefs"):
+            if member in holder:
+                shuffle(holder[member])
+    return json.dumps(document).encode()
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+@pytest.mark.parametrize("name", ANCHORS)
+def test_the_order_of_the_inputs_changes_no_finding(name, side, evaluated, test_data, real_feeds, make_input):
+    document = json.loads((test_data / "sboms" / name).read_bytes())
+    feeds = list(reversed(real_feeds[side]))
+    found = json.loads(evaluate(make_input(shuffled(document, random.Random(11).shuffle), *feeds))[outputs.FINDINGS])
+    assert found == evaluated(name, side)
