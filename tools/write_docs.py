@@ -36,7 +36,7 @@ SCHEMAS: dict[str, type[msgspec.Struct]] = {
 HEAD = """# Reason codes
 
 Every refusal has one code, one exit code, one sentence and one next step. The code is stable: scripts and people on the
-phone may rely on it. This page is written from `kit/errors.py` by `make docs`.
+phone may rely on it. This page is written from `kit/errors/` by `make docs`.
 
 | exit | code | what happened | what to do next |
 |---|---|---|---|
