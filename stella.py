@@ -49,7 +49,7 @@ COMMANDS = {
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
     "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
-    "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker",)),
+    "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.migrate")),
 }
 
 

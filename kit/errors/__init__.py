@@ -7,6 +7,7 @@ from kit.errors.environment import (
     NoSpace,
     NotReadable,
     NotWritable,
+    ServerUnreachable,
     SiteDamaged,
     UnsuitableFileSystem,
 )
@@ -110,6 +111,7 @@ __all__ = [
     "RefusedByHold",
     "ReplayDiffers",
     "RootNotExpected",
+    "ServerUnreachable",
     "SignatureInvalid",
     "SignaturesMissing",
     "SignerNotYetValid",

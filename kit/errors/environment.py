@@ -60,3 +60,11 @@ class AirgapEgressBlocked(StellaError):
     exit_code = 61
     sentence = "AIRGAP_EGRESS_BLOCKED: a connection attempt was stopped."
     next_step = "Report the receipt; nothing of this run counts as verified."
+
+
+class ServerUnreachable(StellaError):
+    """A database or object store that the locker is kept in does not answer."""
+
+    exit_code = 60
+    sentence = "A server that the locker needs does not answer."
+    next_step = "Start it, or wait until it is back, then run the same command again; nothing acknowledged was lost."
