@@ -10,7 +10,7 @@ from kit.errors.environment import (
     SiteDamaged,
     UnsuitableFileSystem,
 )
-from kit.errors.holdings import LockerConflict, OtherRootPinned, RefusedByHold
+from kit.errors.holdings import LockerConflict, OtherRootPinned, RefusedByHold, SiteForked
 from kit.errors.integrity import (
     DigestMismatch,
     DuplicateMember,
@@ -54,6 +54,7 @@ from kit.errors.trust import (
     LedgerRolledBack,
     LedgerSignatureInvalid,
     LedgerUnknown,
+    ReceiptMissing,
     RootNotExpected,
     SignatureInvalid,
     SignaturesMissing,
@@ -107,6 +108,7 @@ __all__ = [
     "OlderThanAccepted",
     "OtherRootPinned",
     "PolicyVerdictFailed",
+    "ReceiptMissing",
     "RefusedByHold",
     "ReplayDiffers",
     "RootNotExpected",
@@ -118,6 +120,7 @@ __all__ = [
     "SignerUnfit",
     "SignerUnknown",
     "SiteDamaged",
+    "SiteForked",
     "SizeMismatch",
     "StellaError",
     "ToolHashMismatch",
