@@ -19,18 +19,20 @@ def render(receipt: Receipt, receipt_digest: str, slip: str | None, code: Code |
 
     Unless ``is_checked``, its signature was not checked, and that stands in the place of the verdict.
     """
+    digests = receipt_digests(receipt)
+    in_full = {label for label, _ in digests}
     style = texts.render("receipt_page.css.j2").strip()
     page = texts.render(
         "receipt_page.html.j2",
         style=texts.trusted(style),
         style_digest=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
         tone=TONES.get(receipt.verdict, "bad") if is_checked else "bad",
-        verdict=receipt.verdict if is_checked else f"{texts.NOT_CHECKED}, says {receipt.verdict}",
+        verdict=receipt.verdict if is_checked else texts.NOT_CHECKED,
         receipt=receipt,
         number=check_number(receipt_digest),
-        next_step=receipt_next_step(receipt) if is_checked else texts.CHECK_IT,
-        facts=receipt_facts(receipt),
-        digests=receipt_digests(receipt),
+        next_step=receipt_next_step(receipt) if is_checked else f"{texts.not_checked(receipt.verdict)} {texts.CHECK_IT}",
+        facts=[(label, value) for label, value in receipt_facts(receipt) if label not in in_full],
+        digests=digests,
         code=texts.trusted(receipt_code.svg(code, inline=True)) if code is not None else None,
         slip=slip_lines(slip) if slip else [],
     )

@@ -116,6 +116,7 @@ def receipt_facts(receipt: Receipt) -> list[tuple[str, str]]:
     sequence = str(receipt.sequence) if receipt.sequence is not None else None
     judged = receipt.reference_time
     return [
+        ("run", receipt.run_id),
         ("mode", receipt.mode),
         ("finished", receipt.finished_at),
         ("judged at", f"{judged.time}, {judged.source}" if judged else "not recorded"),
@@ -135,7 +136,7 @@ def receipt_digests(receipt: Receipt) -> list[tuple[str, str]]:
         ("site", receipt.site),
         ("result", receipt.result_digest),
         ("previous", receipt.previous),
-        ("this slip", _digest_of(receipt)),
+        ("receipt", _digest_of(receipt)),
     ]
     return [(label, texts.grouped(value)) for label, value in digests if value]
 
