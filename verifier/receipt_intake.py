@@ -1,6 +1,7 @@
 """Receipts as they come home: envelopes, slips, printed texts, directories of runs; and whose keys they are held to."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,8 +13,6 @@ from kit.errors import (
     FileMissing,
     LimitExceeded,
     MalformedDocument,
-    SignatureInvalid,
-    SignerUnknown,
     StellaError,
     TrustRootRefused,
 )
@@ -32,6 +31,30 @@ MAX_RECEIPTS = 10_000
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"%PDF", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*", b"\x00\x00\x00")
 
 
+_NEXT = {
+    "SignatureInvalid": (
+        "Do not believe this receipt: somebody changed it, or made it up. Ask the site, and compare the check number "
+        "by voice."
+    ),
+    "SignerUnknown": "Do not believe it before the site's key is enrolled; stella rootpack show lists those that are.",
+    "SignerRetired": "The site's key is no longer current; judge an old receipt by the time it came: --at TIME.",
+    "SignerRevoked": "Do not believe this receipt: another than the site may hold the key.",
+}
+_AGAIN = "Ask the site for this receipt again: receipt.dsse.json, receipt.txt, or the code on paper."
+_OURS = ("SignerNotYetValid", "TrustExpired", "TrustRootRefused", "FileMissing")
+
+
+@contextmanager
+def about_a_receipt() -> Iterator[None]:
+    """Say what to do about a receipt where the error would speak of a kit."""
+    try:
+        yield
+    except StellaError as error:
+        if error.next_step == type(error).next_step and error.reason not in _OURS:
+            raise error.then(_NEXT.get(error.reason, _AGAIN)) from None
+        raise
+
+
 @dataclass(frozen=True, slots=True)
 class Sites:
     """The keys that receipts are held to, and how each site is called."""
@@ -40,19 +63,8 @@ class Sites:
     owner: Callable[[PublicKey], str]
 
     def genuine(self, envelope: bytes, name: str) -> Genuine:
-        """Return the receipt of an envelope that one of these sites signed; each refusal says what to do then."""
-        try:
-            return receipts.genuine(self.verify(envelope, name), name)
-        except SignerUnknown as error:
-            raise error.then(
-                "The key is none of a site in this RootPack: stella rootpack show lists them. Do not believe it before "
-                "the site's key is enrolled."
-            ) from None
-        except SignatureInvalid as error:
-            raise error.then(
-                "Do not believe this receipt: somebody changed it, or made it up. Ask the site, and compare the check "
-                "number by voice."
-            ) from None
+        """Return the receipt of an envelope that one of these sites signed."""
+        return receipts.genuine(self.verify(envelope, name), name)
 
     def called(self, key: PublicKey) -> str:
         """Return how people call a site: its owner's name, else its key's first digits."""

@@ -30,7 +30,9 @@ def render(receipt: Receipt, receipt_digest: str, slip: str | None, code: Code |
         verdict=receipt.verdict if is_checked else texts.NOT_CHECKED,
         receipt=receipt,
         number=check_number(receipt_digest),
-        next_step=receipt_next_step(receipt) if is_checked else f"{texts.not_checked(receipt.verdict)} {texts.CHECK_IT}",
+        next_step=receipt_next_step(receipt)
+        if is_checked
+        else f"{texts.not_checked(receipt.verdict)} {texts.CHECK_IT}",
         facts=[(label, value) for label, value in receipt_facts(receipt) if label not in in_full],
         digests=digests,
         code=texts.trusted(receipt_code.svg(code, inline=True)) if code is not None else None,

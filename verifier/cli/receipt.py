@@ -134,13 +134,14 @@ def check(
 
     console = Console(json=json)
     sites = _sites(rootpack, key, at)
-    name, data = _read(file)
-    found = receipt_intake.envelopes(data, name)
-    if len(found) > 1:
-        raise UsageError(path=name, detail=f"there are {len(found)} slips in it").then(
-            "Give them one by one, or all of them to stella receipt chain."
-        )
-    genuine = sites.genuine(found[0], name)
+    with receipt_intake.about_a_receipt():
+        name, data = _read(file)
+        found = receipt_intake.envelopes(data, name)
+        if len(found) > 1:
+            raise UsageError(path=name, detail=f"there are {len(found)} slips in it").then(
+                "Give them one by one, or all of them to stella receipt chain."
+            )
+        genuine = sites.genuine(found[0], name)
     if json:
         console.document(receipt_report.as_document(genuine, sites))
     console.data(receipt_report.as_text(genuine, sites))
@@ -174,8 +175,9 @@ def chain(
     refused: list[tuple[str, StellaError]] = []
     for path in (file for place in places for file in receipt_intake.files_at(place)):
         try:
-            name, data = _read(path)
-            found += [sites.genuine(envelope, name) for envelope in receipt_intake.envelopes(data, name)]
+            with receipt_intake.about_a_receipt():
+                name, data = _read(path)
+                found += [sites.genuine(envelope, name) for envelope in receipt_intake.envelopes(data, name)]
         except StellaError as error:
             refused.append((str(path), error))
     told = receipt_report.chains(found, refused, sites)
