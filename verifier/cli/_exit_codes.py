@@ -25,7 +25,7 @@ EXIT_CODES = {
     60: "not writable, no space, or not readable",
     61: "network guard not in force, or a connection attempt stopped",
     70: "refused by a hold or a retention brake",
-    71: "conflict in the locker, another trust root is pinned, or a site's receipts fork",
+    71: "conflict in the locker, or another trust root is pinned; a site's receipts fork",
     130: "interrupted; safe to run again",
 }
 
