@@ -316,3 +316,13 @@ def present_world(tmp_path: Path) -> World:
 def locker(world: World, tmp_path: Path) -> Locker:
     with world.make_locker(tmp_path / "locker") as made:
         yield made
+
+
+@pytest.fixture
+def trusting(world, locker) -> Locker:
+    """A locker that has been shown the RootPack."""
+    from kit.trust import rootpack
+    from locker import trust
+
+    trust.in_force(locker, rootpack.read_directory(world.pack), now=world.now)
+    return locker
