@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from kit.errors import StellaError, UsageError
-from locker import rows, trust
+from locker import rows, site_receipts, trust
 from locker.rows import bundles, documents, events, run_bundles, runs, site_results
 from locker.store import Locker
 from verifier.run_dir import stamp
@@ -33,6 +33,7 @@ def status(locker: Locker) -> Answer:
             "siteResults": _count(connection, site_results),
             "quarantined": _count(connection, rows.quarantine),
             "events": _count(connection, events),
+            "receipts": site_receipts.described(site_receipts.chains(connection)),
         }
     if newest is not None:
         answer["lastChange"] = stamp(newest)

@@ -11,7 +11,7 @@ from kit.errors.environment import (
     SiteDamaged,
     UnsuitableFileSystem,
 )
-from kit.errors.holdings import LockerConflict, OtherRootPinned, RefusedByHold
+from kit.errors.holdings import LockerConflict, OtherRootPinned, RefusedByHold, SiteForked
 from kit.errors.integrity import (
     DigestMismatch,
     DuplicateMember,
@@ -55,6 +55,7 @@ from kit.errors.trust import (
     LedgerRolledBack,
     LedgerSignatureInvalid,
     LedgerUnknown,
+    ReceiptMissing,
     RootNotExpected,
     SignatureInvalid,
     SignaturesMissing,
@@ -108,6 +109,7 @@ __all__ = [
     "OlderThanAccepted",
     "OtherRootPinned",
     "PolicyVerdictFailed",
+    "ReceiptMissing",
     "RefusedByHold",
     "ReplayDiffers",
     "RootNotExpected",
@@ -120,6 +122,7 @@ __all__ = [
     "SignerUnfit",
     "SignerUnknown",
     "SiteDamaged",
+    "SiteForked",
     "SizeMismatch",
     "StellaError",
     "ToolHashMismatch",

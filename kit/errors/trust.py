@@ -59,6 +59,14 @@ class EvidenceMissing(StellaError):
     next_step = "Ask the sender for a complete kit."
 
 
+class ReceiptMissing(StellaError):
+    """A site's receipt names the one before it, and that one is not among those at hand."""
+
+    exit_code = 22
+    sentence = "A receipt of this site is missing from its chain."
+    next_step = "Ask the site for the receipt with that digest; one of a run that was cut off lies in its directory."
+
+
 class LedgerConsistencyMissing(StellaError):
     """A log has grown since this site last saw it, and the kit does not show that it only grew."""
 

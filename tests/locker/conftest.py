@@ -351,3 +351,13 @@ def locker(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iter
         move.move(path, move.target_of(path, database=database, store=bucket))
     with store.open_locker(path) as opened:
         yield opened
+
+
+@pytest.fixture
+def trusting(world, locker) -> Locker:
+    """A locker that has been shown the RootPack."""
+    from kit.trust import rootpack
+    from locker import trust
+
+    trust.in_force(locker, rootpack.read_directory(world.pack), now=world.now)
+    return locker

@@ -42,16 +42,6 @@ def status(locker: Locker, scan_id: str) -> str:
     return str(views.show_run(locker, scan_id)["status"])
 
 
-@pytest.fixture
-def trusting(world, locker) -> Locker:
-    """A locker that has been shown the RootPack."""
-    from kit.trust import rootpack
-    from locker import trust
-
-    trust.in_force(locker, rootpack.read_directory(world.pack), now=world.now)
-    return locker
-
-
 def test_a_strict_replay_that_verified_makes_the_run_replayed(world, locker, tmp_path, scan_ids) -> None:
     record = world.record(tmp_path)
     ingest(locker, record, now=world.now)

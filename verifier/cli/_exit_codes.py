@@ -25,7 +25,7 @@ EXIT_CODES = {
     60: "not writable, no space, or not readable",
     61: "network guard not in force, or a connection attempt stopped",
     70: "refused by a hold or a retention brake",
-    71: "conflict in the locker, or another trust root is pinned",
+    71: "conflict in the locker, or another trust root is pinned; a site's receipts fork",
     130: "interrupted; safe to run again",
 }
 
@@ -44,7 +44,9 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "verify": (10, *_RUN),
     "diff": (10, 20, 21, *_BYTES, 60, 61),
     "report": (20, 21, *_BYTES, 60),
-    "receipt": (20, 21, *_BYTES, 60),
+    "receipt show": (20, 21, *_BYTES, 60),
+    "receipt check": (*_TRUST, *_BYTES, 52, 60),
+    "receipt chain": (*_TRUST, *_BYTES, 52, 60, 71),
     "sync export": (20, 21, 23, *_BYTES, *_PLACE),
     "sync import": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),
     "scan": (12, *_TRUST, *_BYTES, 51, *_PLACE),
