@@ -197,10 +197,11 @@ def _proofs(record: Path) -> list[str]:
 def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> None:
     """Hold a record's ledger evidence against the RootPack as a site will that sees the log for the first time."""
     files = {Path(name).name: read_file(record / name, limit=limit_of(name) or 0) for name in _proofs(record)}
-    if ledger.why_not(files, pack) is None:
+    demanded = ledger.demanded_by(pack, asked=False)
+    if demanded or ledger.why_not(files, pack) is None:
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
         verified = pack.verify(envelope, usage=signing.USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
-        ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=False)
+        ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=demanded)
 
 
 def _tree(root: Path) -> list[tuple[str, Path]]:

@@ -62,7 +62,8 @@ def pack_lines(pack: "RootPackView") -> list[str]:
             lines += [f"            REVOKED since {signer.revoked_since}{why}"]
         lines += [f"            {signer.key.grouped} {signer.key.algorithm}"]
     needed = ", ".join(f"{number} {usage}" for usage, number in sorted(pack.thresholds.items()))
-    return [*lines, "", f"signatures  {needed} needed"]
+    lines += ["", f"signatures  {needed} needed"]
+    return lines + [f"required    evidence by keys of usage {usage}, of every run" for usage in pack.required]
 
 
 def standing(opened: "Opened", draft: Path) -> tuple[str, int, str]:
