@@ -196,7 +196,9 @@ def _proofs(record: Path) -> list[str]:
 
 def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> None:
     """Hold a record's ledger evidence against the RootPack as a site will that sees the log for the first time."""
-    files = {Path(name).name: read_file(record / name, limit=limit_of(name) or 0) for name in _proofs(record)}
+    names = [Path(path).name for path in _proofs(record)]
+    place = record / layout.EVIDENCE_DIRECTORY
+    files = {name: read_file(place / name, limit=limit_of(name) or 0) for name in names}
     demanded = ledger.demanded_by(pack, asked=False)
     if demanded or ledger.why_not(files, pack) is None:
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"

@@ -302,9 +302,7 @@ def test_lasting_fault_is_typed_and_leaves_nothing_behind(
     assert not (record / "evidence").exists()
 
 
-def test_silent_service_is_given_up(
-    world: World, record: Path, log: Rekor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_service_is_given_up(world: World, record: Path, log: Rekor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "READ_SECONDS", 0.05)
     log.faults = ["hang"] * 10
     with pytest.raises(LedgerUnreachable, match="Timeout"):
@@ -328,7 +326,15 @@ def test_other_version_is_named(version: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["rekor.example", "ftp://rekor.example", "https://", "https://me:secret@rekor.example", "http://[::1", "https://a?b"]
+    "url",
+    [
+        "rekor.example",
+        "ftp://rekor.example",
+        "https://",
+        "https://me:secret@rekor.example",
+        "http://[::1",
+        "https://a?b",
+    ],
 )
 def test_url_that_is_none_is_a_usage_error_and_never_shown_with_a_password(url: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -225,7 +225,9 @@ def rootpack(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def witnesses() -> list[Witness]:
     raw = {ORIGIN: LOG.public.raw}
-    return [Witness(f"{name}.example/w", 50 + at, raw, now=int(NOW.timestamp())) for at, name in enumerate(("one", "two"))]
+    return [
+        Witness(f"{name}.example/w", 50 + at, raw, now=int(NOW.timestamp())) for at, name in enumerate(("one", "two"))
+    ]
 
 
 @pytest.fixture
@@ -326,9 +328,7 @@ def test_witness_that_is_not_trusted_is_not_asked(rootpack: Path) -> None:
         cosigning.witness(signing.own_pack(rootpack), "x", Client("https://x.example", option="--witness"), now=AT)
 
 
-def test_cosignature_comes_back_as_a_file(
-    attested: Callable[..., Attested], rootpack: Path, tmp_path: Path
-) -> None:
+def test_cosignature_comes_back_as_a_file(attested: Callable[..., Attested], rootpack: Path, tmp_path: Path) -> None:
     attested(others=2)
     (record,) = (tmp_path / "records").iterdir()
     (place,) = record.glob("evidence/*.tlog-proof")
