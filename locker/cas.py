@@ -22,6 +22,8 @@ from locker.files import sync_directory, sync_file, typed_errors
 
 BUNDLE = ".tar.zst"
 """Suffix of a bundle's key."""
+EVIDENCE = ".evidence"
+"""Suffix of a proof's key, whatever its form."""
 DOCUMENT = ".json"
 """Suffix of a manifest's or an envelope's key."""
 

@@ -1,7 +1,6 @@
 """Ledger evidence that a site or the RootPack demands, from recording to the verdict behind the gap."""
 
 import json
-import os
 import random
 import shutil
 from collections.abc import Callable
@@ -229,7 +228,7 @@ def test_rekor_log_may_be_judged_by_a_key_that_is_named(
         assert run(*words, "--rekor", log.url) == 24
         named = f"{log.name}={tmp_path / 'rekor.pub.pem'}"
         assert run(*words, "--rekor", log.url, "--rekor-key", named) == 0
-    assert os.listdir(record / "evidence")
+    assert list((record / "evidence").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "kit build": (*_TRUST, *_LEDGER, *_BYTES, 51, *_PLACE),
     "kit rehearse": (10, *_RUN),
     "locker init": (23, 30, 31, 51, *_PLACE, 71),
-    "locker ingest": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),
+    "locker ingest": (*_TRUST, *_LEDGER, *_BYTES, 50, 52, *_PLACE, 71),
     "locker status": (23, *_BYTES, *_PLACE),
     "locker list": (23, *_BYTES, *_PLACE),
     "locker show": (23, *_BYTES, *_PLACE),
