@@ -17,7 +17,7 @@ from builder.files import whole_directory, write_atomic
 from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import canonical, digest
-from kit.errors import AlreadyAccepted, DigestMismatch, MalformedDocument, UsageError
+from kit.errors import AlreadyAccepted, DigestMismatch, EvidenceMissing, MalformedDocument, UsageError
 from kit.ledger.evidence import limit_of
 from kit.trust import dsse, rootpack, statement
 from kit.trust.keys import Signer
@@ -203,7 +203,10 @@ def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> 
     if demanded or ledger.why_not(files, pack) is None:
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
         verified = pack.verify(envelope, usage=signing.USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
-        ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=demanded)
+        try:
+            ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=demanded)
+        except EvidenceMissing as fault:
+            raise fault.then(f"Attest the record first: stella attest {record}") from None
 
 
 def _tree(root: Path) -> list[tuple[str, Path]]:

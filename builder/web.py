@@ -6,7 +6,7 @@ certificates are those of the environment, as everywhere.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -61,19 +61,11 @@ class Client:
         return self._ask("POST", path, body, kind, limit)
 
     def _ask(self, method: str, path: str, body: bytes | None, kind: str, limit: int) -> Answer:
-        for wait in (*PAUSES, None):
-            try:
-                answer = self._attempt(method, path, body, kind, limit)
-            except LedgerUnreachable:
-                if wait is None:
-                    raise
-            else:
-                if answer.status != _TOO_MANY and answer.status < _SERVER_ERROR:
-                    return answer
-                if wait is None:
-                    raise LedgerUnreachable(path=self.prefix, status=answer.status, found=shown(answer.body))
+        for wait in PAUSES:
+            with suppress(LedgerUnreachable):
+                return self._attempt(method, path, body, kind, limit)
             self.pause(wait)
-        raise LedgerUnreachable(path=self.prefix)
+        return self._attempt(method, path, body, kind, limit)
 
     def _attempt(self, method: str, path: str, body: bytes | None, kind: str, limit: int) -> Answer:
         import requests
@@ -99,7 +91,10 @@ class Client:
                 raise LedgerRefused(
                     path=self.prefix, detail="a redirect is not followed", found=shown(place.encode())
                 ).then("If you trust the place that it names, give that address.")
-            return Answer(response.status_code, self._body(response, limit), response.headers)
+            answer = Answer(response.status_code, self._body(response, limit), response.headers)
+        if answer.status == _TOO_MANY or answer.status >= _SERVER_ERROR:
+            raise LedgerUnreachable(path=self.prefix, status=answer.status, found=shown(answer.body))
+        return answer
 
     def _body(self, response: "requests.Response", limit: int) -> bytes:
         end = time.monotonic() + WHOLE_SECONDS

@@ -31,6 +31,7 @@ Examples:
 
 
 def command(
+    ctx: typer.Context,
     record: Annotated[list[Path], typer.Argument(help="Recorded scans' directories.", metavar="RECORD...")],
     log: Annotated[
         Path | None,
@@ -78,8 +79,10 @@ def command(
     from verifier import session
     from verifier.run_dir import stamp
 
-    # An own log may come from the environment, beside another one that was named.
-    own = log if log_key is not None or (rekor is None and not add_cosignature) else None
+    # Our own log may stand in the environment while this command is about another one.
+    source = ctx.get_parameter_source("log")
+    by_the_way = source is not None and source.name == "ENVIRONMENT" and log_key is None
+    own = None if by_the_way and (rekor or add_cosignature) else log
     if own is None and (witness or since or log_key):
         raise UsageError(detail="--log-key, --witness and --from are about our own log", expected="--log DIR")
     if own is not None and log_key is None:

@@ -197,7 +197,7 @@ def test_t_ledger_005_commands_lead_from_the_record_to_the_verdict(
     assert "required    evidence by keys of usage log, of every run" in capfd.readouterr().out
     kit = ["kit", "build", "--record", record, *trusted, "--key", world.keys / "kit-1.key.pem", "--sequence", "1"]
     assert run(*kit, "--out", tmp_path / "kit") == 22
-    assert "stella attest" in capfd.readouterr().err
+    assert f"stella attest {record}" in capfd.readouterr().err
     logs = [Rekor(version, origin=f"rekor-{version}.example") for version in (1, 2)]
     with serving(*logs):
         for version, log in enumerate(logs, 1):
@@ -224,6 +224,7 @@ def test_rekor_log_may_be_judged_by_a_key_that_is_named(
     log = Rekor(1)
     (tmp_path / "rekor.pub.pem").write_bytes(pem(log.key))
     words = ["attest", record, "--rootpack", world.rootpack]
+    monkeypatch.setenv("STELLA_LOG", str(tmp_path / "log"))
     with serving(log):
         assert run(*words, "--rekor", log.url) == 24
         named = f"{log.name}={tmp_path / 'rekor.pub.pem'}"
@@ -236,7 +237,7 @@ def test_rekor_log_may_be_judged_by_a_key_that_is_named(
     [
         [], ["--log", "log"], ["--log-key", "key"], ["--witness", "a=https://b"], ["--receipt"],
         ["--rekor", "https://x", "--log-key", "k"], ["--rekor-key", "a=b"], ["--rekor", "nonsense"],
-        ["--rekor", "https://x", "--rekor-version", "3"],
+        ["--rekor", "https://x", "--rekor-version", "3"], ["--rekor", "https://x", "--log", "log"],
     ],
 )  # fmt: skip
 def test_options_that_do_not_go_together_are_usage_errors(
