@@ -39,7 +39,7 @@ def adding(
         thresholds = {usage: 1, **pack.keyring.thresholds}
         if threshold is not None:
             thresholds[usage] = threshold
-        ring = ring_of([*pack.keyring.keys, added], thresholds)
+        ring = ring_of([*pack.keyring.keys, added], thresholds, pack.keyring.required)
         return draft_of(found, pack, office, _with(pack, keyring.FILE, ring))
 
     return change
@@ -73,11 +73,26 @@ def rotating(pairs: Sequence[tuple[PublicKey, PublicKey]], *, overlap: timedelta
             if listed is not None:
                 entries |= _handed_over(listed, new, office.now, overlap)
             changed = changed or bool(roles)
-        ring = ring_of(entries.values(), pack.keyring.thresholds)
+        ring = ring_of(entries.values(), pack.keyring.thresholds, pack.keyring.required)
         root.version += 1
         root.expires = office.now + office.lifetimes.root
         contents = _with(pack, keyring.FILE, ring)
         return draft_of(found, pack, office, contents, root if changed else None)
+
+    return change
+
+
+def requiring(usage: str, *, required: bool) -> Change:
+    """Return the change that makes every run need evidence by keys of a usage, or no longer."""
+
+    def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        ring = pack.keyring
+        if (usage in ring.required) is required:
+            demanded = "is demanded" if required else "is not demanded"
+            raise AlreadyAccepted(detail=f"evidence of usage {usage} {demanded} already")
+        wanted = {*ring.required, usage} if required else {*ring.required} - {usage}
+        changed = ring_of(ring.keys, ring.thresholds, wanted)
+        return draft_of(found, pack, office, _with(pack, keyring.FILE, changed))
 
     return change
 
@@ -116,10 +131,10 @@ def revoking(fingerprints: Sequence[str], *, state: str, since: str, reason: str
     return change
 
 
-def ring_of(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int]) -> Keyring:
+def ring_of(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int], required: Iterable[str] = ()) -> Keyring:
     """Return a keyring of what the operator asked for; what it may not hold is the operator's error."""
     try:
-        return keyring.make(entries, thresholds)
+        return keyring.make(entries, thresholds, required)
     except MalformedDocument as fault:
         raise UsageError(**fault.details) from fault
 

@@ -53,6 +53,9 @@ def _keyring(old: Keyring, new: Keyring) -> Iterator[str]:
         counts = old.thresholds.get(usage, 0), new.thresholds.get(usage, 0)
         if counts[0] != counts[1]:
             yield f"{usage} threshold {counts[0]} becomes {counts[1]}"
+    for usage in sorted({*old.required} ^ {*new.required}):
+        word = "is demanded of every run" if usage in new.required else "is NO LONGER DEMANDED"
+        yield f"evidence of usage {usage} {word}"
 
 
 def _entry(entry: KeyringEntry) -> str:

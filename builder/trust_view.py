@@ -77,6 +77,7 @@ class RootPackView(View, frozen=True, kw_only=True):
     roles: tuple[RoleView, ...]
     thresholds: dict[str, int]
     signers: tuple[SignerView, ...]
+    required: tuple[str, ...] = ()
 
 
 class DemandView(View, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ def show(pack_dir: Path, *, now: datetime) -> RootPackView:
         roots=tuple(_root_view(root) for root in roots),
         roles=tuple(_role_view(file, roots[-1], now) for file in (roots[-1], targets, snapshot, timestamp)),
         thresholds=pack.keyring.thresholds,
+        required=pack.keyring.required,
         signers=tuple(_signer_view(key, at, revoked) for key in pack.trusted_keys),
     )
 

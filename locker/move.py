@@ -20,7 +20,7 @@ from kit.bytes import canonical
 from kit.errors import DigestMismatch, LockerConflict, MalformedDocument, SizeMismatch, UsageError
 from locker import rows as tables
 from locker import settings
-from locker.cas import BUNDLE, DOCUMENT, Cas, open_store
+from locker.cas import SUFFIXES, Cas, open_store
 from locker.files import sole_writer, sync_directory, typed_errors
 from locker.rows import Rows
 from locker.settings import Settings
@@ -98,7 +98,7 @@ def _copy_objects(source: Cas, target: Cas) -> tuple[int, int]:
 
 def _named(name: str) -> tuple[str, str]:
     """Return the digest and the suffix that an object's key is made of."""
-    for suffix in (BUNDLE, DOCUMENT):
+    for suffix in SUFFIXES:
         if name.endswith(suffix):
             return f"sha256:{name.rpartition('/')[2].removesuffix(suffix)}", suffix
     raise MalformedDocument(path=f"cas://{name}", detail="not the name of an object")

@@ -120,6 +120,29 @@ def add_envelope(locker: Locker, record: Record, stored: Stored, *, now: datetim
     return str(held.status)
 
 
+def add_evidence(locker: Locker, record: Record, files: Mapping[str, Stored], *, now: datetime) -> None:
+    """Add files of evidence to a run, by their names in the record; what is there already stays."""
+    with locker.rows.write() as connection:
+        added = [
+            name
+            for name, stored in sorted(files.items())
+            if insert_absent(
+                connection,
+                rows.evidence,
+                {
+                    "run_id": record.manifest.scan.id,
+                    "name": name,
+                    "digest": hex_of(stored.digest),
+                    "size": stored.size,
+                    "location": stored.location,
+                    "created_at": now,
+                },
+            )
+        ]
+        if added:
+            _tell(connection, record, "evidence.proofs.added", now, {"files": added})
+
+
 def fail(locker: Locker, scan_id: str, manifest_hash: str, tenant: str, error: StellaError, *, now: datetime) -> bool:
     """Make a run ``failed`` with its reason code; tell whether the refusal could be told of in the run's row."""
     changes = {"status": FAILED, "failure": error.reason, "updated_at": now}

@@ -300,13 +300,16 @@ class Examination:
         if pack is None or signed is None:
             raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
         moment = self._request.reference_time.time
-        why = None if self._request.ledger else ledger.why_not(self._facts.proofs, pack)
+        demanded = ledger.demanded_by(pack, asked=self._request.ledger, settings=self._site.settings)
+        why = None if demanded else ledger.why_not(self._facts.proofs, pack)
         if why is not None:
             self._steps.not_made("ledger", why)
             return
         with self._steps.step("ledger") as evidence:
             logged = ledger.logged(self._facts.envelope, signed)
-            taken_in, demanded = self._facts.taken_in, self._request.ledger
+            taken_in = self._facts.taken_in
+            if demanded:
+                evidence["demandedBy"] = demanded
             findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=demanded, taken_in=taken_in)
             for sentence in ledger.remarks(findings, pack, at=moment, taken_in=taken_in):
                 self._note(sentence, evidence)

@@ -170,7 +170,7 @@ def add_key(
     made = trust_change.adding(
         signer.load_public(key), usage=usage, owner=owner, valid_until=until, threshold=threshold
     )
-    return _change(made, _office(rootpack, keys, time, passphrase_file), propose, json=json)
+    return publish_or_propose(made, office_of(rootpack, keys, time, passphrase_file), propose, json=json)
 
 
 @app.command()
@@ -207,13 +207,13 @@ def rotate(
     olds = [signer.load_public(path) for path in old or []]
     if len(olds) != len(new or []):
         raise UsageError(option="--new", expected=f"{len(olds)}, one for each --old", found=len(new or []))
-    office = _office(rootpack, keys, time, passphrase_file)
+    office = office_of(rootpack, keys, time, passphrase_file)
     if make:
         for path, replaced in zip(new or [], olds, strict=True):
             _make_key(path, replaced, office.password)
     pairs = list(zip(olds, [signer.load_public(path) for path in new or []], strict=True))
     change = trust_change.rotating(pairs, overlap=timedelta(days=overlap_days))
-    return _change(change, office, propose, json=json)
+    return publish_or_propose(change, office, propose, json=json)
 
 
 @app.command()
@@ -246,10 +246,10 @@ def revoke(
     """
     from builder import trust_change, trust_view
 
-    office = _office(rootpack, keys, time, passphrase_file)
+    office = office_of(rootpack, keys, time, passphrase_file)
     names = [_fingerprint(one) for one in key]
     change = trust_change.revoking(names, state=state, since=since or trust_view.text(office.now), reason=reason)
-    return _change(change, office, propose, json=json)
+    return publish_or_propose(change, office, propose, json=json)
 
 
 @app.command()
@@ -305,7 +305,7 @@ def publish(
     """
     from builder import trust, trust_draft
 
-    office = _office(rootpack, keys, time, passphrase_file)
+    office = office_of(rootpack, keys, time, passphrase_file)
     console = Console(json=json)
     copies = [trust_draft.parse(_read(path)) for path in draft or []]
     view = trust.publish(office, copies) if copies else trust.refresh(office)
@@ -313,7 +313,7 @@ def publish(
     return console.verdict("PUBLISHED", 0, lines.carries(rootpack))
 
 
-def _change(change: "Change", office: "Office", propose: Path | None, *, json: bool) -> Verdict:
+def publish_or_propose(change: "Change", office: "Office", propose: Path | None, *, json: bool) -> Verdict:
     """Carry out a change at once, or write it to a file for others to sign."""
     from builder import files, trust, trust_draft, trust_view
     from kit.bytes import canonical
@@ -330,7 +330,8 @@ def _change(change: "Change", office: "Office", propose: Path | None, *, json: b
     return console.verdict(*lines.standing(opened, propose))
 
 
-def _office(rootpack: Path, keys: Path, time: str | None, passphrase_file: Path | None) -> "Office":
+def office_of(rootpack: Path, keys: Path, time: str | None, passphrase_file: Path | None) -> "Office":
+    """Return the keeper's office: the RootPack, the keys at hand, and the time."""
     from builder import trust_publish, trust_view
 
     _check_there(rootpack)

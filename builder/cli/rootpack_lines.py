@@ -65,7 +65,8 @@ def pack_lines(pack: "RootPackView") -> list[str]:
     needed = ", ".join(
         f"{number} of {having.count(usage)} {usage}" for usage, number in sorted(pack.thresholds.items())
     )
-    return [*lines, "", f"signatures  {needed} needed"]
+    required = [f"required    evidence by keys of usage {usage}, of every run" for usage in pack.required]
+    return [*lines, "", f"signatures  {needed} needed", *required]
 
 
 def _key_lines(key: "KeyView") -> list[str]:

@@ -27,6 +27,14 @@ class NoSpace(StellaError):
     next_step = "Free some space and run again; nothing half-finished counts."
 
 
+class LedgerUnreachable(StellaError):
+    """A log or a witness on the network gave no whole answer, however often it was asked."""
+
+    exit_code = 60
+    sentence = "The log or witness cannot be reached, or fails."
+    next_step = "Check the address, the proxy settings and the service; run again: it is safe."
+
+
 class SiteDamaged(StellaError):
     """A file of the site's own state is missing, or is not what the site wrote; no kit has a part in it."""
 

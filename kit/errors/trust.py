@@ -166,6 +166,14 @@ class LedgerForked(StellaError):
     next_step = "Keep both kits, trust neither, and report the receipt: this is an attack or a grave fault of the log."
 
 
+class LedgerRefused(StellaError):
+    """A log or a witness answered, and did not give the evidence that it was asked for."""
+
+    exit_code = 22
+    sentence = "The log or witness did not take what was submitted; nothing of its answer was kept."
+    next_step = "Read its answer above; ask whoever runs it."
+
+
 class LedgerRolledBack(StellaError):
     """A log's checkpoint is older than what this site remembers, and nothing shows that it belongs to the same tree."""
 

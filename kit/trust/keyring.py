@@ -21,6 +21,8 @@ FILE = "keyring.json"
 MAX_BYTES = 1 << 20
 MAX_KEYS = 1024
 USAGES = ("anchor", "kit", "log", "site", "witness")
+REQUIRABLE = ("log",)
+"""Usages whose evidence a RootPack can demand of every run; more would be ignored by those who verify."""
 
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _OWNER = re.compile(r"[ -~]{1,64}")
@@ -45,11 +47,15 @@ class KeyringEntry(_Document, frozen=True, kw_only=True):
 
 
 class Keyring(_Document, frozen=True, kw_only=True):
-    """``keyring.json``: keys ascend by usage and fingerprint; every usage that has keys has a threshold."""
+    """``keyring.json``: keys ascend by usage and fingerprint; every usage that has keys has a threshold.
+
+    ``required`` are usages whose evidence every run must have.
+    """
 
     schema_version: str
     keys: tuple[KeyringEntry, ...]
     thresholds: dict[str, int]
+    required: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +88,15 @@ def describe(
     )
 
 
-def make(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int]) -> Keyring:
+def make(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int], required: Iterable[str] = ()) -> Keyring:
     """Return a keyring in the order that it is written in, held against the rules of :func:`admit`."""
     keys = tuple(sorted(entries, key=_order))
-    keyring = Keyring(schema_version=SCHEMA_VERSION, keys=keys, thresholds=dict(sorted(thresholds.items())))
+    keyring = Keyring(
+        schema_version=SCHEMA_VERSION,
+        keys=keys,
+        thresholds=dict(sorted(thresholds.items())),
+        required=tuple(sorted(set(required))),
+    )
     admit(keyring)
     return keyring
 
@@ -114,6 +125,9 @@ def admit(keyring: Keyring) -> tuple[TrustedKey, ...]:
             raise _malformed(f"/thresholds/{ascii(usage)[1:-1][:16]}", "must lie between 1 and the number of keys")
     if missing := {key.usage for key in keys} - set(keyring.thresholds):
         raise _malformed("/thresholds", f"none is given for {min(missing)}")
+    demands = list(keyring.required)
+    if demands != sorted(set(demands)) or not set(demands) <= set(REQUIRABLE) & set(keyring.thresholds):
+        raise _malformed("/required", f"usages that have keys, ascending, of: {', '.join(REQUIRABLE)}")
     return keys
 
 

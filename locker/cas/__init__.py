@@ -3,11 +3,22 @@
 from pathlib import Path
 
 from locker.cas.directory import DirectoryCas
-from locker.cas.keys import BUNDLE, DOCUMENT, Stored, key, location
+from locker.cas.keys import BUNDLE, DOCUMENT, EVIDENCE, SUFFIXES, Stored, key, location
 from locker.cas.store import Cas
 from locker.settings import StoreSettings
 
-__all__ = ["BUNDLE", "DOCUMENT", "Cas", "DirectoryCas", "Stored", "key", "location", "open_store"]
+__all__ = [
+    "BUNDLE",
+    "DOCUMENT",
+    "EVIDENCE",
+    "SUFFIXES",
+    "Cas",
+    "DirectoryCas",
+    "Stored",
+    "key",
+    "location",
+    "open_store",
+]
 
 
 def open_store(settings: StoreSettings | None, directory: Path) -> Cas:

@@ -8,6 +8,9 @@ BUNDLE = ".tar.zst"
 """Suffix of a bundle's key."""
 DOCUMENT = ".json"
 """Suffix of a manifest's or an envelope's key."""
+EVIDENCE = ".evidence"
+"""Suffix of a proof's key, whatever its form."""
+SUFFIXES = (BUNDLE, DOCUMENT, EVIDENCE)
 
 PREFIX = "replay"
 STAGING = "tmp"

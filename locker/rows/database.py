@@ -16,13 +16,14 @@ from kit.errors import UnsupportedVersion
 from locker.files import typed_errors
 from locker.rows.schema import facts
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration; a test holds it against the files."""
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000")
 _WRITERS_LOCK = 0x57E11A
 _DATABASE = "locker.db"
 _FIRST_SCHEMA = "1"
+_FIRST_MIGRATION = "0001"
 
 
 def url_of_file(path: Path) -> str:
@@ -71,7 +72,7 @@ def upgrade(rows: Rows) -> tuple[str, str]:
     """Bring the schema of an older program up to date in one transaction; return what it was, and what it is."""
     with rows.write() as connection:
         before = _revision(connection)
-        make_schema(connection, stamp=HEAD if before == _FIRST_SCHEMA else None)
+        make_schema(connection, stamp=_FIRST_MIGRATION if before == _FIRST_SCHEMA else None)
     return before or "none", HEAD
 
 

@@ -110,6 +110,18 @@ documents = sa.Table(
     sa.Column("created_at", UtcTime, nullable=False),
 )
 
+evidence = sa.Table(
+    "replay_evidence",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey("replay_runs.id"), primary_key=True),
+    sa.Column("name", sa.String(255), primary_key=True),
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+)
+"""Files that lay in a record's ``evidence/``; of one name there may be several, a fresher proof beside an older one."""
+
 subjects = sa.Table(
     "replay_subjects",
     metadata,

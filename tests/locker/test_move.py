@@ -125,10 +125,11 @@ def test_a_store_without_the_right_key_is_told_from_a_bug(filled, new_bucket, mo
 def test_a_locker_of_before_migrations_is_brought_up_to_date(filled) -> None:
     with open_locker(filled) as opened, opened.rows.write() as connection:
         connection.exec_driver_sql("DROP TABLE alembic_version")
+        connection.exec_driver_sql("DROP TABLE replay_evidence")
         connection.execute(sa.insert(rows.facts).values(name="schemaVersion", value="1"))
     with pytest.raises(UnsupportedVersion):
         open_locker(filled)
-    assert move.upgrade(filled) == ("1", "0001")
+    assert move.upgrade(filled) == ("1", "0002")
     open_locker(filled).close()
 
 
