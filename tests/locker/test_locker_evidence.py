@@ -14,8 +14,8 @@ from kit import layout
 from kit.errors import LedgerProofWrong, LimitExceeded
 from kit.ledger import proof
 from kit.trust.keys import PemSigner
-from locker import ingest as ingests
 from locker import cas, rows, views
+from locker import ingest as ingests
 from locker.ingest import ingest
 
 LOG = PemSigner.from_seed("ed25519", bytes([77]) * 32)
