@@ -60,9 +60,11 @@ def pack_lines(pack: "RootPackView") -> list[str]:
         if signer.revoked_since:
             why = f": {signer.revoked_for}" if signer.revoked_for else ""
             lines += [f"            REVOKED since {signer.revoked_since}{why}"]
-        lines += [f"            {signer.key.grouped} {signer.key.algorithm}"]
+        profile = f", profile {signer.profile}" if signer.profile else ""
+        lines += [f"            {signer.key.grouped} {signer.key.algorithm}{profile}"]
     needed = ", ".join(f"{number} {usage}" for usage, number in sorted(pack.thresholds.items()))
-    return [*lines, "", f"signatures  {needed} needed"]
+    demanded = [f"profiles    {usage}: a key of each of {', '.join(names)}" for usage, names in pack.profiles.items()]
+    return [*lines, "", f"signatures  {needed} needed", *demanded]
 
 
 def standing(opened: "Opened", draft: Path) -> tuple[str, int, str]:
