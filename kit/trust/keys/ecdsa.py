@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 from kit.errors import KeyRefused
-from kit.trust.keys.encodings import ECDSA_P256, ECDSA_P384, ECDSA_P521, PREFIXES
+from kit.trust.keys import ECDSA_P256, ECDSA_P384, ECDSA_P521, PREFIXES
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kit.errors import KeyRefused
-from kit.trust.keys.encodings import ED25519, PREFIXES
+from kit.trust.keys import ED25519, PREFIXES
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

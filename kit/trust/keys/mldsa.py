@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from kit.errors import KeyRefused
-from kit.trust.keys.encodings import ML_DSA_65, PREFIXES
+from kit.trust.keys import ML_DSA_65, PREFIXES
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey, MLDSA65PublicKey

@@ -8,7 +8,7 @@ from math import gcd, prod
 from typing import TYPE_CHECKING
 
 from kit.errors import KeyRefused
-from kit.trust.keys.encodings import RSA, RSA_IDENTIFIER, RSA_PREFIX_SIZE, RSA_PSS
+from kit.trust.keys import RSA, RSA_IDENTIFIER, RSA_PREFIX_SIZE, RSA_PSS
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey

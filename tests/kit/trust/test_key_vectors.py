@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kit.errors import InternalError, KeyRefused, LimitExceeded
 from kit.trust import dsse
+from kit.trust import keys as key_names
 from kit.trust.keys import (
     ALGORITHMS,
     ECDSA_P256,
@@ -28,7 +29,6 @@ from kit.trust.keys import (
     SEED_SIZES,
     PemSigner,
     PublicKey,
-    encodings,
 )
 from kit.trust.keys import rsa as rsa_keys
 
@@ -266,7 +266,7 @@ def refused_rsa_keys():
     modulus = rsa_key().public_key().public_numbers().n
     good = spki_of(rsa_key())
     assert rsa_keys.encode(modulus) == good
-    identifier = encodings.RSA_IDENTIFIER
+    identifier = key_names.RSA_IDENTIFIER
     number, exponent = integer(modulus), integer(65537)
 
     def spki(pair_, algorithm=identifier, unused=b"\0"):
@@ -356,7 +356,7 @@ def test_a_key_is_refused_under_the_name_of_another_algorithm(algorithm):
 
 @pytest.mark.parametrize("algorithm", CURVES)
 def test_odd_point_of_a_curve_is_refused(algorithm):
-    prefix, size = encodings.PREFIXES[algorithm], encodings.BODY_SIZES[algorithm]
+    prefix, size = key_names.PREFIXES[algorithm], key_names.BODY_SIZES[algorithm]
     good = PemSigner.from_seed(algorithm, bytes(SEED_SIZES[algorithm])).public.raw
     odd = [
         b"\x04" + bytes(size - 1),
