@@ -89,7 +89,7 @@ from kit.trust import dsse, keys
 
 spki, signature = (bytes.fromhex(word) for word in sys.argv[1:])
 keys.PublicKey.from_spki(spki).verify(b"m", signature)
-others = ("asymmetric.rsa", "asymmetric.mldsa", "serialization.base", "x509", "kit.trust.keys.rsa", "nacl")
+others = ("asymmetric.mldsa", "serialization.base", "x509", "kit.trust.keys.rsa", "nacl")
 print([name for name in sys.modules if name.endswith(others)])
 """
     signer = keys.PemSigner.from_seed(keys.ECDSA_P256, bytes(48))
