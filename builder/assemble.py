@@ -108,8 +108,9 @@ def check(request: KitRequest, signers: Sequence[Signer], *, now: str | None = N
     for record in request.records:
         envelope = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
-        payload = signing.check_envelope(pack, envelope, moments, name=name)
-        manifests.check_statement(payload, read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
+        signed = signing.check_envelope(pack, envelope, moments, name=name)
+        raw = read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES)
+        manifests.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
         _check_proofs(record, pack, envelope, request.created_at)
     return pack
 

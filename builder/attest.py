@@ -170,9 +170,10 @@ def _logged(record: Path, pack: TrustedPack, now: str) -> Logged:
         if not (record / name).is_file():
             raise UsageError(path=str(record), expected="a recorded scan's directory", detail=f"{name} is missing")
     data = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
-    payload = signing.check_envelope(pack, data, [now], name=path)
-    manifests.check_statement(payload, read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
-    return Logged(data, pack.verify(data, usage=signing.USAGE, at=now, payload_types=(dsse.IN_TOTO,), name=path))
+    signed = signing.check_envelope(pack, data, [now], name=path)
+    raw = read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES)
+    manifests.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
+    return Logged(data, signed)
 
 
 def _own_proof(record: Path, opened: TileLog) -> tuple[str, bytes | None]:

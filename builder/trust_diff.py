@@ -56,11 +56,16 @@ def _keyring(old: Keyring, new: Keyring) -> Iterator[str]:
     for usage in sorted({*old.required} ^ {*new.required}):
         word = "is demanded of every run" if usage in new.required else "is NO LONGER DEMANDED"
         yield f"evidence of usage {usage} {word}"
+    for usage in sorted(old.profiles.keys() | new.profiles.keys()):
+        before_, after_ = old.profiles.get(usage, ()), new.profiles.get(usage, ())
+        if before_ != after_:
+            yield f"{usage} profiles {'+'.join(before_) or 'none'} demanded, becomes {'+'.join(after_) or 'none'}"
 
 
 def _entry(entry: KeyringEntry) -> str:
     window = f"from {entry.valid_from}" + (f" until {entry.valid_until}" if entry.valid_until else "")
-    return f"{entry.usage} key {entry.fingerprint} of {entry.owner}, {window}"
+    profile = f", profile {entry.profile}" if entry.profile else ""
+    return f"{entry.usage} key {entry.fingerprint} of {entry.owner}, {entry.algorithm}, {window}{profile}"
 
 
 def _revocations(old: tuple[Revocation, ...], new: tuple[Revocation, ...]) -> Iterator[str]:

@@ -111,11 +111,12 @@ class _Attempt:
                 envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=name, taken_in=known
             )
         with self._steps.step("manifest-content"):
-            parsed = manifest.check_statement(signed.payload, raw)
+            parsed = manifest.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
         record = registry.Record(
             manifest=parsed,
             manifest_hash=digest.of_bytes(raw),
             signers=signed.signers,
+            profiles={key.fingerprint: pack.profile(key) or key.algorithm for key in signed.signers},
             tenant=self._tenant,
             pack_bundle=pack_bundle,
         )

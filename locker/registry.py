@@ -29,11 +29,15 @@ STRICT = "strict"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a run's row is made of, once the manifest's envelope holds."""
+    """What a run's row is made of, once the manifest's envelope holds.
+
+    ``profiles`` are the signers' crypto profiles by fingerprint; a key without one stands under its algorithm.
+    """
 
     manifest: Manifest
     manifest_hash: str
     signers: tuple[PublicKey, ...]
+    profiles: Mapping[str, str]
     tenant: str
     pack_bundle: str
 
@@ -195,7 +199,7 @@ def _replayed_elsewhere(connection: sa.Connection, manifest_hash: str) -> bool:
 
 def _signatures(record: Record) -> list[dict[str, object]]:
     keys = sorted(record.signers, key=lambda key: key.fingerprint)
-    return [{"keyId": key.fingerprint, "profile": key.algorithm, "verified": True} for key in keys]
+    return [{"keyId": key.fingerprint, "profile": record.profiles[key.fingerprint], "verified": True} for key in keys]
 
 
 def _map(connection: sa.Connection, scan_id: str, bundle: str, role: str) -> None:

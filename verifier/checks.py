@@ -215,12 +215,15 @@ class Examination:
             raw = medium.read(self._path(layout.MANIFEST_FILE), limit=manifests.MAX_BYTES)
             envelope, signed = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
         with self._steps.step("manifest-content") as evidence:
-            manifest = manifests.check_statement(signed.payload, raw)
+            profiles = self._facts.pack.profiles(signed.signers) if self._facts.pack is not None else ()
+            manifest = manifests.check_statement(signed.payload, raw, signed_profiles=profiles)
             self._facts.envelope, self._facts.signed = envelope, signed
             if not self._request.scan_only and manifest.scan.id != self._scan_root.name:
                 raise MalformedDocument(pointer="/scan/id", expected=self._scan_root.name, found=manifest.scan.id)
             self._facts.manifest, self._facts.manifest_digest = manifest, digest.of_bytes(raw)
             evidence["manifest"] = self._facts.manifest_digest
+            if manifest.scan.crypto_profile is not None:
+                evidence["cryptoProfile"] = manifest.scan.crypto_profile
 
     def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> tuple[bytes, dsse.Verified]:
         """Return an envelope and what it holds, which enough distinct kit keys of the verified RootPack signed."""

@@ -77,6 +77,7 @@ def known(facts: Facts, site: Site) -> dict[str, object]:
                 fingerprint=key.fingerprint,
                 algorithm=key.algorithm,
                 owner=pack.owner(key),
+                profile=pack.profile(key),
             )
             for document, key in facts.signers
         )

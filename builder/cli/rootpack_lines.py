@@ -60,17 +60,19 @@ def pack_lines(pack: "RootPackView") -> list[str]:
         if signer.revoked_since:
             why = f": {signer.revoked_for}" if signer.revoked_for else ""
             lines += [f"            REVOKED since {signer.revoked_since}{why}"]
-        lines += _key_lines(signer.key)
+        lines += _key_lines(signer.key, signer.profile)
     having = [signer.usage for signer in pack.signers]
     needed = ", ".join(
         f"{number} of {having.count(usage)} {usage}" for usage, number in sorted(pack.thresholds.items())
     )
     required = [f"required    evidence by keys of usage {usage}, of every run" for usage in pack.required]
-    return [*lines, "", f"signatures  {needed} needed", *required]
+    demanded = [f"profiles    {usage}: a key of each of {', '.join(names)}" for usage, names in pack.profiles.items()]
+    return [*lines, "", f"signatures  {needed} needed", *required, *demanded]
 
 
-def _key_lines(key: "KeyView") -> list[str]:
-    return [f"            {key.grouped} {key.algorithm}", f"            {key.fingerprint}"]
+def _key_lines(key: "KeyView", profile: str | None = None) -> list[str]:
+    named = f", profile {profile}" if profile else ""
+    return [f"            {key.grouped} {key.algorithm}{named}", f"            {key.fingerprint}"]
 
 
 def standing(opened: "Opened", draft: Path) -> tuple[str, int, str]:

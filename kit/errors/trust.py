@@ -67,6 +67,14 @@ class ReceiptMissing(StellaError):
     next_step = "Ask the site for the receipt with that digest; one of a run that was cut off lies in its directory."
 
 
+class ProfileMissing(StellaError):
+    """No key of a crypto profile signed that the keyring demands or the manifest claims."""
+
+    exit_code = 22
+    sentence = "A crypto profile that must be among the signers is not."
+    next_step = "Ask the sender for a kit that a key of this profile has signed too."
+
+
 class LedgerConsistencyMissing(StellaError):
     """A log has grown since this site last saw it, and the kit does not show that it only grew."""
 

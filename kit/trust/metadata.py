@@ -19,18 +19,19 @@ from kit.bytes import canonical, digest
 from kit.bytes.canonical import JsonValue
 from kit.errors import MalformedDocument, StellaError, TrustRootRefused
 from kit.trust import keyring
-from kit.trust.keys import PublicKey
+from kit.trust.keys import ECDSA_P256, ED25519, PublicKey
 
 MAX_BYTES = 1 << 20
 ISSUED = "x-issued"
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 _SPECIFICATION = re.compile(r"1(?:\.[0-9]{1,9}){1,2}")
-_KEY_FORMS = {
-    ("ed25519", "ed25519"),
-    ("ecdsa", "ecdsa-sha2-nistp256"),
-    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
+KEY_FORMS = {
+    ("ed25519", "ed25519"): ED25519,
+    ("ecdsa", "ecdsa-sha2-nistp256"): ECDSA_P256,
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"): ECDSA_P256,
 }
+"""Algorithms of the keys of roles, by the names that metadata has for them."""
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Length = Annotated[int, msgspec.Meta(ge=0)]
@@ -112,7 +113,7 @@ class Root(Signed, frozen=True, kw_only=True):
         if set(self.roles) != {kind.type for kind in KINDS}:
             return "other roles than the four"
         if any(
-            (key.keytype, key.scheme) not in _KEY_FORMS or set(key.keyval) != {"public"} for key in self.keys.values()
+            (key.keytype, key.scheme) not in KEY_FORMS or set(key.keyval) != {"public"} for key in self.keys.values()
         ):
             return "unknown key algorithm"
         if any(len(set(role.keyids)) != len(role.keyids) for role in self.roles.values()):
@@ -307,7 +308,7 @@ def _public_key(root: SignedFile[Root], name: str) -> PublicKey:
     try:
         if key.keytype == "ed25519":
             return PublicKey.from_ed25519(_hex(key.keyval["public"]) or b"")
-        return PublicKey.from_pem(key.keyval["public"].encode())
+        return PublicKey.from_pem(key.keyval["public"].encode(), KEY_FORMS[key.keytype, key.scheme])
     except StellaError as fault:
         raise TrustRootRefused(path=root.path, detail=f"{fault.reason}: {fault}") from fault
 

@@ -69,6 +69,23 @@ class TrustedPack:
         """Return who holds a key of the keyring, empty for a key that is not in it."""
         return next((known.owner for known in self.trusted_keys if known.public == key), "")
 
+    def demanded(self, usage: str) -> dict[str, frozenset[str]]:
+        """Return the profiles of each of which a key of a usage must sign, each with its keys' fingerprints."""
+        return {
+            name: frozenset(
+                key.public.fingerprint for key in self.trusted_keys if key.usage == usage and key.profile == name
+            )
+            for name in self.keyring.profiles.get(usage, ())
+        }
+
+    def profile(self, key: PublicKey) -> str | None:
+        """Return the crypto profile of a key of the keyring, None where it has none."""
+        return next((known.profile for known in self.trusted_keys if known.public == key), None)
+
+    def profiles(self, keys: Iterable[PublicKey]) -> tuple[str, ...]:
+        """Return the crypto profiles that keys have, ascending, each once."""
+        return tuple(sorted({name for key in keys if (name := self.profile(key)) is not None}))
+
     def under(self, known: Iterable[Revocation]) -> "TrustedPack":
         """Return the pack as it is judged by a reader who knows of further revocations, from a newer one."""
         return replace(self, revoked=revocations.strictest(self.revoked, known))
@@ -105,7 +122,9 @@ class TrustedPack:
         name: str,
         taken_in: str | None = None,
     ) -> dsse.Verified:
-        """Return what the usage's threshold of keys that count signed; raises what :func:`dsse.verify` raises.
+        """Return what the usage's threshold of keys that count signed, a key of each demanded profile among them.
+
+        Raises what :func:`dsse.verify` raises.
 
         ``at`` and ``taken_in`` are those of :meth:`standing`. Raises :class:`SignerNotYetValid` as well.
         """
@@ -119,6 +138,7 @@ class TrustedPack:
                 name=name,
                 retired=keys.retired,
                 compromised=keys.compromised,
+                profiles=self.demanded(usage),
             )
 
     @contextmanager

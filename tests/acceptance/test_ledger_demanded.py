@@ -138,10 +138,10 @@ def test_what_cannot_be_demanded_is_refused(pack: Path) -> None:
     ring = signing.own_pack(pack).keyring
     for required in (["kit"], ["witness"], ["log", "nothing"]):
         with pytest.raises(Exception, match="required"):
-            keyring.make(ring.keys, ring.thresholds, required)
+            keyring.make(ring.keys, ring.thresholds, required=required)
     without = [key for key in ring.keys if key.usage != "log"]
     with pytest.raises(Exception, match="required"):
-        keyring.make(without, {"kit": 1}, ["log"])
+        keyring.make(without, {"kit": 1}, required=["log"])
 
 
 def test_two_logs_of_one_host_are_one(

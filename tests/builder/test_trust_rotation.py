@@ -387,7 +387,9 @@ def test_keeper_sees_what_is_changed_not_what_is_said(house: House) -> None:
     stranger = house.make("mallory", "mine", "ecdsa-p256-sha256")
     draft = house.propose("ann", trust_change.adding(stranger, usage="kit", owner="release"))
     seen = trust_draft.describe(trust_draft.open_on(draft, house.files()), NOW)
-    assert seen.changes == (f"keyring gets kit key {stranger.fingerprint} of release, from 2026-11-23T12:00:00Z",)
+    assert seen.changes == (
+        f"keyring gets kit key {stranger.fingerprint} of release, ecdsa-p256-sha256, from 2026-11-23T12:00:00Z",
+    )
     assert [(demand.role, demand.threshold, len(demand.signed)) for demand in seen.demands] == [("targets", 2, 1)]
 
 
