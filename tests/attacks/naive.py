@@ -1,7 +1,7 @@
 """A verifier as one writes it in an afternoon: what each threat test refuses, this one accepts.
 
-It is here to prove that the tests attack something. Each of its mistakes is found in real verifiers; the line that makes
-it says which threat of docs/threat-model.md lives on it.
+It is here to prove that the tests attack something. Each of its mistakes is found in real verifiers; the line that
+makes it says which threat of docs/threat-model.md lives on it.
 """
 
 import base64
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kit import layout
 from kit.bytes import merkle
-from kit.ledger import note, proof
+from kit.ledger import proof
 from kit.trust import dsse
 from kit.trust.keys import PublicKey
 
@@ -36,11 +36,11 @@ class Naive:
         if not _sums_fit(kit) or _age_in_hours(listed["createdAt"], now) > listed["stalenessWindowHours"]:
             return False
         keyring = _newest(kit, "keyring.json")
-        documents = [(layout.KIT_ENVELOPE, kit / layout.KIT_FILE)]
-        for scan in sorted((kit / layout.SCANS_DIRECTORY).iterdir()):
-            documents.append((f"replay/{scan.name}/{layout.MANIFEST_ENVELOPE}", scan / layout.MANIFEST_FILE))
-        for envelope, document in documents:
-            if not _signed((kit / envelope).read_bytes(), document, keyring, listed["createdAt"]):
+        scans = sorted((kit / layout.SCANS_DIRECTORY).iterdir())
+        envelopes = {kit / layout.KIT_ENVELOPE: kit / layout.KIT_FILE}
+        envelopes |= {scan / layout.MANIFEST_ENVELOPE: scan / layout.MANIFEST_FILE for scan in scans}
+        for envelope, document in envelopes.items():
+            if not _signed(envelope.read_bytes(), document, keyring, listed["createdAt"]):
                 return False
         self.latest = max(self.latest, listed["createdAt"], timestamp.get("x-issued", ""))
         return True  # T5: whatever came before
@@ -114,6 +114,3 @@ def opens_sockets() -> bool:
     except OSError:
         return False
     return True
-
-
-__all__ = ["Naive", "believes_log", "note", "opens_sockets"]

@@ -47,7 +47,8 @@ def chapter(title: str) -> str:
 
 def lines_of(text: str) -> list[str]:
     """Return the commands of a text."""
-    return [line for block in re.findall(r"^```\n(.*?)^```$", text, re.M | re.S) for line in block.splitlines()]
+    blocks = re.findall(r"^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
 
 
 @dataclass
@@ -161,7 +162,9 @@ def test_the_keepers_chapters_from_the_ceremony_to_the_incident(desk: Desk) -> N
     (desk.place / "1.root.json").write_bytes(root)
     desk.run(pin.replace("<64 hex digits>", hashlib.sha256(root).hexdigest()))
     # A site takes a kit of the first key in before anything changes.
-    desk.run("stella scan --record --sbom sbom.cdx.json --feed pypi --policy policy.toml --key keys/kit-1.key.pem --out r")
+    desk.run(
+        "stella scan --record --sbom sbom.cdx.json --feed pypi --policy policy.toml --key keys/kit-1.key.pem --out r"
+    )
     desk.run("stella kit build --record r/<scan-id> --key keys/kit-1.key.pem --sequence 1 --out offline-1")
     assert take(desk, "offline-1") == (VERIFIED, "Ok")
 
@@ -176,7 +179,9 @@ def test_the_keepers_chapters_from_the_ceremony_to_the_incident(desk: Desk) -> N
     for earlier in ("offline-1", "offline-2"):  # taken in before, so they stay
         assert take(desk, earlier) == (VERIFIED, "Ok")
         assert desk.result()["notes"]
-    desk.run("stella kit build --record records-2/<scan-id> --key keys/kit-3.key.pem --sequence 9 --out x   # leaves with 21")
+    desk.run(
+        "stella kit build --record records-2/<scan-id> --key keys/kit-3.key.pem --sequence 9 --out x   # leaves with 21"
+    )
     assert "SignerUnfit" in desk.said
 
     desk.follow("Recovering a lost key")
