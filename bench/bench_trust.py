@@ -71,7 +71,7 @@ def theirs(data: bytes, signer: PemSigner) -> None:
 
 
 def walk() -> None:
-    """Walk a RootPack of forty roots, renewed by 2 of 3 keepers, against the same walk with python-tuf's metadata API."""
+    """Walk a RootPack of forty roots, renewed by 2 of 3 keepers, beside the same walk with python-tuf."""
     measure.heading(f"a RootPack of {ROOTS} roots, from the directory to the keyring, against python-tuf")
     place = world.PLACE / "roots"
     shutil.rmtree(place, ignore_errors=True)

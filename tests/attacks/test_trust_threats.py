@@ -1,4 +1,4 @@
-"""The fifteen threats of docs/threat-model.md, end to end: each is refused here, and accepted by a naive verifier.
+"""Threats of docs/threat-model.md, end to end: the first fifteen are refused here, and accepted by a naive verifier.
 
 The naive verifier is tests/attacks/naive.py. A test that it passes would prove nothing.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
-from builder import feeds, signer, signing, trust, trust_change
+from builder import feeds, signer, signing, trust, trust_change, trust_publish
 from builder.attest import attest
 from builder.trust_publish import Office
 from kit import kitfile, layout
@@ -26,6 +26,7 @@ from kit.ledger import checkpoint, proof
 from kit.result import INTACT, REFUSED, VERIFIED, Result
 from kit.trust import dsse, statement
 from kit.trust.keys import PemSigner
+from kit.trust.rootpack import Versions
 from tests.attacks import forge
 from tests.attacks.naive import Naive, believes_log, opens_sockets
 from tests.world import FEED, INPUTS, NOW, STRICTLY, Replay, World
@@ -359,6 +360,34 @@ def test_15_no_socket_once_the_first_byte_is_read(tmp_path: Path, guarded: str, 
         check=False,
     )
     assert done.stdout.strip() == said, done.stderr
+
+
+def test_16_version_far_ahead_by_a_stolen_online_key(
+    world: World, kit: Path, replay: Replay, site: sites.Site, tmp_path: Path
+) -> None:
+    rootpack = Path(shutil.copytree(world.rootpack, tmp_path / "rootpack"))
+    stolen = signer.load(world.keys / "online.key.pem")
+    targets = (rootpack / "metadata" / "1.targets.json").read_bytes()
+    vast = Versions(root=1, timestamp=2**40, snapshot=2**40, targets=1)
+    by = {"snapshot": [stolen], "timestamp": [stolen]}
+    ahead = trust_publish.compose_online(vast, (1, targets), by, NOW, trust_publish.LIFETIMES)
+    trust_publish.write_files(rootpack, ahead)
+    (rootpack / "metadata" / "1.snapshot.json").unlink()
+    # A genuine scan with this RootPack, on a medium of its own: the thief needs no kit key for that.
+    lone = kit / forge.SCAN
+    shutil.rmtree(lone / layout.ROOTPACK_DIRECTORY)
+    shutil.copytree(rootpack, lone / layout.ROOTPACK_DIRECTORY)
+    assert outcome(replay(lone, site=site, scan_only=True)) == (VERIFIED, "Ok")
+    later = world.build_kit(tmp_path / "two", root_pack=renewed(world, tmp_path / "renewed", NOW), sequence=2)
+    assert outcome(replay(later, site=site)) == (REFUSED, "OlderThanAccepted")
+
+    mended, keys = (Path(shutil.copytree(each, tmp_path / f"new-{each.name}")) for each in (world.rootpack, world.keys))
+    new = signer.create(keys, "online-2", "ed25519", entropy=random.Random(3).randbytes)
+    rotation = trust_change.rotating([(stolen.public, new.public)], overlap=timedelta(0))
+    trust.carry_out(Office(mended, keys, NOW), rotation)
+    cure = world.build_kit(tmp_path / "three", root_pack=mended, sequence=3)
+    assert outcome(replay(cure, site=site)) == (VERIFIED, "Ok")
+    assert outcome(replay(lone, site=site, scan_only=True)) == (REFUSED, "OlderThanAccepted")
 
 
 def test_naive_verifier_refuses_what_is_plainly_wrong(kit: Path) -> None:
