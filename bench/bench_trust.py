@@ -28,6 +28,7 @@ BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 ROOTS = 40
 REPEAT = 300
 OURS = "import kit.trust.dsse, kit.trust.rootpack, kit.trust.trusted, kit.trust.revocations, kit.trust.statement"
+LIBRARIES = "import msgspec, orjson, nacl.signing"
 THEIRS = {
     "securesystemslib": "import securesystemslib.dsse, securesystemslib.signer",
     "python-tuf": "import tuf.api.metadata",
@@ -134,6 +135,8 @@ def imports() -> None:
     bare = measure.alone(importing("pass"), 15).cpu
     ours = (measure.alone(importing(OURS), 15).cpu - bare) * 1e3
     measure.absolute("", "the trust modules", ours, 60, "ms")
+    floor = (measure.alone(importing(LIBRARIES), 15).cpu - bare) * 1e3
+    measure.ratio("", "against the libraries that they stand on, alone", ours, floor, 2, "ms")
     for name, program in THEIRS.items():
         theirs = (measure.alone(importing(program), 7).cpu - bare) * 1e3
         measure.ratio("", f"against {name}", ours, theirs, 1, "ms")
