@@ -7,6 +7,7 @@ old, and old before it can be called expired.
 
 import re
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -299,19 +300,24 @@ def _check_floors(versions: Versions, floors: Versions) -> None:
 
 
 def _released(chain: Sequence[SignedFile[Root]]) -> dict[int, tuple[str, ...]]:
-    """Return by version of a root the roles for which its keys alone cannot sign any more, under the newest root.
+    """Return by version of a root the roles for which the keys until then cannot sign any more, under the newest root.
 
     Nothing that they signed can come back, so a floor that they set has no use; and where one of them was stolen and
     signed a version that nobody can follow, it must fall (TUF 5.3.11).
     """
     current = {role: metadata.role_keys(chain[-1], role) for role in _RELEASABLE}
+    held: dict[str, set[str]] = {role: set() for role in _RELEASABLE}
+    found: dict[int, tuple[str, ...]] = {}
+    for root in chain[:-1]:
+        for role in _RELEASABLE:
+            held[role].update(key.fingerprint for key in metadata.role_keys(root, role).keys.values())
+        found[root.signed.version] = tuple(role for role, keys in current.items() if _is_new(keys, held[role]))
+    return found
 
-    def gone(root: SignedFile[Root], role: str) -> bool:
-        held = {key.fingerprint for key in metadata.role_keys(root, role).keys.values()}
-        still = sum(key.fingerprint in held for key in current[role].keys.values())
-        return still < current[role].threshold
 
-    return {root.signed.version: tuple(role for role in _RELEASABLE if gone(root, role)) for root in chain[:-1]}
+def _is_new(role: metadata.RoleKeys, before: AbstractSet[str]) -> bool:
+    """Tell whether keys that were there before are too few to sign for a role."""
+    return sum(key.fingerprint in before for key in role.keys.values()) < role.threshold
 
 
 def _check_expiry(current: Mapping[str, Signed], reference_time: datetime, issued: str | None) -> str:

@@ -41,7 +41,7 @@ class TrustedPack:
 
     ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
     digest of the newest root, ``targets`` the verified bytes of every target by name. ``released`` has, by the version
-    of a root, the roles that its keys cannot sign for any more.
+    of a root, the roles that the keys until then cannot sign for any more.
     """
 
     keyring: Keyring

@@ -411,6 +411,16 @@ def second_key_beside_the_stolen_one(p):
     return [Visit(good), Visit(ahead), Visit(new)]
 
 
+def key_that_comes_back_releases_nothing(p):
+    """The first key, the second, the first again: what the first one signed long ago must not count anew."""
+    p.publish_root()
+    old = p.files()
+    new = newer(p, online_keys=("online-2",), online_signers=("online-2",))
+    newer(p, online_keys=("online",), online_signers=("online",))
+    roots = {f"metadata/{number}.root.json": data for number, data in p.roots.items()}
+    return [Visit(old), Visit(new), Visit(old | roots)]
+
+
 def targets_floor_stays_when_one_keeper_changes(p):
     p.targets_keys, p.targets_threshold = ("targets-1", "targets-2", "targets-3"), 2
     p.targets_signers = ("targets-1", "targets-2")
@@ -477,6 +487,7 @@ TABLE = [
     (ahead_again_after_the_new_key, FORGED, UNSIGNED, ""),
     (new_key_releases_nothing_of_its_own, OLDER, BAD_VERSION, ""),
     (second_key_beside_the_stolen_one, OLDER, BAD_VERSION, ""),
+    (key_that_comes_back_releases_nothing, OLDER, OK, "it forgets what the second key signed with that key"),
     (targets_floor_stays_when_one_keeper_changes, OLDER, BAD_VERSION, ""),
 ]
 
