@@ -144,6 +144,7 @@ def _trust(
     try:
         site.check_order(kit, digest.of_bytes(raw))
         ages.check_kit(kit, moment, site.settings)
+        ages.check_issued(pack.issued, moment, site.settings)
     except StellaError as error:
         return _unsettled(error, pinned=True) | {"signers": signers}
     return {

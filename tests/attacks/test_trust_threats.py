@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ from kit.trust.rootpack import Versions
 from tests.attacks import forge
 from tests.attacks.naive import Naive, believes_log, opens_sockets
 from tests.world import FEED, INPUTS, NOW, STRICTLY, Replay, World
+from verifier import inspect
 from verifier import site as sites
 from verifier.run import VERIFY, Plan
 from verifier.run_dir import stamp
@@ -53,6 +54,12 @@ def kit(world: World, tmp_path: Path) -> Path:
 
 def outcome(run: tuple[Result, Path]) -> tuple[str, str]:
     return run[0].verdict, run[0].reason
+
+
+def looked(kit: Path, site: sites.Site, now: datetime = NOW) -> str | None:
+    """Return the reason that `stella look` gives for what a run would refuse."""
+    trust_of_kit: dict[str, str] = inspect.look(kit, site, now, place=site.path)["trust"]  # type: ignore[assignment]
+    return trust_of_kit.get("reason")
 
 
 def change(path: Path, edit: Callable[[Envelope], object]) -> None:
@@ -157,6 +164,7 @@ def test_04_older_rootpack_in_a_newer_kit(world: World, replay: Replay, site: si
     assert outcome(replay(world.build_kit(tmp_path / "two", root_pack=new, sequence=2), site=site))[0] == VERIFIED
     kit = world.build_kit(tmp_path / "three", sequence=3)
     assert outcome(replay(kit, site=site)) == (REFUSED, "OlderThanAccepted")
+    assert looked(kit, site) == "OlderThanAccepted"
     assert Naive().accepts(kit, NOW)
 
 
@@ -165,6 +173,7 @@ def test_05_kit_older_than_the_last(world: World, kit: Path, replay: Replay, sit
     assert outcome(replay(newer, site=site)) == (VERIFIED, "Ok")
     assert naive.accepts(newer, NOW)
     assert outcome(replay(kit, site=site)) == (REFUSED, "OlderThanAccepted")
+    assert looked(kit, site) == "OlderThanAccepted"
     assert naive.accepts(kit, NOW)
 
 
@@ -194,6 +203,7 @@ def test_08_time_from_the_future_does_not_brick_the_site(
         ahead = world.build_kit(tmp_path / "ahead", root_pack=renewed(world, tmp_path / "pack", far), sequence=2)
     reason = {"kit": "KitFromFuture", "rootpack": "TrustFromFuture"}[what]
     assert outcome(replay(ahead, site=site)) == (REFUSED, reason)
+    assert looked(ahead, site) == reason
     assert naive.accepts(ahead, NOW)
     assert outcome(replay(kit, site=site)) == (VERIFIED, "Ok")
     assert not naive.accepts(kit, NOW)
@@ -300,6 +310,7 @@ def test_12_revoked_key_signs_with_an_old_date(world: World, replay: Replay, sit
     carry(kit, rootpack)
     forge.seal(kit, [stolen], createdAt=stamp(NOW + DAY), sequence=2)
     assert outcome(replay(kit, site=site, now=NOW + 6 * DAY)) == (REFUSED, "SignerRevoked")
+    assert looked(kit, site, NOW + 6 * DAY) == "SignerRevoked"
     assert Naive().accepts(kit, NOW + 6 * DAY)
 
 
@@ -388,6 +399,23 @@ def test_16_version_far_ahead_by_a_stolen_online_key(
     cure = world.build_kit(tmp_path / "three", root_pack=mended, sequence=3)
     assert outcome(replay(cure, site=site)) == (VERIFIED, "Ok")
     assert outcome(replay(lone, site=site, scan_only=True)) == (REFUSED, "OlderThanAccepted")
+
+
+def test_18_online_key_freezes_no_longer_than_the_keepers_signed_for(
+    world: World, replay: Replay, site: sites.Site, tmp_path: Path
+) -> None:
+    # Its thief says that the state of today is current until the end of time, and when that was said he may leave out.
+    rootpack = Path(shutil.copytree(world.rootpack, tmp_path / "rootpack"))
+    stolen = signer.load(world.keys / "online.key.pem")
+    targets = (rootpack / "metadata" / "1.targets.json").read_bytes()
+    endless = replace(trust_publish.LIFETIMES, online=datetime(9999, 12, 31, tzinfo=UTC) - NOW)
+    by = {"snapshot": [stolen], "timestamp": [stolen]}
+    before = Versions(root=1, timestamp=1, snapshot=1, targets=1)
+    trust_publish.write_files(rootpack, trust_publish.compose_online(before, (1, targets), by, NOW, endless))
+    (rootpack / "metadata" / "1.snapshot.json").unlink()
+    kit = world.build_kit(tmp_path / "frozen", root_pack=rootpack, staleness_window_hours=24 * 3650)
+    assert outcome(replay(kit, site=site, now=NOW + 190 * DAY)) == (VERIFIED, "Ok")
+    assert outcome(replay(kit, site=site, now=NOW + 200 * DAY)) == (REFUSED, "TrustExpired")
 
 
 def test_naive_verifier_refuses_what_is_plainly_wrong(kit: Path) -> None:
