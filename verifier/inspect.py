@@ -14,6 +14,7 @@ from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
 from verifier import ages, asked, site_time
+from verifier.checks import read_pack
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
 from verifier.report_rows import section, text_of
@@ -54,10 +55,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
     medium = survey(root)
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     kit = kitfile.parse(raw)
-    files = {
-        name: medium.read(path, limit=MAX_METADATA)
-        for name, path in medium.below(f"{layout.ROOTPACK_DIRECTORY}/").items()
-    }
+    files = read_pack(medium, layout.ROOTPACK_DIRECTORY)
     first_root = files.get("metadata/1.root.json")
     trust = _trust(medium, files, raw, site, moment)
     return {
