@@ -316,7 +316,7 @@ def test_years_of_rotations_walk_from_the_first_pin(house: House) -> None:
 
 
 def test_lost_root_key_is_replaced_by_the_others(house: House) -> None:
-    # The private half is gone; its public half is kept beside the RootPack, as docs/trust.md says.
+    # The private half is gone; its public half is kept beside the RootPack, as docs/operator.md says.
     lost = house.public("root-3")
     shutil.rmtree(house.keys("eve"))
     change = trust_change.rotating([(lost, house.make("eve", "root-4"))], overlap=timedelta(0))
