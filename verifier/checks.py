@@ -153,11 +153,7 @@ class Examination:
         """2. The RootPack extends the pinned root, is signed, current, and no older than what this site has seen."""
         with self._steps.step("rootpack") as evidence:
             base = self._path(layout.ROOTPACK_DIRECTORY) if self._request.scan_only else layout.ROOTPACK_DIRECTORY
-            declared = medium.below(f"{base}/")
-            size = sum(medium.sizes[path] for path in declared.values())
-            if len(declared) > MAX_PACK_FILES or size > MAX_PACK_BYTES:
-                raise LimitExceeded(path=base, expected=f"{MAX_PACK_FILES} files, {MAX_PACK_BYTES} bytes")
-            files = {name: medium.read(path, limit=MAX_METADATA) for name, path in declared.items()}
+            files = read_pack(medium, base)
             if not files:
                 raise EvidenceMissing(path=base)
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
@@ -357,6 +353,18 @@ class Examination:
         if self._facts.manifest is None:
             raise EvidenceMissing(path=layout.MANIFEST_FILE)
         return self._facts.manifest
+
+
+def read_pack(medium: Medium, base: str) -> dict[str, bytes]:
+    """Return the files of the RootPack in a directory of a medium, by path in the RootPack.
+
+    Nobody has vouched for any of them yet: :class:`LimitExceeded` for more than any RootPack has.
+    """
+    declared = medium.below(f"{base}/")
+    size = sum(medium.sizes[path] for path in declared.values())
+    if len(declared) > MAX_PACK_FILES or size > MAX_PACK_BYTES:
+        raise LimitExceeded(path=base, expected=f"{MAX_PACK_FILES} files, {MAX_PACK_BYTES} bytes")
+    return {name: medium.read(path, limit=MAX_METADATA) for name, path in declared.items()}
 
 
 def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:

@@ -15,6 +15,7 @@ from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
 from kit.trust.keys import grouped
 from verifier import ages, asked, inspect_trust, site_time
+from verifier.checks import read_pack
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
 from verifier.report_rows import section, text_of
@@ -55,10 +56,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
     medium = survey(root)
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     kit = kitfile.parse(raw)
-    files = {
-        name: medium.read(path, limit=MAX_METADATA)
-        for name, path in medium.below(f"{layout.ROOTPACK_DIRECTORY}/").items()
-    }
+    files = read_pack(medium, layout.ROOTPACK_DIRECTORY)
     first_root = files.get("metadata/1.root.json")
     trust = _trust(medium, files, raw, site, moment)
     return {
@@ -148,6 +146,7 @@ def _trust(
     try:
         site.check_order(kit, digest.of_bytes(raw))
         ages.check_kit(kit, moment, site.settings)
+        ages.check_issued(pack.issued, moment, site.settings)
     except StellaError as error:
         return _unsettled(error, pinned=True) | {"signers": signers} | known
     return {

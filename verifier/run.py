@@ -145,7 +145,7 @@ class Run:
                 self._site.check_order(facts.kit, facts.kit_digest)
             changes: dict[str, object] = {"time_floor": self._signed_floor()}
             if facts.pack is not None and facts.novelty != "known":
-                changes["floors"] = facts.pack.versions.raised(self._site.state.floors)
+                changes["floors"] = facts.pack.floors_after(self._site.state.floors)
             if facts.kit is not None and facts.kit_digest is not None and facts.novelty == "new":
                 entry = AcceptedKit(
                     kit_id=facts.kit.kit_id,

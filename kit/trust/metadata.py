@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -303,14 +304,22 @@ def _public_key(root: SignedFile[Root], name: str) -> PublicKey:
     key = root.signed.keys.get(name)
     if key is None:
         raise TrustRootRefused(path=root.path, detail="a role names a key that is not there", found=ascii(name)[:80])
-    if key_id(key.keytype, key.scheme, key.keyval) != name:
-        raise TrustRootRefused(path=root.path, detail="a key id is not the hash of its key", found=ascii(name)[:80])
     try:
-        if key.keytype == "ed25519":
-            return PublicKey.from_ed25519(_hex(key.keyval["public"]) or b"")
-        return PublicKey.from_pem(key.keyval["public"].encode(), KEY_FORMS[key.keytype, key.scheme])
+        known_as, public = _admitted(key.keytype, key.scheme, key.keyval["public"])
     except StellaError as fault:
         raise TrustRootRefused(path=root.path, detail=f"{fault.reason}: {fault}") from fault
+    if known_as != name:
+        raise TrustRootRefused(path=root.path, detail="a key id is not the hash of its key", found=ascii(name)[:80])
+    return public
+
+
+@lru_cache(maxsize=64)
+def _admitted(keytype: str, scheme: str, public: str) -> tuple[str, PublicKey]:
+    """Return a key with its id. A chain of roots has the same few keys again and again, and admission is dear."""
+    name = key_id(keytype, scheme, {"public": public})
+    if keytype == "ed25519":
+        return name, PublicKey.from_ed25519(_hex(public) or b"")
+    return name, PublicKey.from_pem(public.encode(), KEY_FORMS[keytype, scheme])
 
 
 def _hex(text: str) -> bytes | None:

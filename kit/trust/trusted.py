@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -21,10 +21,12 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     snapshot: int
     targets: int
 
-    def raised(self, floors: "Versions | None") -> "Versions":
-        """Return the higher of both, one by one: a floor never falls."""
-        if floors is None:
-            return self
+    def without(self, roles: Iterable[str]) -> "Versions":
+        """Return these floors with none for some roles."""
+        return msgspec.structs.replace(self, **dict.fromkeys(roles, 0))
+
+    def raised(self, floors: "Versions") -> "Versions":
+        """Return the higher of both, one by one."""
         return Versions(
             root=max(self.root, floors.root),
             timestamp=max(self.timestamp, floors.timestamp),
@@ -38,7 +40,8 @@ class TrustedPack:
     """A RootPack that follows from the pin, is no older than the floors, and has not expired.
 
     ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
-    digest of the newest root, ``targets`` the verified bytes of every target by name.
+    digest of the newest root, ``targets`` the verified bytes of every target by name. ``released`` has, by the version
+    of a root, the roles that the keys until then cannot sign for any more.
     """
 
     keyring: Keyring
@@ -49,11 +52,21 @@ class TrustedPack:
     root_fingerprint: str
     targets: Mapping[str, bytes]
     revoked: tuple[Revocation, ...] = ()
+    released: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def root_version(self) -> int:
         """Return the version of the newest root."""
         return self.versions.root
+
+    def floors_after(self, floors: Versions | None) -> Versions:
+        """Return the floors of a reader who had some before and accepts this pack.
+
+        The higher of both, one by one; but no floor outlives the keys that could have set it.
+        """
+        if floors is None:
+            return self.versions
+        return self.versions.raised(floors.without(self.released.get(floors.root, ())))
 
     def keys(self, usage: str, at: str | None) -> tuple[PublicKey, ...]:
         """Return the keys of a usage that count at the time ``at``; all of them, revoked ones too, for None."""
