@@ -86,5 +86,4 @@ def _unfit(pack: TrustedPack, key: TrustedKey | None, at: str) -> str | None:
         return None
     if (entry := next((one for one in pack.revoked if one.fingerprint == key.public.fingerprint), None)) is not None:
         return f"is revoked: {entry.state} since {entry.since}"
-    window = f"from {key.valid_from}" + (f" until {key.valid_until}" if key.valid_until else "")
-    return f"is valid {window}, and not at {at}"
+    return f"is valid {key.window}, and not at {at}"
