@@ -16,10 +16,11 @@ from kit.errors import (
     SignerUnknown,
     UsageError,
 )
-from kit.trust import dsse
 from kit.trust.keyring import TrustedKey
 from kit.trust.keys import PemSigner, PublicKey
 from kit.trust.rootpack import TrustedPack
+from verifier import envelopes
+from verifier.envelopes import NONE_BESIDE, Beside, Moments
 
 USAGE = "kit"
 
@@ -56,12 +57,17 @@ def check(pack: TrustedPack, keys: Mapping[str, PublicKey], moments: Iterable[st
             )
 
 
-def check_envelope(pack: TrustedPack, envelope: bytes, moments: Iterable[str], *, name: str) -> bytes:
-    """Return what an envelope's signers signed; :class:`SignerUnfit` if a site would not know them at some moment."""
+def check_envelope(
+    pack: TrustedPack, envelope: bytes, moments: Iterable[str], *, name: str, files: Beside = NONE_BESIDE
+) -> bytes:
+    """Return what an envelope's signers signed; :class:`SignerUnfit` if a site would not know them at some moment.
+
+    ``files`` are those that lie beside it, by which a site may believe a key that was retired since.
+    """
     payload = b""
     for at in moments:
         try:
-            signed = pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
+            signed = envelopes.verify(envelope, pack, Moments(at), files, name=name).verified
         except (SignerNotYetValid, SignerRetired, SignerRevoked, SignerUnknown) as fault:
             found = fault.details.get("signer") or fault.details.get("found", "")
             detail = "the scan was recorded with it; record the scan again"

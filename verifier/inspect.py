@@ -12,8 +12,8 @@ from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
-from kit.trust import dsse, rootpack
-from verifier import ages, asked, site_time
+from kit.trust import rootpack
+from verifier import ages, asked, envelopes, site_time
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
 from verifier.report_rows import section, text_of
@@ -129,14 +129,9 @@ def _trust(
         pack = rootpack.load(files, pinned_root=site.pinned_root, reference_time=moment, floors=floors)
         pack = pack.under(site.state.revocations)
         envelope = medium.read(layout.KIT_ENVELOPE, limit=MAX_METADATA)
-        verified = pack.verify(
-            envelope,
-            usage="kit",
-            at=stamp(moment),
-            payload_types=(dsse.IN_TOTO,),
-            name=layout.KIT_ENVELOPE,
-            taken_in=taken_in,
-        )
+        moments = envelopes.Moments(stamp(moment), taken_in, site.settings.skew)
+        near = envelopes.beside(medium, layout.EVIDENCE_DIRECTORY)
+        verified = envelopes.verify(envelope, pack, moments, near, name=layout.KIT_ENVELOPE).verified
         kit = kitfile.check_statement(verified.payload, raw)
     except StellaError as error:
         return _unsettled(error, pinned=True)

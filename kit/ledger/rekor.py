@@ -82,11 +82,15 @@ class _Receipt(_Foreign, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of a trusted log that is about our envelope; ``time`` (Unix seconds) is the log's signed promise's."""
+    """An entry of a trusted log that is about our envelope; ``time`` (Unix seconds) is the log's signed promise's.
+
+    ``signers`` are the fingerprints of the keys whose signatures the entry binds.
+    """
 
     kind: str
     opened: Opened
     index: int
+    signers: tuple[str, ...]
     time: int | None = None
 
 
@@ -102,7 +106,7 @@ def verify(data: bytes, logged: Logged, trust: Trust, *, path: str) -> Entry:
         raise EvidenceMissing(path=path, detail="the entry has no inclusion proof; a promise alone proves nothing")
     body = _bytes(entry.canonicalized_body, path, "/canonicalizedBody")
     kind = (entry.kind_version.kind, entry.kind_version.version)
-    generation = rekor_body.check(body, kind, logged, path=path)
+    bound = rekor_body.check(body, kind, logged, path=path)
     proof = entry.inclusion_proof
     opened = open_signed(proof.checkpoint.envelope.encode(), trust, path=path)
     index = _number(proof.log_index, path, "/inclusionProof/logIndex")
@@ -110,8 +114,8 @@ def verify(data: bytes, logged: Logged, trust: Trust, *, path: str) -> Entry:
     _check_copies(opened, _number(proof.tree_size, path, "/inclusionProof/treeSize"), root, path)
     hashes = [_bytes(item, path, "/inclusionProof/hashes") for item in _few(proof.hashes, path)]
     check_inclusion(merkle.leaf_hash(body), index, hashes, opened.checkpoint, path=path)
-    time = _check_log(entry, opened, generation, path)
-    return Entry(f"rekor-v{generation}", opened, index, time)
+    time = _check_log(entry, opened, bound.generation, path)
+    return Entry(f"rekor-v{bound.generation}", opened, index, bound.signers, time)
 
 
 def verify_receipt(
@@ -123,7 +127,7 @@ def verify_receipt(
     """
     receipt = _receipt(data, path)
     kind = rekor_body.kind_of(body, path)
-    rekor_body.check(body, kind, logged, path=path)
+    bound = rekor_body.check(body, kind, logged, path=path)
     signed = checkpoint if checkpoint is not None else receipt.checkpoint.encode()
     opened = open_signed(signed, trust, path=path)
     leaf = merkle.leaf_hash(body)
@@ -133,7 +137,7 @@ def verify_receipt(
     _check_copies(opened, opened.checkpoint.size, root, path)
     hashes = [_hex(item, path, "/hashes") for item in _few(receipt.hashes, path)]
     check_inclusion(leaf, receipt.log_index, hashes, opened.checkpoint, path=path)
-    return Entry("rekor-receipt", opened, receipt.log_index)
+    return Entry("rekor-receipt", opened, receipt.log_index, bound.signers)
 
 
 def receipt_names(data: bytes, path: str) -> str | None:

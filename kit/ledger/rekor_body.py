@@ -6,6 +6,7 @@ Kinds: ``dsse`` and ``hashedrekord`` in the versions 0.0.1 (Rekor v1) and 0.0.2 
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -137,8 +138,16 @@ def kind_of(body: bytes, path: str) -> tuple[str, str]:
     return read.kind, read.api_version
 
 
-def check(body: bytes, kind: tuple[str, str], logged: Logged, *, path: str) -> int:
-    """Return the generation of the log (1 or 2) whose body is about our envelope.
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A body that is about our envelope: the generation of its log, 1 or 2, and the signers that it names."""
+
+    generation: int
+    signers: tuple[str, ...]
+
+
+def check(body: bytes, kind: tuple[str, str], logged: Logged, *, path: str) -> Bound:
+    """Return what a body that is about our envelope says of it.
 
     Raises :class:`LedgerEntryForeign` for a body about other bytes or by another key or signature,
     :class:`UnsupportedVersion` for an unknown kind, :class:`MalformedDocument` for one that is not ``kind``.
@@ -149,24 +158,24 @@ def check(body: bytes, kind: tuple[str, str], logged: Logged, *, path: str) -> i
     if kind == ("dsse", "0.0.1"):
         one = _read(body, _DsseBodyV1, path).spec
         _check_hash(one.payload_hash.algorithm, one.payload_hash.value, (SHA256_V1, payload.hexdigest()), path)
-        _check_signatures(((each.signature, _pem(each.verifier)) for each in one.signatures), logged, path)
+        signers = _check_signatures(((each.signature, _pem(each.verifier)) for each in one.signatures), logged, path)
     elif kind == ("hashedrekord", "0.0.1"):
         two = _read(body, _HashedBodyV1, path).spec
         _check_hash(two.data.hash.algorithm, two.data.hash.value, (SHA256_V1, message.hexdigest()), path)
-        _check_signatures([(two.signature.content, _pem(two.signature.public_key.content))], logged, path)
+        signers = _check_signatures([(two.signature.content, _pem(two.signature.public_key.content))], logged, path)
     elif kind == ("dsse", "0.0.2"):
         three = _read(body, _DsseBodyV2, path).spec.dsse_v002
         _check_digest(three.payload_hash, payload.digest(), path)
-        _check_signatures(((each.content, _der(each.verifier)) for each in three.signatures), logged, path)
+        signers = _check_signatures(((each.content, _der(each.verifier)) for each in three.signatures), logged, path)
     elif kind == ("hashedrekord", "0.0.2"):
         four = _read(body, _HashedBodyV2, path).spec.hashed_rekord_v002
         _check_digest(four.data, message.digest(), path)
-        _check_signatures([(four.signature.content, _der(four.signature.verifier))], logged, path)
+        signers = _check_signatures([(four.signature.content, _der(four.signature.verifier))], logged, path)
     else:
         raise UnsupportedVersion(
             path=path, expected="dsse or hashedrekord, 0.0.1 or 0.0.2", found=ascii(" ".join(kind))[1:-1][:64]
         )
-    return 1 if kind[1] == "0.0.1" else 2
+    return Bound(1 if kind[1] == "0.0.1" else 2, signers)
 
 
 def _check_hash(algorithm: str, value: str, expected: tuple[str, str], path: str) -> None:
@@ -180,18 +189,19 @@ def _check_digest(found: _Digest, expected: bytes, path: str) -> None:
     _check_hash(found.algorithm, value.hex() if value is not None else "", (SHA256_V2, expected.hex()), path)
 
 
-def _check_signatures(found: Iterable[tuple[str, bytes | None]], logged: Logged, path: str) -> None:
-    """Demand signatures of our envelope only, by signers that counted, each of which fits what was signed."""
-    count = 0
+def _check_signatures(found: Iterable[tuple[str, bytes | None]], logged: Logged, path: str) -> tuple[str, ...]:
+    """Return the signers of a body: of our envelope only, each one that counted, and each fits what was signed."""
+    signers: set[str] = set()
     for written, spki in found:
-        count += 1
         value, key = note.decode_base64(written), None if spki is None else logged.signer(spki)
         if key is None:
             raise LedgerEntryForeign(path=path, detail="the key is none of our envelope's signers")
         if value is None or written not in logged.signatures or not key.verify(logged.message, value):
             raise LedgerEntryForeign(path=path, detail="the signature is not our envelope's", signer=key.fingerprint)
-    if not count:
+        signers.add(key.fingerprint)
+    if not signers:
         raise LedgerEntryForeign(path=path, detail="the body has no signature")
+    return tuple(sorted(signers))
 
 
 def _pem(content: str) -> bytes | None:

@@ -7,6 +7,7 @@ next, the last by itself, and what a certificate may be used for is held against
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
@@ -55,6 +56,7 @@ class Chain:
         return max(first, self.authority.valid_from), last if until is None else min(last, until)
 
 
+@lru_cache(maxsize=trusted_root.MAX_AUTHORITIES)
 def check(authority: Authority) -> Chain:
     """Return an authority's chain after holding it against its rules; raises :class:`TrustRootRefused`."""
     try:
