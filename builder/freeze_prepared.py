@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 import stella
+from builder import frozen_contents
 from verifier import texts
 from verifier.cli import _runner
 
@@ -32,7 +33,15 @@ def write(root: Path, target: Path) -> list[str]:
         sources[texts.module_of(path.name).rpartition(".")[2]] = texts.compiled(path.name)
     for name, source in sources.items():
         (package / f"{name}.py").write_text(source, encoding="utf-8")
+    write_stand_ins(target)
     return sorted([PACKAGE, *(f"{PACKAGE}.{name}" for name in sources if name != "__init__")])
+
+
+def write_stand_ins(target: Path) -> None:
+    """Write what is frozen in place of modules of the standard library below a directory."""
+    for name, source in frozen_contents.STAND_INS.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(source, encoding="utf-8")
 
 
 def help_texts() -> dict[str, str]:
