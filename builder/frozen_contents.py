@@ -18,6 +18,7 @@ ENGINE_FILE = "scanner/engine.json"
 NETWORK = (
     "_socket",
     "_ssl",
+    "email",  # its utilities import socket; see STAND_INS
     "ftplib",
     "http",
     "imaplib",
@@ -42,7 +43,7 @@ def parseaddr(address):
     raise ValueError(address)
 ''',
 }
-"""Modules of the standard library that are frozen in other words, by path, since their own would bring a network."""
+"""Modules that are frozen in other words than the standard library's, by path: those would bring a network."""
 
 CONNECTED_SIDE = ("builder", "locker", "obstore", "securesystemslib", "sqlalchemy", "tuf")
 """The rooms that stay outside, and what only they use."""

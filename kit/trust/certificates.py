@@ -78,7 +78,8 @@ def subject_of(chain: Chain) -> dict[str, str]:
     """Return common name and organization of an authority's certificate, as ``trusted_root.json`` writes them."""
     wanted = {"commonName": NameOID.COMMON_NAME, "organization": NameOID.ORGANIZATION_NAME}
     found = {name: chain.own.subject.get_attributes_for_oid(oid) for name, oid in wanted.items()}
-    return {name: ascii(str(values[0].value))[1:-1][:128] for name, values in found.items() if values}
+    # Both are always there: sigstore-python reads no authority without them.
+    return {name: ascii(str(values[0].value))[1:-1][:128] if values else "" for name, values in found.items()}
 
 
 def _check_chain(certificates: Sequence[x509.Certificate]) -> None:

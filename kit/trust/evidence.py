@@ -33,7 +33,7 @@ class Existence:
     file: str
 
     def __str__(self) -> str:
-        return f"{self.file}: a {self.source} by {self.name} has the signature at {self.time}"
+        return f"{self.file} ({self.source} by {self.name}) has the signature at {self.time}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Position:
     file: str
 
     def __str__(self) -> str:
-        return f"{self.file}: the log {self.origin} has the signature at index {self.index}"
+        return f"{self.file} shows that the log {self.origin} has the signature at index {self.index}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ def checkout(tmp_path):
 
 
 def test_every_frozen_module_imports_without_what_is_left_out(tmp_path):
-    freeze_prepared.write_stand_ins(tmp_path)
-    words = [" ".join(frozen_contents.EXCLUDED), " ".join([*frozen_contents.modules(ROOT), "stella"])]
+    replaced = {name for name, _, _ in freeze_prepared.stand_ins(tmp_path)}
+    words = [" ".join(set(frozen_contents.EXCLUDED) - replaced), " ".join([*frozen_contents.modules(ROOT), "stella"])]
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, *words],
         cwd=ROOT,

@@ -100,7 +100,7 @@ print(timestamp.verify(given[0], [(signer, b"signature")], parse(given[1]), path
 
 def test_time_stamps_need_no_network_module(stamping, tmp_path):
     """The one module that imports socket, of which X.509 names want a function, is frozen in other words."""
-    freeze_prepared.write_stand_ins(tmp_path)
+    freeze_prepared.stand_ins(tmp_path)
     token, root = tmp_path / "token", tmp_path / "root"
     token.write_bytes(stamping.stamp(b"signature", datetime(2026, 6, 1, tzinfo=UTC)))
     root.write_bytes(stamping.trusted_root())
