@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sigstore.models import TrustedRoot
 
 import stella
@@ -315,6 +317,25 @@ def test_hostile_trusted_root_is_refused(change: dict[str, object]) -> None:
 def test_document_that_is_no_trusted_root_is_refused(data: bytes) -> None:
     with pytest.raises(StellaError):
         trusted_root.parse(data)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from([*GOOD, "certificates", "rawBytes", "start", "end"]), inner, max_size=4)
+        ),
+        max_leaves=12,
+    )
+)
+def test_anything_in_a_trusted_root_is_read_or_a_typed_error(entry: object) -> None:
+    document = {"mediaType": trusted_root.MEDIA_TYPE, trusted_root.AUTHORITIES: entry}
+    try:
+        found = trusted_root.parse(json.dumps(document).encode())
+    except StellaError:
+        found = ()
+    assert all(one.chain for one in found)
 
 
 def test_too_many_authorities_are_refused() -> None:
