@@ -36,6 +36,8 @@ Examples:
 
   stella rootpack add-tsa --chain tsa-chain.pem --uri https://tsa.example --keys keys
 
+  stella rootpack add-tsa --chain tsa-chain.pem --uri https://tsa.example --propose next.draft
+
   stella rootpack rotate --old keys/kit-1.pub.pem --new keys/kit-2.pub.pem --make --overlap-days 30
 
   stella rootpack rotate --old root-1.pub.pem --new root-4.pub.pem --keys /media/one --propose next.draft

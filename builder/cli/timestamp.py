@@ -18,8 +18,6 @@ Examples:
 
   stella timestamp records/<scan-id> --tsa https://tsa.example
 
-  stella timestamp offline --tsa https://tsa.example --json
-
   stella timestamp records/<scan-id> --query record.tsq
 
   stella timestamp records/<scan-id> --reply record.tsr
