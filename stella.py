@@ -46,6 +46,9 @@ COMMANDS = {
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
     "attest": Command(CONNECTED, "Put recorded scans into a transparency log.", ("builder.cli.attest",)),
     "witness": Command(CONNECTED, "Cosign checkpoints of logs, without a network.", ("builder.cli.witness",)),
+    "timestamp": Command(
+        CONNECTED, "Have an authority vouch for when a record was signed.", ("builder.cli.timestamp",)
+    ),
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(

@@ -20,6 +20,8 @@ from kit.trust import dsse, profiles
 from kit.trust.keyring import TrustedKey
 from kit.trust.keys import PemSigner, PublicKey
 from kit.trust.rootpack import TrustedPack
+from verifier import envelopes
+from verifier.envelopes import NONE_BESIDE, Beside, Moments
 
 USAGE = "kit"
 
@@ -67,12 +69,17 @@ def crypto_profile(pack: TrustedPack, keys: Iterable[PublicKey]) -> str | None:
     return profiles.joined([*pack.profiles(keys), *pack.demanded(USAGE)])
 
 
-def check_envelope(pack: TrustedPack, envelope: bytes, moments: Sequence[str], *, name: str) -> dsse.Verified:
-    """Return an envelope's content and signers; :class:`SignerUnfit` if a site would not know them at some moment."""
+def check_envelope(
+    pack: TrustedPack, envelope: bytes, moments: Sequence[str], *, name: str, files: Beside = NONE_BESIDE
+) -> dsse.Verified:
+    """Return an envelope's content and signers; :class:`SignerUnfit` if a site would not know them at some moment.
+
+    ``files`` are those that lie beside it, by which a site may believe a key that was retired since.
+    """
 
     def signed(at: str) -> dsse.Verified:
         try:
-            return pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
+            return envelopes.verify(envelope, pack, Moments(at), files, name=name).verified
         except (SignerNotYetValid, SignerRetired, SignerRevoked, SignerUnknown) as fault:
             found = fault.details.get("signer") or fault.details.get("found", "")
             detail = "the scan was recorded with it; record the scan again"
@@ -97,5 +104,4 @@ def _unfit(pack: TrustedPack, key: TrustedKey | None, at: str) -> str | None:
         return None
     if (entry := next((one for one in pack.revoked if one.fingerprint == key.public.fingerprint), None)) is not None:
         return f"is revoked: {entry.state} since {entry.since}"
-    window = f"from {key.valid_from}" + (f" until {key.valid_until}" if key.valid_until else "")
-    return f"is valid {window}, and not at {at}"
+    return f"is valid {key.window}, and not at {at}"

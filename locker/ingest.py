@@ -33,7 +33,7 @@ from kit.trust import dsse, rootpack
 from kit.trust.rootpack import RootPackFiles, TrustedPack
 from locker import cas, quarantine, registry, trust
 from locker.store import Locker
-from verifier import ledger
+from verifier import envelopes, ledger
 from verifier.medium import Medium, survey
 from verifier.run_dir import stamp
 from verifier.steps import Steps
@@ -105,11 +105,11 @@ class _Attempt:
         with self._steps.step("manifest-envelope"):
             raw = medium.read(layout.MANIFEST_FILE, limit=manifest.MAX_BYTES)
             envelope = medium.read(layout.MANIFEST_ENVELOPE, limit=MAX_ENVELOPE)
-            name, moment = layout.MANIFEST_ENVELOPE, stamp(self._now)
             known = trust.taken_in(self._locker, digest.of_bytes(raw))
-            signed = pack.verify(
-                envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=name, taken_in=known
-            )
+            moments = envelopes.Moments(stamp(self._now), known)
+            files = envelopes.beside(medium, layout.EVIDENCE_DIRECTORY)
+            judged = envelopes.verify(envelope, pack, moments, files, name=layout.MANIFEST_ENVELOPE)
+            signed = judged.verified
         with self._steps.step("manifest-content"):
             parsed = manifest.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
         record = registry.Record(

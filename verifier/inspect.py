@@ -12,9 +12,9 @@ from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
-from kit.trust import dsse, rootpack
+from kit.trust import rootpack
 from kit.trust.keys import grouped
-from verifier import ages, asked, inspect_trust, site_time
+from verifier import ages, asked, envelopes, inspect_trust, site_time
 from verifier.checks import read_pack
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
@@ -131,14 +131,9 @@ def _trust(
         pack = pack.under(site.state.revocations)
         known = {"rootPack": inspect_trust.view(files, pack, digest.of_bytes(site.pinned_root), stamp(moment))}
         envelope = medium.read(layout.KIT_ENVELOPE, limit=MAX_METADATA)
-        verified = pack.verify(
-            envelope,
-            usage="kit",
-            at=stamp(moment),
-            payload_types=(dsse.IN_TOTO,),
-            name=layout.KIT_ENVELOPE,
-            taken_in=taken_in,
-        )
+        moments = envelopes.Moments(stamp(moment), taken_in, site.settings.skew)
+        near = envelopes.beside(medium, layout.EVIDENCE_DIRECTORY)
+        verified = envelopes.verify(envelope, pack, moments, near, name=layout.KIT_ENVELOPE).verified
         kit = kitfile.check_statement(verified.payload, raw)
     except StellaError as error:
         return _unsettled(error, pinned=True) | known

@@ -10,7 +10,7 @@ from verifier.medium import Medium
 
 
 def check_scan(medium: Medium, proofs: Iterable[str]) -> None:
-    """Hold a lone scan directory against its four files, its RootPack and its ledger evidence, ``proofs`` by name."""
+    """Hold a lone scan directory against its four files, its RootPack and its evidence, ``proofs`` by name."""
     expected = {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, layout.INPUT_BUNDLE, layout.OUTPUT_BUNDLE}
     for path in sorted(expected - set(medium.sizes)):
         raise FileMissing(path=path)
@@ -20,9 +20,12 @@ def check_scan(medium: Medium, proofs: Iterable[str]) -> None:
             raise FileUndeclared(path=path)
 
 
-def check_kit(medium: Medium, kit: kitfile.Kit, scan: str, manifest: Manifest) -> dict[str, object]:
+def check_kit(
+    medium: Medium, kit: kitfile.Kit, scan: str, manifest: Manifest, stamps: Iterable[str] = ()
+) -> dict[str, object]:
     """Hold the medium against KIT.json and return the evidence; ``scan`` is the directory of the scan in question.
 
+    ``stamps`` are the paths of time stamps over the kit's envelope, which hold and which no list can name.
     This scan's bundles are hashed by the next steps; files of other scans only need to be there, in their size.
     """
     listed = {file.path: file for file in kit.files}
@@ -30,7 +33,7 @@ def check_kit(medium: Medium, kit: kitfile.Kit, scan: str, manifest: Manifest) -
     for path in sorted((set(listed) | unlisted) - set(medium.sizes)):
         raise FileMissing(path=path)
     for path in medium.sizes:
-        if path not in listed and path not in unlisted:
+        if path not in listed and path not in {*unlisted, *stamps}:
             raise FileUndeclared(path=path)
     bundles = {
         f"{scan}/{layout.INPUT_BUNDLE}": manifest.bundles.input.archive_digest,

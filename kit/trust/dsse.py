@@ -127,6 +127,27 @@ def verify(
     return Verified(read.payload, read.payload_type, tuple(key for _, key in sorted(count.good.items())))
 
 
+def signatures(
+    envelope: bytes, keys: Iterable[PublicKey], *, name: str
+) -> tuple[Verified, list[tuple[PublicKey, bytes]]]:
+    """Return what an envelope holds and the signatures in it that fit, with their keys, whatever these count for.
+
+    The payload is that of the envelope whether or not anybody signed it. Raises the reading errors.
+    """
+    read = _read(envelope, name, MAX_BYTES)
+    message = pae(read.payload_type, read.payload)
+    known = {key.fingerprint: key for key in keys}
+    by_hint = {hint: key for key in known.values() for hint in key.hints}
+    found: list[tuple[PublicKey, bytes]] = []
+    for one in read.signatures:
+        named = by_hint.get(one.keyid)
+        signer = next((key for key in _ordered(named, known) if key.verify(message, one.value)), None)
+        if signer is not None:
+            found.append((signer, one.value))
+    signers = {key.fingerprint: key for key, _ in found}
+    return Verified(read.payload, read.payload_type, tuple(key for _, key in sorted(signers.items()))), found
+
+
 def _read(envelope: bytes, name: str, max_bytes: int) -> _Envelope:
     try:
         document = canonical.decode_foreign(envelope, max_bytes=max_bytes, max_depth=canonical.MAX_DEPTH)
