@@ -19,7 +19,7 @@ from kit import manifest as manifests
 from kit.bytes import canonical, digest
 from kit.errors import AlreadyAccepted, DigestMismatch, MalformedDocument, UsageError
 from kit.ledger.evidence import limit_of
-from kit.trust import dsse, rootpack, statement
+from kit.trust import dsse, rootpack, sigstore, statement
 from kit.trust.keys import Signer
 from kit.trust.rootpack import TrustedPack
 from verifier import ledger
@@ -130,6 +130,7 @@ def assemble(request: KitRequest, signers: Sequence[Signer], out: Path, *, now: 
 
 def _write(request: KitRequest, pack: TrustedPack, signers: Sequence[Signer], root: Path) -> kitfile.Kit:
     files = [_copy(source, root, path) for path, source in plan(request)]
+    files += _sigstore_bundles(request, pack, root)
     entries = sorted(_scan_entry(record, files) for record in request.records)
     scans = [kitfile.ScanEntry(id=scan_id, manifest_digest=found) for scan_id, _, found in entries]
     subjects = [(scan_id, subject) for scan_id, subject, _ in entries]
@@ -186,6 +187,18 @@ def _scan_entry(record: Path, files: Sequence[kitfile.File]) -> tuple[str, str, 
         if found != bundle.archive_digest:
             raise DigestMismatch(path=f"{record.name}/{name}", expected=bundle.archive_digest, found=found)
     return record.name, manifest.subject.name, copied[f"{base}/{layout.MANIFEST_FILE}"].digest
+
+
+def _sigstore_bundles(request: KitRequest, pack: TrustedPack, root: Path) -> list[kitfile.File]:
+    """Write one Sigstore bundle for each signer of a scan that counts at the kit's time."""
+    keys = pack.keys(signing.USAGE, request.created_at)
+    written = []
+    for record in request.records:
+        base = layout.scan_directory(record.name)
+        envelope = (root / base / layout.MANIFEST_ENVELOPE).read_bytes()
+        made = sigstore.bundles(envelope, keys, name=f"{record.name}/{layout.MANIFEST_ENVELOPE}")
+        written += [_write_file(root, f"{base}/{name}", data) for name, data in sorted(made.items())]
+    return written
 
 
 def _proofs(record: Path) -> list[str]:

@@ -25,7 +25,12 @@ def command(
         Path, typer.Option("--log", envvar="STELLA_LOG", help="The log's directory; founded if missing.", metavar="DIR")
     ],
     log_key: Annotated[
-        Path, typer.Option("--log-key", help="Private key (PEM) of usage log in the RootPack.", metavar="FILE")
+        str,
+        typer.Option(
+            "--log-key",
+            help="Private key of usage log in the RootPack: a file (PEM), or PUB.pem=URI of one in an HSM or KMS.",
+            metavar="KEY",
+        ),
     ],
     since: Annotated[
         list[int] | None,

@@ -55,7 +55,9 @@ Examples:
 
 Keys = Annotated[
     Path,
-    typer.Option("--keys", envvar="STELLA_KEYS", help="Directory of the private key files (mode 0600).", metavar="DIR"),
+    typer.Option(
+        "--keys", envvar="STELLA_KEYS", help="Directory of the private key files, or key URIs.", metavar="DIR"
+    ),
 ]
 Owner = Annotated[str, typer.Option("--owner", help="Who holds the key, as sites are to see it.", metavar="NAME")]
 Propose = Annotated[

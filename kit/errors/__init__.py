@@ -4,6 +4,7 @@ from kit.errors.base import StellaError
 from kit.errors.environment import (
     AirgapEgressBlocked,
     GuardNotInForce,
+    KeyStoreFailed,
     NoSpace,
     NotReadable,
     NotWritable,
@@ -62,6 +63,8 @@ from kit.errors.trust import (
     SignerRevoked,
     SignerUnfit,
     SignerUnknown,
+    SigningFailed,
+    SigstoreBundleWrong,
     TrustRootNotPinned,
     TrustRootRefused,
 )
@@ -81,6 +84,7 @@ __all__ = [
     "InternalError",
     "Interrupted",
     "KeyRefused",
+    "KeyStoreFailed",
     "KitFromFuture",
     "KitStale",
     "LedgerConsistencyMissing",
@@ -117,6 +121,8 @@ __all__ = [
     "SignerRevoked",
     "SignerUnfit",
     "SignerUnknown",
+    "SigningFailed",
+    "SigstoreBundleWrong",
     "SiteDamaged",
     "SizeMismatch",
     "StellaError",

@@ -27,6 +27,16 @@ class NoSpace(StellaError):
     next_step = "Free some space and run again; nothing half-finished counts."
 
 
+class KeyStoreFailed(StellaError):
+    """The HSM or KMS that holds a private key was not reached, or refused to sign."""
+
+    exit_code = 60
+    sentence = "The key store that holds a private key did not sign."
+    next_step = (
+        "Check that it is reachable and its PIN is right (a token locks itself after a few wrong ones); run again."
+    )
+
+
 class SiteDamaged(StellaError):
     """A file of the site's own state is missing, or is not what the site wrote; no kit has a part in it."""
 
