@@ -20,7 +20,7 @@ from kit.bytes import canonical, digest
 from kit.errors import AlreadyAccepted, DigestMismatch, MalformedDocument, UsageError
 from kit.ledger.evidence import limit_of
 from kit.trust import dsse, rootpack, sigstore, statement
-from kit.trust.keys import Signer
+from kit.trust.keys import PublicKey, Signer
 from kit.trust.rootpack import TrustedPack
 from verifier import ledger
 from verifier.medium import read_file
@@ -56,6 +56,13 @@ def plan(request: KitRequest) -> list[tuple[str, Path]]:
     for program in request.programs:
         files += [(f"{layout.PROGRAM_DIRECTORY}/{program.name}/{name}", path) for name, path in _tree(program)]
     return sorted(files)
+
+
+def sigstore_bundles(scan_id: str, envelope: bytes, keys: Sequence[PublicKey]) -> dict[str, bytes]:
+    """Return by its path in a kit one Sigstore bundle for each of ``keys`` that signed a scan's envelope."""
+    base = layout.scan_directory(scan_id)
+    made = sigstore.bundles(envelope, keys, name=f"{scan_id}/{layout.MANIFEST_ENVELOPE}")
+    return {f"{base}/{name}": data for name, data in made.items()}
 
 
 def check_paths(request: KitRequest) -> None:
@@ -130,7 +137,7 @@ def assemble(request: KitRequest, signers: Sequence[Signer], out: Path, *, now: 
 
 def _write(request: KitRequest, pack: TrustedPack, signers: Sequence[Signer], root: Path) -> kitfile.Kit:
     files = [_copy(source, root, path) for path, source in plan(request)]
-    files += _sigstore_bundles(request, pack, root)
+    files += _write_bundles(request, pack, root)
     entries = sorted(_scan_entry(record, files) for record in request.records)
     scans = [kitfile.ScanEntry(id=scan_id, manifest_digest=found) for scan_id, _, found in entries]
     subjects = [(scan_id, subject) for scan_id, subject, _ in entries]
@@ -189,16 +196,13 @@ def _scan_entry(record: Path, files: Sequence[kitfile.File]) -> tuple[str, str, 
     return record.name, manifest.subject.name, copied[f"{base}/{layout.MANIFEST_FILE}"].digest
 
 
-def _sigstore_bundles(request: KitRequest, pack: TrustedPack, root: Path) -> list[kitfile.File]:
-    """Write one Sigstore bundle for each signer of a scan that counts at the kit's time."""
+def _write_bundles(request: KitRequest, pack: TrustedPack, root: Path) -> list[kitfile.File]:
     keys = pack.keys(signing.USAGE, request.created_at)
-    written = []
+    made: dict[str, bytes] = {}
     for record in request.records:
-        base = layout.scan_directory(record.name)
-        envelope = (root / base / layout.MANIFEST_ENVELOPE).read_bytes()
-        made = sigstore.bundles(envelope, keys, name=f"{record.name}/{layout.MANIFEST_ENVELOPE}")
-        written += [_write_file(root, f"{base}/{name}", data) for name, data in sorted(made.items())]
-    return written
+        envelope = (root / layout.scan_directory(record.name) / layout.MANIFEST_ENVELOPE).read_bytes()
+        made |= sigstore_bundles(record.name, envelope, keys)
+    return [_write_file(root, path, data) for path, data in sorted(made.items())]
 
 
 def _proofs(record: Path) -> list[str]:

@@ -140,7 +140,7 @@ def _trust(
         kit = kitfile.check_statement(verified.payload, raw)
     except StellaError as error:
         return _unsettled(error, pinned=True)
-    signers = [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
+    signers = _named(verified, pack)
     try:
         site.check_order(kit, digest.of_bytes(raw))
         ages.check_kit(kit, moment, site.settings)
@@ -151,7 +151,31 @@ def _trust(
         "state": SIGNED,
         "sentence": "KIT.json is signed by trusted keys; its files are not checked yet.",
         "signers": signers,
+        "scans": [_signed_scan(medium, entry.id, pack, moment, taken_in) for entry in kit.scans],
     }
+
+
+def _signed_scan(
+    medium: Medium, scan_id: str, pack: rootpack.TrustedPack, moment: datetime, taken_in: str | None
+) -> dict[str, object]:
+    """Say who signed one scan, or why nobody who counts did."""
+    base = layout.scan_directory(scan_id)
+    path = f"{base}/{layout.MANIFEST_ENVELOPE}"
+    try:
+        envelope = medium.read(path, limit=MAX_METADATA)
+        verified = pack.verify(
+            envelope, usage="kit", at=stamp(moment), payload_types=(dsse.IN_TOTO,), name=path, taken_in=taken_in
+        )
+        manifests.check_statement(
+            verified.payload, medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES)
+        )
+    except StellaError as error:
+        return {"id": scan_id, "state": STATES.get(error.reason, "damaged"), "reason": error.reason}
+    return {"id": scan_id, "signers": _named(verified, pack)}
+
+
+def _named(verified: dsse.Verified, pack: rootpack.TrustedPack) -> list[str]:
+    return [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
 
 
 def _unsettled(error: StellaError, *, pinned: bool) -> dict[str, object]:

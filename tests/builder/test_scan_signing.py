@@ -13,7 +13,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 import stella
-from builder import attest, scan_signing, signer, signing, trust
+from builder import attest, files, scan_signing, signer, signing, trust
 from builder.record import record
 from builder.scan_signing import Addition
 from builder.trust_change import revoking
@@ -23,6 +23,7 @@ from kit.errors import (
     DigestMismatch,
     LimitExceeded,
     MalformedDocument,
+    NoSpace,
     SignatureInvalid,
     SignerRevoked,
     SignerUnfit,
@@ -300,6 +301,24 @@ def test_a_proof_of_the_old_envelope_is_not_left_to_lie(desk: Desk) -> None:
     assert desk.build("two")[0] == 0
 
 
+def test_a_proof_goes_before_the_envelope_that_it_would_not_fit(desk: Desk, monkeypatch) -> None:
+    place = desk.record / "evidence"
+    place.mkdir()
+    for name in ("log-0.tlog-consistency", "log-0.tlog-proof"):
+        (place / name).write_bytes(b"about the envelope before")
+    before = desk.envelope
+
+    def fail(path: Path, data: bytes) -> None:
+        raise NoSpace(path=path.name)
+
+    with monkeypatch.context() as full:
+        full.setattr(files, "write_atomic", fail)
+        with pytest.raises(NoSpace):
+            desk.sign("two", drop_proofs=True)
+    assert (desk.envelope, list(place.iterdir())) == (before, [])
+    assert desk.sign("two").counting == 2
+
+
 def test_a_dry_run_reads_everything_and_signs_nothing(desk: Desk) -> None:
     class Watched:
         public = desk.key("two").public
@@ -319,8 +338,6 @@ def test_a_dry_run_reads_everything_and_signs_nothing(desk: Desk) -> None:
 
 
 def test_two_commands_do_not_sign_a_record_at_once(desk: Desk) -> None:
-    from builder import files
-
     with files.locked(desk.record), pytest.raises(UsageError, match="another command"):
         desk.sign("two")
 
