@@ -36,6 +36,26 @@ def is_uri(text: str) -> bool:
     return bool(colon) and scheme in SCHEMES
 
 
+def read_public(uri: str) -> PublicKey:
+    """Return the public key that a PKCS#11 token shows for a URI ``hsm:ID?label=TOKEN``; no PIN is given.
+
+    Raises :class:`UsageError`, :class:`KeyStoreFailed` where there is no such key to see, and :class:`KeyRefused`.
+    """
+    checked = urlsplit(_checked(uri))
+    if checked.scheme != "hsm" or not checked.path.isdecimal():
+        raise UsageError(path=uri[:MAX_URI], expected="hsm:ID?label=TOKEN", detail="only a token shows its public keys")
+    try:
+        from securesystemslib.exceptions import UnsupportedLibraryError
+        from securesystemslib.signer import HSMSigner  # type: ignore[attr-defined]  # re-exported without saying so
+
+        _, key = HSMSigner.import_(int(checked.path), dict(parse_qsl(checked.query)).get("label"))
+    except (ImportError, UnsupportedLibraryError) as fault:
+        raise _not_installed(uri) from fault
+    except Exception as fault:  # a token's library raises whatever it likes
+        raise KeyStoreFailed(path=uri, detail=_words(fault)) from fault
+    return PublicKey.from_pem(key.keyval["public"].encode())
+
+
 class RemoteSigner:
     """A key in an HSM or KMS. An ECDSA signature by it differs from one time to the next."""
 
@@ -62,10 +82,6 @@ class RemoteSigner:
         return signature
 
     def _opened(self) -> "StoreSigner":
-        scheme = self._uri.partition(":")[0]
-        missing = UsageError(path=self._uri, detail="what reaches this key store is not installed").then(
-            f"Install it: pip install '{_INSTALL[scheme]}'"
-        )
         try:
             from cryptography.hazmat.primitives.serialization import load_der_public_key
             from securesystemslib.exceptions import UnsupportedLibraryError
@@ -74,12 +90,12 @@ class RemoteSigner:
                 SSlibKey,
             )
         except ImportError as fault:
-            raise missing from fault
+            raise _not_installed(self._uri) from fault
         try:
             key = SSlibKey.from_crypto(load_der_public_key(self.public.spki))
             return Signer.from_priv_key_uri(self._uri, key, self._secret)
         except UnsupportedLibraryError as fault:
-            raise missing from fault
+            raise _not_installed(self._uri) from fault
         except ValueError as fault:
             raise UsageError(path=self._uri, detail=_words(fault)) from fault
         except Exception as fault:  # a store's library may look for its configuration here
@@ -112,6 +128,12 @@ def _checked(uri: str) -> str:
         detail = f"a key URI has no parameter but label; a PIN is given in {PIN} or typed"
         raise UsageError(path=uri.partition("?")[0], found=unknown[0][:32], detail=detail)
     return uri
+
+
+def _not_installed(uri: str) -> UsageError:
+    return UsageError(path=uri, detail="what reaches this key store is not installed").then(
+        f"Install it: pip install '{_INSTALL[uri.partition(':')[0]]}'"
+    )
 
 
 def _words(fault: Exception) -> str:

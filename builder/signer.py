@@ -56,6 +56,15 @@ def ensure(
     return signer, False
 
 
+def write_remote(directory: Path, name: str, public: PublicKey, uri: str) -> None:
+    """Write the two files that name a key in an HSM or KMS; :class:`UsageError` if a key of the name is there."""
+    files.make_directory(directory, 0o700)
+    if (there := directory / f"{name}{PRIVATE_SUFFIX}").exists():
+        raise UsageError(path=there.name, detail="is already there and is not overwritten")
+    files.write_new(directory / f"{name}{PUBLIC_SUFFIX}", public.to_pem())
+    files.write_new(directory / f"{name}{URI_SUFFIX}", f"{uri}\n".encode())
+
+
 def load(key: Path | str, password: bytes | None = None) -> Signer:
     """Return the signer of a private key file, of a ``NAME.key.uri``, or of ``PUBLIC=URI`` for a key in an HSM or KMS.
 

@@ -51,6 +51,10 @@ Examples:
   stella rootpack revoke sha256:5b1f... --state retired --propose next.draft --keys /media/one
 
   stella rootpack show --draft next.draft
+
+  stella rootpack read-key 'hsm:2?label=release' --name kit-2 --keys keys
+
+  stella rootpack read-key hsm:1 --name online-2 --json
 """
 
 Keys = Annotated[
@@ -252,6 +256,32 @@ def revoke(
     names = [_fingerprint(one) for one in key]
     change = trust_change.revoking(names, state=state, since=since or trust_view.text(office.now), reason=reason)
     return _change(change, office, propose, json=json)
+
+
+@app.command("read-key")
+def read_key(
+    uri: Annotated[str, typer.Argument(help="The key's URI: hsm:ID?label=TOKEN.", metavar="URI")],
+    name: Annotated[str, typer.Option("--name", help="Name of the key's two files.", metavar="NAME")],
+    keys: Keys = Path("keys"),
+    json: Json = False,
+) -> Verdict:
+    """Name a key that lives in an HSM.
+
+    Reads its public half from the token and writes NAME.pub.pem and NAME.key.uri. Compare the fingerprint.
+    """
+    from builder import remote_signer, signer
+    from kit.trust.keys import grouped
+
+    console = Console(json=json)
+    if Path(name).name != name or not name:
+        raise UsageError(option="--name", expected="a name without a directory", found=name[:80])
+    public = remote_signer.read_public(uri)
+    signer.write_remote(keys, name, public, uri)
+    console.document(
+        {"algorithm": public.algorithm, "fingerprint": public.fingerprint, "grouped": grouped(public.fingerprint)}
+    )
+    file = keys / f"{name}{signer.PUBLIC_SUFFIX}"
+    return console.verdict("NAMED", 0, f"stella rootpack add-key {file} --usage USAGE --owner NAME")
 
 
 @app.command()

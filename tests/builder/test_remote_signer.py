@@ -122,6 +122,20 @@ def test_a_pin_is_typed_once_where_there_is_a_terminal(token: Token, monkeypatch
     assert asked == [f"PIN of {token.uri(1)}: "]
 
 
+def test_a_tokens_key_is_named_by_its_two_files(token: Token, pin: str, tmp_path: Path, capsys) -> None:
+    words = ["rootpack", "read-key", token.uri(2), "--name", "kit-2", "--keys", str(tmp_path / "keys"), "--json"]
+    assert stella.main(words) == 0
+    assert json.loads(capsys.readouterr().out)["fingerprint"] == token.keys[2].fingerprint
+    made = signer.load(tmp_path / "keys" / "kit-2.key.uri")
+    assert (made.public, made.public.verify(b"x", made.sign(b"x"))) == (token.keys[2], True)
+    for uri, name, code in (
+        (token.uri(3), "kit-2", 2), (token.uri(9), "nine", 60), ("awskms:x", "other", 2), ("hsm:2?pin=1", "pin", 2),
+        (token.uri(3), "../three", 2),
+    ):  # fmt: skip
+        assert stella.main([*words[:2], uri, "--name", name, *words[5:]]) == code
+    assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == ["kit-2.key.uri", "kit-2.pub.pem"]
+
+
 # A whole way
 
 

@@ -61,6 +61,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "rootpack add-key": (20, 23, 31, 32, 51, *_PLACE),
     "rootpack rotate": (20, 23, 31, 32, 51, 52, *_PLACE),
     "rootpack revoke": (20, 23, 31, 32, 51, 52, *_PLACE),
+    "rootpack read-key": (31, *_PLACE),
     "rootpack sign": (20, 23, 31, 32, 50, *_PLACE),
     "rootpack publish": (20, 22, 23, 31, 32, 50, 52, *_PLACE),
     "kit plan": (23, 31, *_PLACE),
