@@ -15,10 +15,11 @@ from sigstore_models.bundle.v1 import Bundle
 from builder import signer, trust
 from builder.assemble import KitRequest, assemble
 from builder.record import record
-from kit import kitfile, layout
+from kit import layout
 from kit.bytes import canonical, digest
 from kit.trust import dsse, sigstore, statement
 from kit.trust.keys import ECDSA_P256, ED25519, PemSigner
+from tests.attacks import forge
 from tests.world import NOW, ROOT, SCAN_ID, World, scan_request
 from verifier.run_dir import stamp
 
@@ -170,32 +171,6 @@ def test_a_kit_has_a_bundle_for_each_signer_listed_and_summed(world: World, tmp_
     assert (files.state, files.evidence["sigstoreBundles"]) == ("passed", 2)
 
 
-def relist(world: World, kit: Path) -> None:
-    """List and sign a kit's files as they are, as a careless or stolen builder would."""
-    known = kitfile.parse((kit / layout.KIT_FILE).read_bytes())
-    own = {layout.KIT_FILE, layout.KIT_ENVELOPE, layout.SUMS_FILE}
-    files = [
-        kitfile.File(path=name, size=path.stat().st_size, digest=digest.of_bytes(path.read_bytes()))
-        for path in sorted(kit.rglob("*"))
-        if path.is_file() and (name := path.relative_to(kit).as_posix()) not in own
-    ]
-    files.sort(key=lambda file: file.path)
-    kit_id = kitfile.kit_id(known.channel, known.sequence, files)
-    changed = kitfile.Kit(
-        **{name: getattr(known, name) for name in known.__struct_fields__} | {"files": tuple(files), "kit_id": kit_id}
-    )
-    encoded = canonical.encode_record(changed)
-    payload = statement.make(
-        {layout.KIT_FILE: digest.of_bytes(encoded)}, kitfile.PREDICATE_TYPE, kitfile.predicate(changed)
-    )
-    envelope = dsse.sign(payload, dsse.IN_TOTO, [world.kit_signer])
-    (kit / layout.KIT_FILE).write_bytes(encoded)
-    (kit / layout.KIT_ENVELOPE).write_bytes(envelope)
-    listed = [(file.path, file.digest) for file in files]
-    listed += [(layout.KIT_FILE, digest.of_bytes(encoded)), (layout.KIT_ENVELOPE, digest.of_bytes(envelope))]
-    (kit / layout.SUMS_FILE).write_bytes(kitfile.sums(listed))
-
-
 def changed_file(change: Callable[[bytes], bytes]) -> Callable[[Path, World], None]:
     def act(kit: Path, world: World) -> None:
         place = only_bundle(kit)
@@ -256,7 +231,7 @@ def test_a_bundle_that_the_envelope_does_not_give_is_refused_although_the_kit_li
     act(kit, world)
     result, _ = replay(kit / SCAN, scan_only=True)
     assert (result.verdict, result.reason) == ("REFUSED", "SigstoreBundleWrong")
-    relist(world, kit)
+    forge.seal(kit, [world.kit_signer])
     result, _ = replay(kit)
     assert (result.verdict, result.reason) == ("REFUSED", "SigstoreBundleWrong")
 
@@ -269,7 +244,7 @@ def test_a_bundle_that_nobody_listed_is_undeclared_and_one_that_is_gone_is_missi
     hidden = place.read_bytes()
     place.unlink()
     assert replay(kit)[0].reason == "FileMissing"
-    relist(world, kit)
+    forge.seal(kit, [world.kit_signer])
     assert replay(kit)[0].verdict == "VERIFIED", "a kit without bundles is a kit"
     place.write_bytes(hidden)
     assert replay(kit)[0].reason == "FileUndeclared"
