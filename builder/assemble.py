@@ -19,9 +19,9 @@ from kit import manifest as manifests
 from kit.bytes import canonical, digest
 from kit.errors import AlreadyAccepted, DigestMismatch, EvidenceMissing, MalformedDocument, UsageError
 from kit.ledger.evidence import limit_of
-from kit.trust import dsse, rootpack, statement
+from kit.trust import dsse, rootpack, sigstore, statement
 from kit.trust.evidence import MAX_STAMP
-from kit.trust.keys import Signer
+from kit.trust.keys import PublicKey, Signer
 from kit.trust.rootpack import TrustedPack
 from verifier import envelopes, ledger
 from verifier.envelopes import Beside, Moments
@@ -58,6 +58,13 @@ def plan(request: KitRequest) -> list[tuple[str, Path]]:
     for program in request.programs:
         files += [(f"{layout.PROGRAM_DIRECTORY}/{program.name}/{name}", path) for name, path in _tree(program)]
     return sorted(files)
+
+
+def sigstore_bundles(scan_id: str, envelope: bytes, keys: Sequence[PublicKey]) -> dict[str, bytes]:
+    """Return by its path in a kit one Sigstore bundle for each of ``keys`` that signed a scan's envelope."""
+    base = layout.scan_directory(scan_id)
+    made = sigstore.bundles(envelope, keys, name=f"{scan_id}/{layout.MANIFEST_ENVELOPE}")
+    return {f"{base}/{name}": data for name, data in made.items()}
 
 
 def check_paths(request: KitRequest) -> None:
@@ -133,6 +140,7 @@ def assemble(request: KitRequest, signers: Sequence[Signer], out: Path, *, now: 
 
 def _write(request: KitRequest, pack: TrustedPack, signers: Sequence[Signer], root: Path) -> kitfile.Kit:
     files = [_copy(source, root, path) for path, source in plan(request)]
+    files += _write_bundles(request, pack, root)
     entries = sorted(_scan_entry(record, files) for record in request.records)
     scans = [kitfile.ScanEntry(id=scan_id, manifest_digest=found) for scan_id, _, found in entries]
     subjects = [(scan_id, subject) for scan_id, subject, _ in entries]
@@ -189,6 +197,15 @@ def _scan_entry(record: Path, files: Sequence[kitfile.File]) -> tuple[str, str, 
         if found != bundle.archive_digest:
             raise DigestMismatch(path=f"{record.name}/{name}", expected=bundle.archive_digest, found=found)
     return record.name, manifest.subject.name, copied[f"{base}/{layout.MANIFEST_FILE}"].digest
+
+
+def _write_bundles(request: KitRequest, pack: TrustedPack, root: Path) -> list[kitfile.File]:
+    keys = pack.keys(signing.USAGE, request.created_at)
+    made: dict[str, bytes] = {}
+    for record in request.records:
+        envelope = (root / layout.scan_directory(record.name) / layout.MANIFEST_ENVELOPE).read_bytes()
+        made |= sigstore_bundles(record.name, envelope, keys)
+    return [_write_file(root, path, data) for path, data in sorted(made.items())]
 
 
 def _proofs(record: Path) -> list[str]:

@@ -34,7 +34,7 @@ from kit.trust import dsse, rootpack
 from kit.trust.evidence import Existence
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import ages, declared, envelopes, ledger, listing
+from verifier import ages, declared, envelopes, ledger, listing, sigstore_bundles
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.site import Site
@@ -257,11 +257,21 @@ class Examination:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
+            bundles = self._check_sigstore(medium)
             if self._facts.kit is None:
-                listing.check_scan(medium, [*self._facts.proofs, *self._facts.stamps])
+                listing.check_scan(medium, [*self._facts.proofs, *self._facts.stamps], bundles)
             else:
                 scan, stamps = self._path(""), self._facts.kit_stamps
                 evidence.update(listing.check_kit(medium, self._facts.kit, scan, self._manifest(), stamps))
+            if bundles:
+                evidence["sigstoreBundles"] = len(bundles)
+
+    def _check_sigstore(self, medium: Medium) -> tuple[str, ...]:
+        """Hold the scan's Sigstore bundles against its envelope; return their paths."""
+        if self._facts.pack is None:
+            raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE, detail="no RootPack was verified")
+        scan = "" if self._request.scan_only else self._path("")
+        return sigstore_bundles.check(medium, scan, self._facts.envelope, self._facts.pack)
 
     def _check_bundles(self) -> None:
         """10 and 11. Both bundles: archive digest, every frame, every header, every member."""

@@ -9,12 +9,16 @@ from kit.manifest import Manifest
 from verifier.medium import Medium
 
 
-def check_scan(medium: Medium, proofs: Iterable[str]) -> None:
-    """Hold a lone scan directory against its four files, its RootPack and its evidence, ``proofs`` by name."""
+def check_scan(medium: Medium, evidence: Iterable[str], bundles: Iterable[str] = ()) -> None:
+    """Hold a lone scan directory against its four files and its RootPack.
+
+    Beside them it may have its ``evidence``, by name, and Sigstore ``bundles`` that were held against its envelope, by
+    path.
+    """
     expected = {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, layout.INPUT_BUNDLE, layout.OUTPUT_BUNDLE}
     for path in sorted(expected - set(medium.sizes)):
         raise FileMissing(path=path)
-    expected |= {f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in proofs}
+    expected |= {f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in evidence} | set(bundles)
     for path in medium.sizes:
         if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
             raise FileUndeclared(path=path)

@@ -57,11 +57,17 @@ Examples:
   stella rootpack revoke keys/kit-1.pub.pem --state compromised --last-good-log log.example/stella --last-good-index 41
 
   stella rootpack show --draft next.draft
+
+  stella rootpack read-key 'hsm:2?label=release' --name kit-2 --keys keys
+
+  stella rootpack read-key hsm:1 --name online-2 --json
 """
 
 Keys = Annotated[
     Path,
-    typer.Option("--keys", envvar="STELLA_KEYS", help="Directory of the private key files (mode 0600).", metavar="DIR"),
+    typer.Option(
+        "--keys", envvar="STELLA_KEYS", help="Directory of the private key files, or key URIs.", metavar="DIR"
+    ),
 ]
 Owner = Annotated[str, typer.Option("--owner", help="Who holds the key, as sites are to see it.", metavar="NAME")]
 Propose = Annotated[
@@ -335,6 +341,32 @@ def revoke(
     start = since or trust_view.text(office.now)
     change = trust_change.revoking(names, state=state, since=start, reason=reason, last_good=good)
     return publish_or_propose(change, office, propose, json=json)
+
+
+@app.command("read-key")
+def read_key(
+    uri: Annotated[str, typer.Argument(help="The key's URI: hsm:ID?label=TOKEN.", metavar="URI")],
+    name: Annotated[str, typer.Option("--name", help="Name of the key's two files.", metavar="NAME")],
+    keys: Keys = Path("keys"),
+    json: Json = False,
+) -> Verdict:
+    """Name a key that lives in an HSM.
+
+    Reads its public half from the token and writes NAME.pub.pem and NAME.key.uri. Compare the fingerprint.
+    """
+    from builder import remote_signer, signer
+    from kit.trust.keys import grouped
+
+    console = Console(json=json)
+    if Path(name).name != name or not name:
+        raise UsageError(option="--name", expected="a name without a directory", found=name[:80])
+    public = remote_signer.read_public(uri)
+    signer.write_remote(keys, name, public, uri)
+    console.document(
+        {"algorithm": public.algorithm, "fingerprint": public.fingerprint, "grouped": grouped(public.fingerprint)}
+    )
+    file = keys / f"{name}{signer.PUBLIC_SUFFIX}"
+    return console.verdict("NAMED", 0, f"stella rootpack add-key {file} --usage USAGE --owner NAME")
 
 
 @app.command()

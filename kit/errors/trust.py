@@ -11,6 +11,22 @@ class SignatureInvalid(StellaError):
     next_step = "Do not use this kit; ask the sender for a fresh copy and report the receipt."
 
 
+class SigstoreBundleWrong(StellaError):
+    """A Sigstore bundle beside a manifest is not what the manifest's envelope gives, or is of none of its signers."""
+
+    exit_code = 20
+    sentence = "A Sigstore bundle does not agree with the manifest's envelope."
+    next_step = "Do not use this kit; ask the sender for a fresh copy and report the receipt."
+
+
+class SigningFailed(StellaError):
+    """An HSM or KMS gave something that is no signature of its public key over what was to be signed."""
+
+    exit_code = 20
+    sentence = "The key store gave no signature that fits the public key; it was not used."
+    next_step = "Check that the public key file and the key URI are of the same key (stella rootpack show)."
+
+
 class SignerUnknown(StellaError):
     """No trusted key of the required usage made any of the signatures."""
 
