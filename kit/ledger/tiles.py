@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from kit.bytes import merkle
 from kit.bytes.merkle import HASH_SIZE
+from kit.bytes.subtrees import Subtrees
 from kit.errors import MalformedDocument, MerkleRootMismatch
 
 HEIGHT = 8
@@ -79,7 +80,7 @@ def decode_entries(data: bytes, width: int, path: str) -> list[bytes]:
     return entries
 
 
-class TileTree:
+class TileTree(Subtrees):
     """A tree of a given size, read from its tiles; each tile is read once.
 
     Raises :class:`MalformedDocument` for a tile of a wrong size. What it says is as good as its tiles: hold
@@ -87,7 +88,7 @@ class TileTree:
     """
 
     def __init__(self, size: int, read: ReadTile) -> None:
-        self.size = size
+        super().__init__(size)
         self._read = read
         self._tiles: dict[Tile, bytes] = {}
 
@@ -98,60 +99,6 @@ class TileTree:
     def leaves(self) -> bytes:
         """Return the hashes of all leaves, one after the other."""
         return b"".join(self._tile(0, number) for number in range(-(-self.size // WIDTH)))
-
-    def root(self, size: int | None = None) -> bytes:
-        """Return the root over the first ``size`` leaves, all by default."""
-        return self._range(0, self.size if size is None else size)
-
-    def inclusion(self, index: int) -> list[bytes]:
-        """Return the audit path of a leaf; IndexError when the tree has no such leaf."""
-        if not 0 <= index < self.size:
-            raise IndexError(index)
-        path: list[bytes] = []
-        start, end = 0, self.size
-        while end - start > 1:
-            middle = start + _split(end - start)
-            if index < middle:
-                path.append(self._range(middle, end))
-                end = middle
-            else:
-                path.append(self._range(start, middle))
-                start = middle
-        return path[::-1]
-
-    def consistency(self, old_size: int) -> list[bytes]:
-        """Return the proof that the first ``old_size`` leaves are a prefix; IndexError for a size that it never had."""
-        if not 0 <= old_size <= self.size:
-            raise IndexError(old_size)
-        if old_size in {0, self.size}:
-            return []
-        path: list[bytes] = []
-        start, end, whole = 0, self.size, True
-        while old_size != end:
-            middle = start + _split(end - start)
-            if old_size <= middle:
-                path.append(self._range(middle, end))
-                end = middle
-            else:
-                path.append(self._range(start, middle))
-                start, whole = middle, False
-        if not whole:
-            path.append(self._range(start, end))
-        return path[::-1]
-
-    def _range(self, start: int, end: int) -> bytes:
-        """Return the hash over a range of leaves that begins where a subtree does."""
-        if start == end:
-            return merkle.EMPTY_ROOT
-        peaks: list[bytes] = []
-        while start < end:
-            level = (end - start).bit_length() - 1
-            peaks.append(self.node(level, start >> level))
-            start += 1 << level
-        result = peaks.pop()
-        while peaks:
-            result = merkle.node_hash(peaks.pop(), result)
-        return result
 
     def node(self, level: int, index: int) -> bytes:
         """Return the hash of one complete subtree of 2^level leaves."""
@@ -208,8 +155,3 @@ def _above(
         start = at * WIDTH - below_first
         hashes.append(merkle.root(below[start : start + WIDTH]))
     return hashes, first
-
-
-def _split(count: int) -> int:
-    """Return the largest power of two below count (count of at least 2)."""
-    return 1 << ((count - 1).bit_length() - 1)
