@@ -5,7 +5,7 @@ then is anything of the old place renamed. Cut off at any moment, the locker is 
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,13 +18,13 @@ import sqlalchemy as sa
 
 from kit.bytes import canonical
 from kit.errors import DigestMismatch, LockerConflict, MalformedDocument, SizeMismatch, UsageError
+from locker import audit_keys, settings
 from locker import rows as tables
-from locker import settings
 from locker.cas import SUFFIXES, Cas, open_store
 from locker.files import sole_writer, sync_directory, typed_errors
 from locker.rows import Rows
 from locker.settings import Settings
-from locker.store import DATABASE, LOCK, OBJECTS, open_locker, open_rows
+from locker.store import AUDIT, DATABASE, LOCK, OBJECTS, open_locker, open_rows
 from verifier.durable import write_atomic
 
 MOVED = ".moved"
@@ -51,11 +51,15 @@ def target_of(path: Path, *, database: str | None, store: settings.StoreSettings
     return settings.checked(wanted)
 
 
-def upgrade(path: Path) -> tuple[str, str]:
-    """Bring a locker's rows to this program's schema; return the migration they were at, and the one they are at."""
+def upgrade(path: Path, *, entropy: Callable[[int], bytes]) -> tuple[str, str]:
+    """Bring a locker's rows to this program's schema; return the migration they were at, and the one they are at.
+
+    A locker that has no key for its audit log gets one, made of ``entropy``.
+    """
     with typed_errors(path.name), sole_writer(path / LOCK):
         rows = open_rows(path, settings.read(path))
         try:
+            audit_keys.make_key(path / AUDIT, entropy)
             return tables.upgrade(rows)
         finally:
             rows.close()

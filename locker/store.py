@@ -14,8 +14,9 @@ from typing import Self
 
 from kit.bytes import digest
 from kit.errors import AlreadyAccepted, OtherRootPinned, TrustRootRefused, UsageError
+from locker import audit_keys, settings
 from locker import rows as tables
-from locker import settings
+from locker.acting import Acting, of_process
 from locker.cas import Cas, DirectoryCas, open_store
 from locker.files import exclusive, refuse_network, sync_directory, typed_errors, writer
 from locker.rows import Rows, url_of_file
@@ -29,10 +30,22 @@ OBJECTS = "cas"
 QUARANTINE = "quarantine"
 WORK = "tmp"
 SITE = "site"
+AUDIT = audit_keys.DIRECTORY
 LOCK = "writers.lock"
 MARK = ".locker-init"
 
-_OURS = {DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", OBJECTS, QUARANTINE, WORK, SITE, LOCK}
+_OURS = {
+    DATABASE,
+    f"{DATABASE}-wal",
+    f"{DATABASE}-shm",
+    f"{DATABASE}-journal",
+    OBJECTS,
+    QUARANTINE,
+    WORK,
+    SITE,
+    LOCK,
+    AUDIT,
+}
 _HARMLESS = {"lost+found"}
 _PRIVATE = 0o700
 
@@ -60,10 +73,15 @@ class Locker:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Be one of the locker's writers; the first of them removes what killed ones left behind."""
+        """Be one of the locker's writers; the first of them removes what killed ones left behind.
+
+        Raises :class:`AuditRolledBack` and :class:`AuditForked` where the rows are not those that the audit log signed.
+        """
         with ExitStack() as lock:
             with typed_errors(self.path.name):
                 lock.enter_context(writer(self.path / LOCK, self._sweep))
+            with self.rows.read() as connection:
+                audit_keys.hold(connection, self.path / AUDIT)
             yield
 
     def _sweep(self) -> None:
@@ -92,6 +110,7 @@ def init(path: Path, root: bytes, expect_root: str, *, now: datetime, entropy: C
             site = sites.init(path / SITE, root, expect_root, entropy=entropy)
             for name in (QUARANTINE, WORK):
                 (path / name).mkdir()
+            audit_keys.make_key(path / AUDIT, entropy)
             DirectoryCas.create(path / OBJECTS)
             sync_directory(path)
             rows = Rows(url_of_file(path / DATABASE))
@@ -99,11 +118,12 @@ def init(path: Path, root: bytes, expect_root: str, *, now: datetime, entropy: C
             (path / MARK).unlink()
             sync_directory(path)
             sync_directory(path.parent)
+    rows.act(of_process())
     return Locker(path, site, rows, DirectoryCas(path / OBJECTS))
 
 
-def open_locker(path: Path) -> Locker:
-    """Return the locker in a directory.
+def open_locker(path: Path, acting: Acting | None = None) -> Locker:
+    """Return the locker in a directory; ``acting`` is whom its timeline names, by default whoever runs this process.
 
     Raises :class:`UsageError` where there is none, :class:`UnsupportedVersion` for one of another schema,
     :class:`TrustRootRefused` when its pinned root is not the one that it was made with, :class:`ServerUnreachable`.
@@ -112,6 +132,7 @@ def open_locker(path: Path) -> Locker:
     rows = open_rows(path, chosen)
     try:
         site = _checked_site(path, rows)
+        rows.act(acting or of_process())
     except BaseException:
         rows.close()
         raise

@@ -15,6 +15,11 @@ from kit.errors.environment import (
 )
 from kit.errors.holdings import LockerConflict, OtherRootPinned, RefusedByHold, SiteForked
 from kit.errors.integrity import (
+    AuditEventChanged,
+    AuditEventMissing,
+    AuditEventUnlogged,
+    AuditTreeDamaged,
+    AuditUnprotected,
     DigestMismatch,
     DuplicateMember,
     FileMissing,
@@ -47,6 +52,8 @@ from kit.errors.order import (
 from kit.errors.program import InternalError, Interrupted, NotSiteResults, UsageError
 from kit.errors.replayed import PolicyVerdictFailed, ReplayDiffers
 from kit.errors.trust import (
+    AuditForked,
+    AuditRolledBack,
     DraftsDiffer,
     EvidenceMissing,
     LedgerConsistencyMissing,
@@ -81,6 +88,13 @@ from kit.errors.trust import (
 __all__ = [
     "AirgapEgressBlocked",
     "AlreadyAccepted",
+    "AuditEventChanged",
+    "AuditEventMissing",
+    "AuditEventUnlogged",
+    "AuditForked",
+    "AuditRolledBack",
+    "AuditTreeDamaged",
+    "AuditUnprotected",
     "DeltaBaseMissing",
     "DigestMismatch",
     "DraftsDiffer",

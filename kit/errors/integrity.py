@@ -149,3 +149,43 @@ class ToolHashMismatch(StellaError):
     next_step = (
         "Use the verifier of the kit's bin/ directory, or ask what a newer tool would say: --what-if --vary=tools."
     )
+
+
+class AuditEventChanged(StellaError):
+    """An event, or a text that belongs to it, is not what the audit log has a leaf of."""
+
+    exit_code = 30
+    sentence = "An event of the timeline is not the one that was logged."
+    next_step = "Keep the database as evidence; restore the event from a backup only to compare."
+
+
+class AuditEventMissing(StellaError):
+    """The audit log has a leaf of an event that is not there."""
+
+    exit_code = 32
+    sentence = "An event was removed from the timeline."
+    next_step = "Keep the database as evidence; look for the event in a backup or in an export of the timeline."
+
+
+class AuditEventUnlogged(StellaError):
+    """The timeline has an event without a leaf: somebody put it there behind the program's back."""
+
+    exit_code = 32
+    sentence = "An event of the timeline was never logged."
+    next_step = "Do not believe this event; keep the database as evidence."
+
+
+class AuditTreeDamaged(StellaError):
+    """A hash that the audit log keeps does not follow from its leaves."""
+
+    exit_code = 30
+    sentence = "A kept hash of the audit tree does not follow from its leaves."
+    next_step = "Keep the database as evidence; check its disk."
+
+
+class AuditUnprotected(StellaError):
+    """A trigger that keeps a table append-only, or the checkpoint beside the database, is missing."""
+
+    exit_code = 32
+    sentence = "What protects the audit log is missing."
+    next_step = "Find who could change the database's schema or the locker's directory; restore it from a backup."

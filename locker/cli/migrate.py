@@ -1,5 +1,6 @@
 """stella locker migrate: bring a locker's rows to this program's schema, or its rows and objects to other places."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -51,7 +52,7 @@ def migrate(
 
     console = Console(json=json)
     if database is None and store is None:
-        before, after = move.upgrade(locker)
+        before, after = move.upgrade(locker, entropy=os.urandom)
         console.document({"schemaBefore": before, "schema": after})
         return console.verdict("UP TO DATE", 0)
     place = None if store is None else StoreSettings(url=store, endpoint=store_endpoint, region=store_region)

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from kit.bytes import canonical
 from kit.errors import UnsupportedVersion
+from locker.acting import NOBODY, Acting
 from locker.files import typed_errors
 from locker.rows.schema import facts
 
-HEAD = "0002"
+HEAD = "0030"
 """The newest migration; a test holds it against the files."""
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000")
@@ -37,12 +38,16 @@ class Rows:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url, json_serializer=lambda value: canonical.encode(value).decode())
         self.dialect = self._engine.dialect.name
-        self._writing = self._engine.execution_options(writing=True)
+        self._writing = self._engine.execution_options(writing=True, acting=NOBODY)
         if self.dialect == "sqlite":
             sa.event.listen(self._engine, "connect", _set_pragmas)
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         else:
             sa.event.listen(self._engine, "begin", _begin_postgresql)
+
+    def act(self, acting: Acting) -> None:
+        """Name on the timeline, from here on, on whose behalf things are written."""
+        self._writing = self._engine.execution_options(writing=True, acting=acting)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

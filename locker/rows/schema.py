@@ -189,9 +189,59 @@ events = sa.Table(
     sa.Column("category", sa.String(16), nullable=False),
     sa.Column("kind", sa.String(64), nullable=False),
     sa.Column("details", Json, nullable=False),
+    sa.Column("actor", sa.String(71)),
+    sa.Column("version", sa.String(32)),
+    sa.Column("request", sa.String(36)),
     sa.Index("events_tenant_at", "tenant", "at"),
     sqlite_autoincrement=True,
 )
+"""``actor`` is a commitment to a name that stands in :data:`event_texts`."""
 
-APPEND_ONLY = (events.name,)
+event_texts = sa.Table(
+    "timeline_texts",
+    metadata,
+    sa.Column("event", sa.ForeignKey("timeline_events.sequence"), primary_key=True),
+    sa.Column("member", sa.String(64), primary_key=True),
+    sa.Column("salt", sa.String(64), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+"""What people are called and what they typed: the one part of the timeline that may be purged."""
+
+audit_leaves = sa.Table(
+    "audit_leaves",
+    metadata,
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.ForeignKey("timeline_events.sequence"), nullable=False, unique=True),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+"""The leaves of the audit tree, one an event, in the order in which they committed."""
+
+audit_nodes = sa.Table(
+    "audit_nodes",
+    metadata,
+    sa.Column("level", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False),
+)
+"""The hash of every complete subtree of 2^level leaves, from level 1."""
+
+audit_checkpoints = sa.Table(
+    "audit_checkpoints",
+    metadata,
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", UtcTime, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+)
+
+audit_sightings = sa.Table(
+    "audit_sightings",
+    metadata,
+    sa.Column("site", sa.String(71), primary_key=True),
+    sa.Column("size", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("root", sa.String(71), primary_key=True),
+    sa.Column("at", UtcTime, nullable=False),
+)
+"""Trees of this locker's audit log that sites say they were shown."""
+
+APPEND_ONLY = tuple(table.name for table in (events, audit_leaves, audit_nodes, audit_checkpoints, audit_sightings))
 """Tables whose rows the database itself lets nobody change or remove, by triggers."""

@@ -1,12 +1,14 @@
 """Moving a locker to servers, proved equal; on a real PostgreSQL and a real S3 server."""
 
+import random
 import signal
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
 
 from kit.errors import DigestMismatch, LockerConflict, NotWritable, ServerUnreachable, UnsupportedVersion, UsageError
-from locker import cas, move, rows, settings, store, views
+from locker import audit, audit_verify, cas, move, rows, settings, store, views
 from locker.files import writer
 from locker.ingest import ingest
 from locker.settings import Settings, StoreSettings
@@ -125,12 +127,23 @@ def test_a_store_without_the_right_key_is_told_from_a_bug(filled, new_bucket, mo
 def test_a_locker_of_before_migrations_is_brought_up_to_date(filled) -> None:
     with open_locker(filled) as opened, opened.rows.write() as connection:
         connection.exec_driver_sql("DROP TABLE alembic_version")
-        connection.exec_driver_sql("DROP TABLE replay_evidence")
+        for table in ("replay_evidence", "timeline_texts", "audit_leaves", "audit_nodes", "audit_checkpoints"):
+            connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("DROP TABLE audit_sightings")
+        for column in ("actor", "version", "request"):
+            connection.exec_driver_sql(f"ALTER TABLE timeline_events DROP COLUMN {column}")
         connection.execute(sa.insert(rows.facts).values(name="schemaVersion", value="1"))
     with pytest.raises(UnsupportedVersion):
         open_locker(filled)
-    assert move.upgrade(filled) == ("1", "0002")
-    open_locker(filled).close()
+    (filled / "audit" / "audit.key.pem").unlink()
+    assert move.upgrade(filled, entropy=random.Random(5).randbytes) == ("1", "0030")
+    with open_locker(filled) as opened:
+        signed = audit.sign(opened, now=datetime.now(UTC))
+        report = audit_verify.verify(opened)
+        with opened.rows.read() as connection:
+            told = connection.execute(sa.select(sa.func.count()).select_from(rows.events)).scalar_one()
+    assert signed.checkpoint.size == report.size == told > 0
+    assert report.faults == []
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def test_the_newest_migration_is_the_one_that_the_program_asks_for() -> None:
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 def test_the_timeline_cannot_be_emptied(database: Rows) -> None:
     with pytest.raises(sa.exc.DatabaseError, match="append-only"), database.write() as connection:
-        connection.exec_driver_sql("TRUNCATE timeline_events")
+        connection.exec_driver_sql("TRUNCATE timeline_events CASCADE")
 
 
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)

@@ -25,7 +25,7 @@ def test_a_locker_has_its_directories_and_its_pinned_root(world, tmp_path: Path)
     with world.make_locker(tmp_path / "locker") as made:
         assert made.site.pinned_root == world.root
     found = {path.name for path in (tmp_path / "locker").iterdir()}
-    assert found == {"cas", "locker.db", "quarantine", "site", "tmp"}
+    assert found == {"audit", "cas", "locker.db", "quarantine", "site", "tmp"}
     assert (tmp_path / "locker").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "locker/site/site.key.pem").stat().st_mode & 0o777 == 0o600
     with open_locker(tmp_path / "locker") as opened:

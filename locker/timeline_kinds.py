@@ -1,0 +1,43 @@
+"""The kinds of events on a locker's timeline (docs/locker.md, "Timeline"); a test holds page, table and code together.
+
+A kind that stands not here is written all the same: nothing is left out of the timeline for want of a name.
+"""
+
+from dataclasses import dataclass
+
+TYPED_EVERYWHERE = frozenset({"actor", "approvedBy", "comment", "createdBy", "note", "releasedBy", "requestedBy"})
+"""Members of details that name a person or were typed by one, whatever the kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind: what it tells, and the members of its details that people typed."""
+
+    tells: str
+    typed: frozenset[str] = frozenset()
+
+
+KINDS = {
+    "audit.checkpoint.contradicted": Kind("a site was shown another tree of this audit log than the rows give"),
+    "audit.restarted": Kind("the audit log was begun anew under another key, since what it had signed is lost"),
+    "evidence.envelope.added": Kind("a known scan got a further envelope"),
+    "evidence.ingested": Kind("a scan was verified and is kept whole"),
+    "evidence.proofs.added": Kind("a scan got further files of evidence"),
+    "evidence.quarantined": Kind("what cannot be told by its scan id was refused and lies in the quarantine"),
+    "evidence.refused": Kind("a scan was refused, with the reason code"),
+    "replay.hold.created": Kind("a legal hold was laid on evidence", frozenset({"reason"})),
+    "replay.hold.released": Kind("a legal hold was released", frozenset({"reason"})),
+    "replay.result.conflict": Kind("a site's results contradict one another"),
+    "replay.result.imported": Kind("a result of a site was kept"),
+    "replay.run.replayed": Kind("a site's strict replay gave the recorded bytes"),
+    "rootpack.accepted": Kind("a newer RootPack is in force"),
+}
+
+_TYPED_BELOW = {"replay.hold.": frozenset({"reason"}), "retention.": frozenset({"reason"})}
+
+
+def is_typed(kind: str, member: str) -> bool:
+    """Tell whether a member of an event's details is a person's name or words."""
+    if member in TYPED_EVERYWHERE or (kind in KINDS and member in KINDS[kind].typed):
+        return True
+    return any(kind.startswith(beginning) and member in members for beginning, members in _TYPED_BELOW.items())
