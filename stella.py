@@ -42,7 +42,10 @@ COMMANDS = {
     "report": Command(AIR_GAP, "Write the report of a run.", ("verifier.cli.report",)),
     "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
     "sync": Command(
-        AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync"), ("import",)
+        AIR_GAP,
+        "Carry results back to the locker.",
+        ("verifier.cli.sync", "locker.cli.sync"),
+        ("import", "acknowledge"),
     ),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
     "scan sign": Command(CONNECTED, "Add a signature to a recorded scan.", ("builder.cli.scan_sign",)),
@@ -57,7 +60,10 @@ COMMANDS = {
         CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack", "builder.cli.rootpack_require")
     ),
     "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
-    "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.migrate")),
+    "locker": Command(
+        CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.migrate", "locker.cli.audit")
+    ),
+    "timeline": Command(CONNECTED, "Read the locker's timeline.", ("locker.cli.timeline",)),
 }
 
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import kit as product
-from builder import signing, trust_view
+from builder import from_locker, signing, trust_view
 from builder.files import whole_directory, write_atomic
 from kit import kitfile, layout
 from kit import manifest as manifests
@@ -36,7 +36,10 @@ _PLATFORM = re.compile(r"[a-z0-9]{1,16}-[a-z0-9_]{1,16}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class KitRequest:
-    """What a kit is made of. ``programs`` are directories ``<os>-<arch>`` with a frozen verifier each."""
+    """What a kit is made of. ``programs`` are directories ``<os>-<arch>`` with a frozen verifier each.
+
+    ``locker_checkpoint`` and ``acknowledged`` are files that the locker gave for its sites.
+    """
 
     records: Sequence[Path]
     root_pack: Path
@@ -45,6 +48,8 @@ class KitRequest:
     sequence: int
     created_at: str
     staleness_window_hours: int
+    locker_checkpoint: Path | None = None
+    acknowledged: Path | None = None
 
 
 def plan(request: KitRequest) -> list[tuple[str, Path]]:
@@ -57,7 +62,7 @@ def plan(request: KitRequest) -> list[tuple[str, Path]]:
         files += [(f"{base}/{layout.ROOTPACK_DIRECTORY}/{name}", path) for name, path in pack]
     for program in request.programs:
         files += [(f"{layout.PROGRAM_DIRECTORY}/{program.name}/{name}", path) for name, path in _tree(program)]
-    return sorted(files)
+    return sorted([*files, *from_locker.files(request.locker_checkpoint, request.acknowledged)])
 
 
 def sigstore_bundles(scan_id: str, envelope: bytes, keys: Sequence[PublicKey]) -> dict[str, bytes]:
@@ -113,6 +118,7 @@ def check(request: KitRequest, signers: Sequence[Signer], *, now: str | None = N
     check_paths(request)
     pack = signing.own_pack(request.root_pack)
     moments = sorted({request.created_at, now or request.created_at})
+    from_locker.check(request.locker_checkpoint, request.acknowledged, pack, at=request.created_at)
     signing.check(pack, {f"signer {at}": one.public for at, one in enumerate(signers, 1)}, moments)
     for record in request.records:
         envelope = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)

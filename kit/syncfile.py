@@ -43,16 +43,27 @@ class RunEntry(
     result_digest: str
 
 
+class SeenLog(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+):
+    """The largest tree of a log that the site was shown as a checkpoint: it is the log's witness."""
+
+    origin: str
+    size: int
+    root: str
+
+
 class SiteResults(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
 ):
-    """What a site says of the results it sends; ``site`` is the fingerprint of its signing key."""
+    """What a site says of the results it sends; ``site`` is the fingerprint of its signing key, ``logs`` ascend."""
 
     schema_version: str
     site: str
     exported_at: str
     runs: tuple[RunEntry, ...]
     bundle: BundleRecord
+    logs: tuple[SeenLog, ...] = ()
 
 
 def write(target: BinaryIO, results: SiteResults, bundle: BinaryIO, signer: Signer) -> None:

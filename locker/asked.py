@@ -1,9 +1,10 @@
 """What was typed at the locker's commands, held against the disk and the rules before anything is done."""
 
+from datetime import datetime
 from pathlib import Path
 
 from kit.errors import FileMissing, LimitExceeded, UsageError
-from kit.manifest import check_name
+from kit.manifest import check_name, check_time
 from verifier import site
 from verifier.asked import typed
 
@@ -28,3 +29,9 @@ def check_tenant(tenant: str) -> None:
     """Raise :class:`UsageError` for a name that no tenant can have."""
     with typed("--tenant"):
         check_name(tenant, "--tenant")
+
+
+def moment(option: str, time: str | None) -> datetime | None:
+    """Return a UTC time that was typed; :class:`UsageError` for what is none."""
+    with typed(option):
+        return None if time is None else check_time(time, option)

@@ -25,7 +25,6 @@ from locker.audit_keys import (
     keys_of,
     make_key,
     open_note,
-    origin_of,
     remembered,
     signer_of,
 )
@@ -59,7 +58,7 @@ def sign(locker: Locker, *, now: datetime, at_most_every: timedelta | None = Non
             if last.checkpoint.size == tree.size or young:
                 return last
         signer = signer_of(place)
-        made = Checkpoint(origin_of(signer.public), tree.size, tree.root())
+        made = Checkpoint(key_of(place).name, tree.size, tree.root())
         signed = checkpoint.sign(made, signer)
         write_atomic(place / CHECKPOINT_FILE, signed)
         values = {"size": made.size, "at": now, "note": signed.decode()}

@@ -17,6 +17,7 @@ from kit.ledger.note import NoteKey
 from kit.trust.keys import SEED_SIZES, PemSigner, PublicKey
 from locker.rows.tree import RowTree
 from verifier.durable import make_directory, write_atomic
+from verifier.locker_notes import log_name
 
 DIRECTORY = "audit"
 KEY_FILE = "audit.key.pem"
@@ -45,22 +46,17 @@ def make_key(place: Path, entropy: Callable[[int], bytes]) -> None:
     write_atomic(place / PUBLIC_FILE, signer_of(place).public.to_pem())
 
 
-def origin_of(key: PublicKey) -> str:
-    """Return the name of the audit log that a key signs; another key is another log."""
-    return f"stella-locker/{key.fingerprint.removeprefix('sha256:')[:16]}"
-
-
 def key_of(place: Path) -> NoteKey:
     """Return the key by which checkpoints of a locker's audit log are checked."""
     with _own(PUBLIC_FILE):
         public = PublicKey.from_pem((place / PUBLIC_FILE).read_bytes())
-    return NoteKey(origin_of(public), public)
+    return NoteKey(log_name(public), public)
 
 
 def keys_of(place: Path) -> tuple[NoteKey, ...]:
     """Return the key of a locker's audit log, and those that signed it before."""
     older = [PublicKey.from_pem(path.read_bytes()) for path in sorted((place / RETIRED).glob("*.pub.pem"))]
-    return (key_of(place), *(NoteKey(origin_of(public), public) for public in older))
+    return (key_of(place), *(NoteKey(log_name(public), public) for public in older))
 
 
 def remembered(place: Path) -> Signed | None:

@@ -25,7 +25,7 @@ from kit.errors import (
 from kit.ledger.checkpoint import Checkpoint
 from kit.ledger.note import NoteKey
 from locker import audit_leaf
-from locker.audit_keys import CHECKPOINT_FILE, DIRECTORY, RETIRED, key_of, keys_of, open_note, origin_of, remembered
+from locker.audit_keys import CHECKPOINT_FILE, DIRECTORY, RETIRED, key_of, keys_of, open_note, remembered
 from locker.audit_leaf import Event, Text
 from locker.rows import (
     audit_checkpoints,
@@ -77,7 +77,7 @@ def verify(locker: Locker) -> Report:
     """Compare rows, tree, checkpoints, the file beside the database, triggers, and what sites were shown."""
     place = locker.path / DIRECTORY
     keys = keys_of(place)
-    report = Report(origin_of(key_of(place).public))
+    report = Report(key_of(place).name)
     with locker.rows.read() as connection:
         for name in missing_triggers(connection, APPEND_ONLY):
             report.fault(AuditUnprotected(path=name, detail="the trigger that keeps the table append-only"))

@@ -21,6 +21,7 @@ from kit import syncfile
 from kit.bundle import BundleReader, write_bundle
 from kit.bytes import digest
 from kit.errors import (
+    AuditForked,
     LimitExceeded,
     LockerConflict,
     NotSiteResults,
@@ -33,11 +34,11 @@ from kit.errors import (
 from kit.manifest import check_name, check_time
 from kit.receipt_chain import Chain
 from kit.result import Result
-from kit.syncfile import RunEntry
+from kit.syncfile import RunEntry, SeenLog
 from kit.trust import rootpack
 from kit.trust.keys import PublicKey
 from kit.trust.rootpack import RootPackFiles
-from locker import cas, quarantine, registry, rows, site_receipts, trust
+from locker import cas, quarantine, registry, rows, sightings, site_receipts, trust
 from locker.files import typed_errors
 from locker.site_results import MAX_MEMBER, members_by_run, verify_envelope, verify_run
 from locker.store import Locker
@@ -70,11 +71,15 @@ class TakenRun:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a whole file, and how the site's receipts hang together now."""
+    """What became of a whole file, and how the site's receipts hang together now.
+
+    ``contradicting`` are trees of our audit log that the site was shown and that our rows do not give.
+    """
 
     site: str
     runs: tuple[TakenRun, ...]
     chains: dict[str, Chain]
+    contradicting: tuple[SeenLog, ...] = ()
 
 
 def take(
@@ -108,14 +113,17 @@ def _take(
             members = members_by_run(described)
             importer = _Importer(locker, bundle, site, tenant, now)
             runs = tuple(importer.take(entry, members[entry.path]) for entry in described.runs)
+            contradicting = sightings.keep(locker, described.site, described.logs, now=now)
     with locker.rows.read() as connection:
-        return Taken(described.site, runs, site_receipts.chains(connection, described.site))
+        return Taken(described.site, runs, site_receipts.chains(connection, described.site), contradicting)
 
 
 def described(taken: Taken) -> dict[str, object]:
     """Return what became of a file as plain values."""
     runs = [_described(run) for run in taken.runs]
-    return {"site": taken.site, "runs": runs, "receipts": site_receipts.described(taken.chains)}
+    contradicting = [{"log": log.origin, "size": log.size, "root": log.root} for log in taken.contradicting]
+    receipts = site_receipts.described(taken.chains)
+    return {"site": taken.site, "runs": runs, "receipts": receipts, "auditContradictedBy": contradicting}
 
 
 def verdict(taken: Taken, *, fail_on_conflict: bool) -> tuple[str, int, str]:
@@ -123,6 +131,8 @@ def verdict(taken: Taken, *, fail_on_conflict: bool) -> tuple[str, int, str]:
     for run in taken.runs:
         if run.error is not None:
             return run.error.reason, run.error.exit_code, f"read quarantine/{run.refused_to}/failure-reason.txt"
+    if taken.contradicting:
+        return AuditForked.__name__, AuditForked.exit_code, "stella locker audit verify; the site is the witness"
     if fail_on_conflict and any(run.conflicts for run in taken.runs):
         return LockerConflict.__name__, LockerConflict.exit_code, LockerConflict.next_step
     return "IMPORTED", 0, ""

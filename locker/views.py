@@ -60,13 +60,13 @@ def show_run(locker: Locker, asked: str) -> Answer:
 
     Keys are named by their owners, as the newest RootPack has them. Raises :class:`UsageError` for an unknown scan.
     """
-    scan_id, owners = _scan_id(locker, asked), _owners(locker)
+    found_id, owners = scan_id(locker, asked), _owners(locker)
     joined = sa.join(run_bundles, bundles, run_bundles.c.bundle_digest == bundles.c.digest)
-    held = sa.select(run_bundles.c.role, bundles).select_from(joined).where(run_bundles.c.run_id == scan_id)
+    held = sa.select(run_bundles.c.role, bundles).select_from(joined).where(run_bundles.c.run_id == found_id)
     with locker.rows.read() as connection:
-        row = connection.execute(sa.select(runs).where(runs.c.id == scan_id)).one_or_none()
+        row = connection.execute(sa.select(runs).where(runs.c.id == found_id)).one_or_none()
         if row is None:
-            raise UsageError(detail="the locker does not know this scan", found=scan_id[:64])
+            raise UsageError(detail="the locker does not know this scan", found=found_id[:64])
         answer = _run(row)
         answer["signatures"] = [{**one, "owner": owners.get(one["keyId"], _NOBODY)} for one in row.signatures]
         answer["outputs"] = row.outputs
@@ -74,11 +74,11 @@ def show_run(locker: Locker, asked: str) -> Answer:
             {"role": found.role, "size": found.size, "location": found.location, "contentRoot": found.content_root}
             for found in connection.execute(held.order_by(run_bundles.c.role, bundles.c.digest))
         ]
-        kept = sa.select(documents).where(documents.c.run_id == scan_id).order_by(documents.c.type, documents.c.digest)
+        kept = sa.select(documents).where(documents.c.run_id == found_id).order_by(documents.c.type, documents.c.digest)
         answer["documents"] = [
             {"type": found.type, "size": found.size, "location": found.location} for found in connection.execute(kept)
         ]
-        answer["evidence"] = _evidence(connection, scan_id)
+        answer["evidence"] = _evidence(connection, found_id)
         told = sa.select(site_results).where(site_results.c.manifest_hash == row.manifest_hash)
         ordered = told.order_by(site_results.c.finished_at, site_results.c.digest)
         answer["siteResults"] = [_result(found, owners) for found in connection.execute(ordered)]
@@ -96,7 +96,7 @@ def _evidence(connection: sa.Connection, scan_id: str) -> list[Answer]:
     ]
 
 
-def _scan_id(locker: Locker, asked: str) -> str:
+def scan_id(locker: Locker, asked: str) -> str:
     """Return the one scan id that begins as asked for; what is asked for where there is none or more than one."""
     wanted = sa.select(runs.c.id).where(runs.c.id.startswith(asked, autoescape=True)).order_by(runs.c.id).limit(2)
     with locker.rows.read() as connection:

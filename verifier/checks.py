@@ -34,7 +34,7 @@ from kit.trust import dsse, rootpack
 from kit.trust.evidence import Existence
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import ages, declared, envelopes, ledger, listing, sigstore_bundles
+from verifier import ages, declared, envelopes, ledger, listing, locker_notes, sigstore_bundles
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.site import Site
@@ -91,6 +91,8 @@ class Facts:
     signed: dsse.Verified | None = None
     proofs: dict[str, bytes] = field(default_factory=dict)
     trees: "list[Seen]" = field(default_factory=list)
+    lockers: dict[str, bytes] = field(default_factory=dict)
+    acknowledged: tuple[str, ...] = ()
     stamps: list[str] = field(default_factory=list)
     kit_stamps: list[str] = field(default_factory=list)
     times: list[Existence] = field(default_factory=list)
@@ -262,9 +264,11 @@ class Examination:
                 listing.check_scan(medium, [*self._facts.proofs, *self._facts.stamps], bundles)
             else:
                 scan, stamps = self._path(""), self._facts.kit_stamps
+                self._facts.lockers = locker_notes.read(medium)
                 evidence.update(listing.check_kit(medium, self._facts.kit, scan, self._manifest(), stamps))
             if bundles:
                 evidence["sigstoreBundles"] = len(bundles)
+                self._facts.acknowledged = locker_notes.acknowledged(self._facts.lockers, self._site.fingerprint)
 
     def _check_sigstore(self, medium: Medium) -> tuple[str, ...]:
         """Hold the scan's Sigstore bundles against its envelope; return their paths."""
@@ -325,10 +329,18 @@ class Examination:
         moments = envelopes.Moments(moment, self._facts.taken_in, self._site.settings.skew)
         demanded = ledger.demanded_by(pack, asked=self._request.ledger, settings=self._site.settings)
         why = None if demanded else ledger.why_not(self._facts.proofs, pack)
-        if why is not None:
+        lockers = locker_notes.is_judged(self._facts.lockers, pack, at=moment)
+        if why is not None and not lockers:
             self._steps.not_made("ledger", why)
             return
         with self._steps.step("ledger") as evidence:
+            if lockers:
+                judged = locker_notes.judge(self._facts.lockers, pack, self._site.state.logs, at=moment)
+                evidence["locker"] = judged.described
+                self._facts.trees = [judged.seen]
+            if why is not None:
+                evidence["proofsNotJudged"] = why
+                return
             logged = ledger.logged(self._facts.envelope, signed)
             taken_in = self._facts.taken_in
             if demanded:
@@ -336,7 +348,7 @@ class Examination:
             findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=demanded, taken_in=taken_in)
             for sentence in ledger.remarks(findings, pack, at=moment, taken_in=taken_in):
                 self._note(sentence, evidence)
-            self._facts.trees = [finding.seen for finding in findings]
+            self._facts.trees += [finding.seen for finding in findings]
             self._facts.times += envelopes.of_findings(findings, moments.latest).times
             evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)
 

@@ -76,17 +76,22 @@ def of_rootpack(directory: Path, moment: datetime) -> Sites:
 
     Raises the errors of :func:`kit.trust.rootpack.load`.
     """
-    files = rootpack.read_directory(directory)
-    versions = rootpack.root_versions(files)
-    if not versions:
-        raise TrustRootRefused(path=directory.name, detail="there is no root metadata")
-    oldest = files[rootpack.root_path(versions[0])]
-    pack = rootpack.load(files, pinned_root=oldest, reference_time=moment)
+    pack = pack_of(directory, moment)
 
     def verify(envelope: bytes, name: str) -> dsse.Verified:
         return pack.verify(envelope, usage="site", at=stamp(moment), payload_types=(dsse.IN_TOTO,), name=name)
 
     return Sites(verify, pack.owner)
+
+
+def pack_of(directory: Path, moment: datetime) -> rootpack.TrustedPack:
+    """Return a RootPack that is ours; raises the errors of :func:`kit.trust.rootpack.load`."""
+    files = rootpack.read_directory(directory)
+    versions = rootpack.root_versions(files)
+    if not versions:
+        raise TrustRootRefused(path=directory.name, detail="there is no root metadata")
+    oldest = files[rootpack.root_path(versions[0])]
+    return rootpack.load(files, pinned_root=oldest, reference_time=moment)
 
 
 def of_key(path: Path) -> Sites:

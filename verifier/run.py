@@ -16,7 +16,7 @@ from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
 from scanner.difference import Difference
-from verifier import evidence, replay, site_time, stopping
+from verifier import evidence, locker_notes, replay, site_time, stopping
 from verifier.checks import Examination, Facts, Request
 from verifier.report_rows import text_of
 from verifier.run_dir import Clock, RunDirectory, stamp
@@ -156,6 +156,9 @@ class Run:
                 )
                 known = [kit for kit in self._site.state.accepted if kit.digest != entry.digest]
                 changes["accepted"] = (*known, entry)
+            if facts.acknowledged:
+                told = self._site.state.acknowledged
+                changes["acknowledged"] = locker_notes.remember(told, facts.acknowledged)
             if facts.trees:
                 from kit.ledger import memory
 

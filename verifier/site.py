@@ -71,7 +71,8 @@ class SiteState(
 ):
     """The site's memory: what it accepted, how late it is, and what it was told.
 
-    Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs.
+    Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs,
+    results that came home.
     """
 
     schema_version: str
@@ -82,6 +83,7 @@ class SiteState(
     floor_resets: tuple[FloorReset, ...] = ()
     revocations: tuple[Revocation, ...] = ()
     logs: tuple[KnownLog, ...] = ()
+    acknowledged: tuple[str, ...] = ()
 
 
 class Site:

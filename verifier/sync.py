@@ -10,7 +10,7 @@ from kit.bundle import write_bundle
 from kit.bytes import digest
 from kit.errors import FileMissing, FileUndeclared, StellaError, UsageError
 from kit.manifest import check_scan_id
-from kit.syncfile import RunEntry, SiteResults
+from kit.syncfile import RunEntry, SeenLog, SiteResults
 from verifier import evidence
 from verifier.durable import writing
 from verifier.medium import read_file
@@ -39,10 +39,13 @@ class Skipped:
     reason: str
 
 
-def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResults, list[Skipped]]:
+def export(
+    ops: Path, site: Site, out: Path, exported_at: str, *, unacknowledged: bool = False
+) -> tuple[SiteResults, list[Skipped]]:
     """Write every finished run below ``ops`` into one signed file.
 
-    Runs that were cut off, or whose result this site's key did not sign, are left out and returned with the reason.
+    Runs that were cut off, or whose result this site's key did not sign, are left out and returned with the reason, and
+    with ``unacknowledged`` those that the locker has acknowledged.
     Raises :class:`UsageError` when no run is fit to travel.
     """
     members: dict[str, bytes | Path] = {}
@@ -53,6 +56,9 @@ def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResu
             entry, documents, left_out = _entry(directory, site)
         except StellaError as error:
             skipped.append(Skipped(f"{directory.parent.name}/{directory.name}", f"{error.reason}: {error}"))
+            continue
+        if unacknowledged and entry.result_digest in site.state.acknowledged:
+            skipped.append(Skipped(entry.path, "the locker has it"))
             continue
         entries.append(entry)
         members |= {f"{entry.path}/{name}": data for name, data in documents.items()}
@@ -71,9 +77,16 @@ def export(ops: Path, site: Site, out: Path, exported_at: str) -> tuple[SiteResu
             exported_at=exported_at,
             runs=tuple(sorted(entries, key=lambda entry: entry.path)),
             bundle=record,
+            logs=_seen(site),
         )
         syncfile.write(target, described, bundle, site.signer)
     return described, skipped
+
+
+def _seen(site: Site) -> tuple[SeenLog, ...]:
+    """Return the largest accepted tree of each log that the site knows, ascending by origin."""
+    accepted = ((log.origin, [tree for tree in log.trees if tree.accepted]) for log in site.state.logs)
+    return tuple(SeenLog(origin=origin, size=of[-1].size, root=of[-1].root) for origin, of in accepted if of)
 
 
 def _runs(ops: Path) -> list[Path]:

@@ -93,6 +93,13 @@ def build(
     staleness_hours: Annotated[
         int, typer.Option("--staleness-hours", help="How long sites may accept the kit.", min=1, max=24 * 3660)
     ] = 24 * 90,
+    locker_checkpoint: Annotated[
+        Path | None,
+        typer.Option("--locker-checkpoint", help="From stella locker audit checkpoint --out.", metavar="FILE"),
+    ] = None,
+    acknowledge: Annotated[
+        Path | None, typer.Option("--acknowledge", help="From stella sync acknowledge --out.", metavar="FILE")
+    ] = None,
     passphrase_file: Passphrase = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check keys and records and show the plan, but write nothing.")
@@ -118,7 +125,9 @@ def build(
         check_time(moment, "--time")
     with typed("--channel"):
         check_channel(channel)
-    request = assemble.KitRequest(record, rootpack, program or [], channel, sequence, moment, staleness_hours)
+    request = assemble.KitRequest(
+        record, rootpack, program or [], channel, sequence, moment, staleness_hours, locker_checkpoint, acknowledge
+    )
     assemble.check_paths(request)
     requests.check_private(key)
     signers = signing.load(key, rootpack, at=moment, password=passphrase(passphrase_file))

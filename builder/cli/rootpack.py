@@ -160,7 +160,7 @@ def show(
 @app.command("add-key")
 def add_key(
     key: Annotated[Path, typer.Argument(help="The public key to trust (PEM).", metavar="PEM")],
-    usage: Annotated[str, typer.Option("--usage", help="kit, site, anchor, log or witness.", metavar="USAGE")],
+    usage: Annotated[str, typer.Option("--usage", help="kit, site, anchor, locker, log or witness.", metavar="USAGE")],
     owner: Owner,
     rootpack: RootPack = DEFAULT_ROOTPACK,
     keys: Keys = Path("keys"),

@@ -243,12 +243,18 @@ class AuditForked(StellaError):
 
     exit_code = 24
     sentence = "The audit log contradicts a checkpoint that it signed: its past was changed."
-    next_step = "Change nothing more; keep the database, audit/checkpoint and this report, and find who could write there."
+    next_step = (
+        "Change nothing more; keep the database, audit/checkpoint and this report, and find who could write there."
+    )
 
 
 class AuditRolledBack(StellaError):
     """An audit log is shorter than a checkpoint of it that was signed."""
 
     exit_code = 24
-    sentence = "The audit log is shorter than it once was: an older database was put in its place, or its end was cut off."
-    next_step = "Put the newest database back. If it is lost, keep what is left as evidence: stella locker audit restart."
+    sentence = (
+        "The audit log is shorter than it once was: an older database was put in its place, or its end was cut off."
+    )
+    next_step = (
+        "Put the newest database back. If it is lost, keep what is left as evidence: stella locker audit restart."
+    )

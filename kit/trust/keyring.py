@@ -21,7 +21,7 @@ SCHEMA_VERSION = "1.0"
 FILE = "keyring.json"
 MAX_BYTES = 1 << 20
 MAX_KEYS = 1024
-USAGES = ("anchor", "kit", "log", "site", "witness")
+USAGES = ("anchor", "kit", "locker", "log", "site", "witness")
 REQUIRABLE = ("log",)
 """Usages whose evidence a RootPack can demand of every run; more would be ignored by those who verify."""
 
@@ -177,7 +177,7 @@ def check_time(time: str, pointer: str) -> str:
 def _admit(entry: KeyringEntry, pointer: str) -> TrustedKey:
     if entry.usage not in USAGES:
         raise _malformed(f"{pointer}/usage", f"must be one of {', '.join(USAGES)}")
-    if entry.algorithm not in (_NOTE_ALGORITHMS if entry.usage in ("log", "witness") else ALGORITHMS):
+    if entry.algorithm not in (_NOTE_ALGORITHMS if entry.usage in ("locker", "log", "witness") else ALGORITHMS):
         raise KeyRefused(
             path=FILE,
             pointer=f"{pointer}/algorithm",

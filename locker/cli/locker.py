@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from locker.cli.options import DEFAULT_LOCKER, DEFAULT_TENANT, LockerDirectory, RootPack, Tenant, elsewhere
+from locker.cli.options import DEFAULT_LOCKER, DEFAULT_TENANT, Actor, LockerDirectory, RootPack, Tenant, elsewhere
 from verifier.cli.console import Console, Verdict, one_line
 from verifier.cli.options import Json
 from verifier.cli.table import table
@@ -74,20 +74,24 @@ def ingest(
     locker: LockerDirectory = DEFAULT_LOCKER,
     rootpack: RootPack = None,
     tenant: Tenant = DEFAULT_TENANT,
+    actor: Actor = None,
     json: Json = False,
 ) -> Verdict:
     """Verify a recorded scan and keep it.
 
     Signatures, digests and both bundles, byte for byte; the scan is not replayed. Safe to repeat.
     """
+    from locker import audit
     from locker import ingest as intake
+    from locker.acting import of_process
     from locker.asked import check_rootpack, check_tenant
     from locker.store import open_locker
 
     check_tenant(tenant)
     check_rootpack(rootpack)
-    with open_locker(locker) as opened:
+    with open_locker(locker, of_process(actor)) as opened:
         done = intake.ingest(opened, record, now=datetime.now(UTC), tenant=tenant, rootpack_directory=rootpack)
+        audit.sign(opened, now=datetime.now(UTC), at_most_every=audit.HOURLY)
     console = Console(json=json)
     console.document({"scan": done.scan_id, "manifest": done.manifest_hash, "status": done.status, "known": done.known})
     following = join(["stella", "locker", "show", done.scan_id, *elsewhere(locker)])

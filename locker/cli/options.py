@@ -13,6 +13,12 @@ RootPack = Annotated[
     Path | None,
     typer.Option("--rootpack", help="A RootPack to accept first; the newest one seen is kept.", metavar="DIR"),
 ]
+Actor = Annotated[
+    str | None,
+    typer.Option(
+        "--actor", help="Who acts, for the timeline; else STELLA_ACTOR, else the system's user.", metavar="NAME"
+    ),
+]
 
 DEFAULT_LOCKER = Path("locker")
 DEFAULT_TENANT = "default"

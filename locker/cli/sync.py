@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from locker.cli.options import DEFAULT_LOCKER, DEFAULT_TENANT, LockerDirectory, RootPack, Tenant, elsewhere
+from locker.cli.options import DEFAULT_LOCKER, DEFAULT_TENANT, Actor, LockerDirectory, RootPack, Tenant, elsewhere
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
@@ -19,6 +19,10 @@ Examples:
   stella sync import results.stella-sync --rootpack rootpack
 
   stella sync import results.stella-sync --locker /srv/locker --fail-on-conflict --json
+
+  stella sync acknowledge --out acknowledged.json
+
+  stella sync acknowledge --locker /srv/locker --out acknowledged.json --json
 """
 
 
@@ -32,6 +36,7 @@ def import_(
         bool,
         typer.Option("--fail-on-conflict", help="Exit with 71 if a site has both VERIFIED and DIFFERS for a scan."),
     ] = False,
+    actor: Actor = None,
     json: Json = False,
 ) -> Verdict:
     """Verify a site's results and keep them.
@@ -39,14 +44,16 @@ def import_(
     Safe to repeat, in any order. What cannot be verified lies in the locker's quarantine; a file that is no file of
     site results is left where it is.
     """
-    from locker import site_receipts, sync
+    from locker import audit, site_receipts, sync
+    from locker.acting import of_process
     from locker.asked import check_rootpack, check_tenant
     from locker.store import open_locker
 
     check_tenant(tenant)
     check_rootpack(rootpack)
-    with open_locker(locker) as opened:
+    with open_locker(locker, of_process(actor)) as opened:
         taken = sync.take(opened, file, now=datetime.now(UTC), tenant=tenant, rootpack_directory=rootpack)
+        audit.sign(opened, now=datetime.now(UTC), at_most_every=audit.HOURLY)
     console = Console(json=json)
     if json:
         console.document(sync.described(taken))
@@ -59,3 +66,27 @@ def import_(
         console.talk(f"warning: {warning}")
     word, code, next_step = sync.verdict(taken, fail_on_conflict=fail_on_conflict)
     return console.verdict(word, code, next_step or join(["stella", "locker", "list", *elsewhere(locker)]))
+
+
+@app.command()
+def acknowledge(
+    out: Annotated[Path, typer.Option("--out", help="The file to write.", metavar="FILE")],
+    locker: LockerDirectory = DEFAULT_LOCKER,
+    json: Json = False,
+) -> Verdict:
+    """Tell sites which results came home.
+
+    The file goes into their next kit: stella kit build --acknowledge FILE. A site that has accepted it may leave those
+    results out: stella sync export --unacknowledged.
+    """
+    from kit.bytes import digest
+    from locker import sightings
+    from locker.store import open_locker
+    from verifier.durable import write_atomic
+
+    with open_locker(locker) as opened:
+        data = sightings.acknowledgement(opened)
+    write_atomic(out, data)
+    console = Console(json=json)
+    console.document({"file": str(out), "digest": digest.of_bytes(data)})
+    return console.verdict("WRITTEN", 0, join(["stella", "kit", "build", "--acknowledge", str(out), "..."]))

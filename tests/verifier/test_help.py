@@ -22,6 +22,15 @@ PAGES = ("README.md", "docs/operator.md", "docs/auditor.md")
 ERRORS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.StellaError)]
 
 
+def members_of(name: str, members: dict[str, Any]) -> dict[str, Any]:
+    """Return the commands of a group by their words; a group in it has commands of its own."""
+    found: dict[str, Any] = {}
+    for word, each in members.items():
+        below: dict[str, Any] = getattr(each, "commands", {})
+        found |= members_of(f"{name} {word}", below) if below else {f"{name} {word}": each}
+    return found
+
+
 def tree() -> dict[str, Any]:
     """Return every command of the program by its words, such as ``offline init``."""
     found: dict[str, Any] = {}
@@ -36,7 +45,7 @@ def tree() -> dict[str, Any]:
                 group.callback()(lambda: None)
                 group.add_typer(module.app)
                 members: dict[str, Any] = vars(get_command(group))["commands"]
-                found |= {f"{name} {word}": each for word, each in members.items()}
+                found |= members_of(name, members)
                 if default := getattr(module, "DEFAULT", None):
                     found[name] = members[default]
     return found
@@ -50,7 +59,7 @@ GROUPS = {name.split()[0] for name in COMMANDS}
 
 def resolve(words: list[str]) -> str | None:
     """Return the command that words of a text begin with; nothing but the name of a group is an empty one."""
-    for length in (2, 1):
+    for length in (3, 2, 1):
         if " ".join(words[:length]) in COMMANDS:
             return " ".join(words[:length])
     return "" if words[0] == "help" or (words[0] in GROUPS and len(words) == 1) else None

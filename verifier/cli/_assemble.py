@@ -27,13 +27,7 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
     command = get_command(app)
     words = _with_default(words, command, getattr(parts[0], "DEFAULT", None))
     examples = "\n\n".join(getattr(part, "EXAMPLES", "") for part in parts)
-    subcommands: Mapping[str, object] = getattr(command, "commands", {})
-    if subcommands:
-        command.epilog = _epilog(_examples(examples), f"Exit codes: {WHOLE_TABLE}")
-        for word, each in subcommands.items():
-            _describe(each, f"{name} {word}", examples)
-    else:
-        _describe(command, name, examples)
+    _describe_all(command, name, examples)
     return command.main(words, prog_name=f"stella {name}", standalone_mode=False)
 
 
@@ -43,6 +37,17 @@ def _with_default(words: list[str], group: object, default: str | None) -> list[
     if default is None or not words or words[0] in commands or words == ["--help"]:
         return words
     return [default, *words]
+
+
+def _describe_all(command: Any, name: str, examples: str) -> None:
+    """Describe a command, or a group and all its commands."""
+    subcommands: Mapping[str, object] = getattr(command, "commands", {})
+    if not subcommands:
+        _describe(command, name, examples)
+        return
+    command.epilog = _epilog(_examples(examples, f"stella {name}"), f"Exit codes: {WHOLE_TABLE}")
+    for word, each in subcommands.items():
+        _describe_all(each, f"{name} {word}", examples)
 
 
 def _describe(command: Any, name: str, examples: str) -> None:

@@ -45,10 +45,11 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "diff": (10, 20, 21, *_BYTES, 60, 61),
     "report": (20, 21, *_BYTES, 60),
     "receipt show": (20, 21, *_BYTES, 60),
-    "receipt check": (*_TRUST, *_BYTES, 52, 60),
+    "receipt check": (*_TRUST, *_LEDGER, *_BYTES, 52, 60),
     "receipt chain": (*_TRUST, *_BYTES, 52, 60, 71),
     "sync export": (20, 21, 23, *_BYTES, *_PLACE),
-    "sync import": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 71),
+    "sync import": (*_TRUST, *_LEDGER, *_BYTES, 50, 52, *_PLACE, 71),
+    "sync acknowledge": (23, *_BYTES, *_PLACE),
     "scan": (12, *_TRUST, *_BYTES, 51, *_PLACE),
     "scan sign": (*_TRUST, *_BYTES, *_PLACE),
     "policy check": (31, *_PLACE),
@@ -79,6 +80,13 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "locker status": (23, *_BYTES, *_PLACE),
     "locker list": (23, *_BYTES, *_PLACE),
     "locker show": (23, *_BYTES, *_PLACE),
+    "locker receipt": (23, *_LEDGER, *_BYTES, *_PLACE),
+    "locker audit verify": (23, *_LEDGER, *_BYTES, *_PLACE),
+    "locker audit checkpoint": (23, *_LEDGER, *_BYTES, *_PLACE),
+    "locker audit restart": (23, *_LEDGER, *_BYTES, *_PLACE),
+    "timeline list": (23, *_BYTES, *_PLACE),
+    "timeline show": (23, *_BYTES, *_PLACE),
+    "timeline export": (23, *_LEDGER, *_BYTES, *_PLACE),
 }
 """What the commands may end with beside that; a command that stands not here refers to the whole table."""
 WHOLE_TABLE = "stella help exit-codes"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from verifier.receipt_code import Code
     from verifier.receipt_intake import Sites
 
+LOCKERS_BEGINNING = b"stella-ops.org/locker-receipt@"
 DEFAULT = "show"
 """The command of the group that ``stella receipt RUN_DIR`` means."""
 
@@ -32,7 +33,7 @@ Examples:
 
   stella receipt check scanned.txt --key site-7.pub.pem --json
 
-  stella receipt check - --rootpack rootpack < scanned.txt
+  stella receipt check scan.locker-receipt --key audit.pub.pem
 
   stella receipt chain returned/ --rootpack rootpack
 
@@ -129,13 +130,17 @@ def check(
 
     The exit code is about the receipt alone: 0 means that the site wrote it, whatever it says of the replay. Of a
     printed text only the letters from STELLA1: on are read. A photo is not read: let a phone turn its code into text.
+    A locker's receipt of a scan is checked as well: --key is then the locker's audit.pub.pem, or the RootPack has it.
     """
     from verifier import receipt_intake, receipt_report
 
     console = Console(json=json)
-    sites = _sites(rootpack, key, at)
     with receipt_intake.about_a_receipt():
         name, data = _read(file)
+    if data.startswith(LOCKERS_BEGINNING):
+        return _check_lockers(console, data, name, rootpack=rootpack, key=key, at=at)
+    sites = _sites(rootpack, key, at)
+    with receipt_intake.about_a_receipt():
         found = receipt_intake.envelopes(data, name)
         if len(found) > 1:
             raise UsageError(path=name, detail=f"there are {len(found)} slips in it").then(
@@ -185,6 +190,19 @@ def chain(
         console.document(told.document)
     console.data(told.text)
     return console.verdict(*told.verdict)
+
+
+def _check_lockers(
+    console: Console, data: bytes, name: str, *, rootpack: Path | None, key: Path | None, at: str | None
+) -> Verdict:
+    """Check the receipt that a locker gave of a scan."""
+    from verifier import locker_receipts
+
+    proven = locker_receipts.check(data, name, rootpack=rootpack, key=key, at=at)
+    if console.json:
+        console.document(locker_receipts.as_document(proven))
+    console.data(locker_receipts.as_text(proven))
+    return console.verdict("GENUINE: the locker has logged this", 0)
 
 
 def _sites(rootpack: Path | None, key: Path | None, at: str | None) -> "Sites":

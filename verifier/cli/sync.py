@@ -24,6 +24,9 @@ def export(
     out: Annotated[Path, typer.Option("--out", help="The file to write.", metavar="FILE")],
     ops: Ops = DEFAULT_OPS,
     site: SiteDirectory = DEFAULT_SITE,
+    unacknowledged: Annotated[
+        bool, typer.Option("--unacknowledged", help="Leave out what the locker has said it has.")
+    ] = False,
     json: Json = False,
 ) -> Verdict:
     """Pack every finished run into one signed file."""
@@ -32,7 +35,7 @@ def export(
     from verifier.site import load
 
     console = Console(json=json)
-    results, skipped = sync.export(ops, load(site), out, stamp(session.clock()))
+    results, skipped = sync.export(ops, load(site), out, stamp(session.clock()), unacknowledged=unacknowledged)
     for run in skipped:
         console.talk(f"left out {run.path}: {run.reason}")
     console.document(
