@@ -84,7 +84,7 @@ def carry_out(
     judged = reference_time(setting.at, now)
     place = asked.place(manifest, scan_only=scan_only)
     plan, taken = _with_place(plan)
-    site = _site(setting.site, place)
+    site = pinned_site(setting.site, place.kit)
     notes = [said for said in (place.taken, taken) if said]
     notes += _check_apart(setting, place, site)
     runs = setting.ops / "replay" / _scan_of(place.manifest)
@@ -120,13 +120,13 @@ def _with_place(plan: Plan) -> tuple[Plan, str | None]:
     return replace(plan, with_path=found.manifest), found.taken
 
 
-def _site(place: Path, manifest: asked.Place) -> Site:
+def pinned_site(place: Path, kit_root: Path) -> Site:
     """Return the pinned site; where there is none, the error names the fingerprint that the kit's own root has."""
     try:
         return load(place)
     except TrustRootNotPinned as error:
         guard.enforce([])
-        root = manifest.kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
+        root = kit_root / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
         with suppress(FileMissing):
             error.details["rootInTheKit"] = root_fingerprint(read_root(root))
             error.next_step = how_to_pin(root, place)
