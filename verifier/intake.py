@@ -182,7 +182,7 @@ class _Intake:
                 self._store.quarantine,
                 media,
                 result,
-                f"{run.parent.name}/{run.name}",
+                run,
                 now=stamp(self._now),
                 budget=budget,
             )
@@ -199,16 +199,14 @@ class _Intake:
 
     def _refuse_known(self, kit_root: Path) -> None:
         """Raise :class:`AlreadyAccepted` where this kit is the active one of its channel, and whole."""
-        with suppress(StellaError):
+        try:
             found = digest.of_bytes(read_file(kit_root / layout.KIT_FILE, limit=kitfile.MAX_BYTES))
-            for entry in active(self._site.state.activations).values():
-                if entry.digest == found and is_whole(self._store.place(entry), found):
-                    self._store.discard(found)
-                    again = AlreadyAccepted(path=entry.kit_id, detail=f"this is the active kit since {entry.at}")
-                    break
-            else:
-                return
-        raise again
+        except StellaError:
+            return  # for the checks to say
+        for entry in active(self._site.state.activations).values():
+            if entry.digest == found and is_whole(self._store.place(entry), found):
+                self._store.discard(found)
+                raise AlreadyAccepted(path=entry.kit_id, detail=f"this is the active kit since {entry.at}")
 
     def _run(
         self,

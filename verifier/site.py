@@ -152,7 +152,7 @@ class Site:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the site's lock, so that two runs do not write its state at once; reads the state anew."""
-        with _locked(self.path):
+        with changing(self.path):
             self.state = _read_state(self.path, STATE_FILE)  # a signed result names no place of this host
             yield
 
@@ -177,7 +177,7 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
             "and the fingerprint of that file."
         ) from None
     make_directory(path, mode=0o700)
-    with _locked(path):
+    with changing(path):
         _refuse_pinned(path, found)
         signer = PemSigner.from_seed("ed25519", entropy(SEED_SIZES["ed25519"]))
         write_atomic(path / KEY_FILE, signer.to_pem(), mode=0o600)
@@ -214,8 +214,8 @@ def _refuse_pinned(path: Path, root_digest: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Be the only one to change a site; a crash frees it."""
+def changing(path: Path) -> Iterator[None]:
+    """Be the only one to change a site; whoever comes later waits. A crash frees it."""
     descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -230,6 +230,19 @@ def load(path: Path) -> Site:
     Raises :class:`TrustRootNotPinned` where there is none, :class:`KeyRefused` when others can read its signing key,
     :class:`SiteDamaged` where a file of it is not what the site wrote.
     """
+    site = load_bare(path)
+    try:
+        site.state = _read_state(path, str(path / STATE_FILE))
+    except SiteDamaged as error:
+        raise error.then(
+            "Restore this file from the site's backup. Without one, make it anew from the site's signed results: "
+            "stella offline state rebuild --from OPS_DIR"
+        ) from None
+    return site
+
+
+def load_bare(path: Path) -> Site:
+    """Return a site without what it remembers, of which nothing is read; raises as :func:`load`."""
     try:
         root = (path / ROOT_FILE).read_bytes()
     except FileNotFoundError:
@@ -242,7 +255,7 @@ def load(path: Path) -> Site:
         raise KeyRefused(
             path=KEY_FILE, detail="others than its owner can read this private key, so anybody may have signed with it"
         ).then(f"If nobody else was on this host: chmod 600 {path / KEY_FILE}. Otherwise make a new site.")
-    return Site(path, root, signer, _read_state(path, str(path / STATE_FILE)), _read_settings(path))
+    return Site(path, root, signer, SiteState(schema_version=SCHEMA_VERSION), _read_settings(path))
 
 
 def _read_settings(path: Path) -> Settings:

@@ -1,6 +1,5 @@
 """stella offline status: what is active here, how old it is, what lies in quarantine, how the last runs ended."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from verifier.site import Site, root_fingerprint
 LAST_RUNS = 5
 
 
-def status(site: Site, store: Store, ops: Path, now: datetime) -> tuple[dict[str, object], int]:
-    """Describe a site at a moment; with it comes the exit code of the worst that is wrong with its active kits."""
+def status(site: Site, store: Store, ops: Path, now: datetime) -> tuple[dict[str, object], StellaError | None]:
+    """Describe a site at a moment; with it comes the worst that is wrong with its active kits."""
     moment, state = now, site.state
     if state.time_floor is not None:
         moment = max(now, site_time.moment(state.time_floor.time))
@@ -46,10 +45,13 @@ def status(site: Site, store: Store, ops: Path, now: datetime) -> tuple[dict[str
         if part:
             document[name] = msgspec.to_builtins(part)
     document["settings"] = msgspec.to_builtins(site.settings)
-    return document, max((code for _, code in kits), default=0)
+    faults = [fault for _, fault in kits if fault is not None]
+    return document, max(faults, key=lambda fault: fault.exit_code, default=None)
 
 
-def _active(entry: site_kits.Activation, site: Site, store: Store, moment: datetime) -> tuple[dict[str, object], int]:
+def _active(
+    entry: site_kits.Activation, site: Site, store: Store, moment: datetime
+) -> tuple[dict[str, object], StellaError | None]:
     """Describe an active kit by its own signed list, as long as that is the one that was accepted."""
     before = site_kits.before(site.state.activations, entry.channel)
     described: dict[str, object] = {
@@ -61,7 +63,7 @@ def _active(entry: site_kits.Activation, site: Site, store: Store, moment: datet
         "previous": before.kit_id if before else None,
         "overruled": entry.reason,
     }
-    code = 0
+    fault: StellaError | None = None
     try:
         raw = read_file(store.place(entry) / layout.KIT_FILE, limit=kitfile.MAX_BYTES)
         check_digest(layout.KIT_FILE, entry.digest, digest.of_bytes(raw))
@@ -71,14 +73,14 @@ def _active(entry: site_kits.Activation, site: Site, store: Store, moment: datet
         described["scans"] = [scan.id for scan in kit.scans]
         described["state"] = ages.check_kit(kit, moment, site.settings) or "ok"
     except StellaError as error:
-        described["state"] = f"{error.reason}: {error}"
-        code = error.exit_code
+        fault = error
     except OSError as error:
-        described["state"] = f"{FileMissing.__name__}: {error.strerror}"
-        code = FileMissing.exit_code
+        fault = FileMissing(path=layout.KIT_FILE, detail=error.strerror or "")
+    if fault is not None:
+        described["state"] = f"{fault.reason}: {fault}"
     if store.lags(entry):
         described["link"] = "does not lead to it yet: the next import mends that"
-    return {name: value for name, value in described.items() if value is not None}, code
+    return {name: value for name, value in described.items() if value is not None}, fault
 
 
 def _quarantine(place: Path) -> dict[str, object]:
@@ -114,10 +116,3 @@ def _run(run: Path) -> str:
     except StellaError as error:
         return f"{run.name}  not readable: {error.reason}"
     return f"{run.name}  {result.mode}  {result.verdict}  {result.reason}"
-
-
-def word(kits: object) -> str:
-    """Return in a few words how it stands with the active kits of a described site."""
-    states = [str(kit.get("state")) for kit in kits if isinstance(kit, dict)] if isinstance(kits, Sequence) else []
-    bad = [state.partition(":")[0] for state in states if state.partition(":")[0].isidentifier() and state != "ok"]
-    return bad[0] if bad else "PINNED"

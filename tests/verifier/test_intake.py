@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from builder.record import record
 from builder import signer
+from builder.record import record
 from kit import errors, layout
 from kit import result as results
 from kit.bytes import digest

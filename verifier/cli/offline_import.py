@@ -31,6 +31,10 @@ Examples:
   stella offline import /media/usb --in-place
 
   stella offline import /media/usb --force-activate --force-reason "kit 7 names a wrong feed"
+
+  stella offline rollback --reason "kit 8 lacks the orders service"
+
+  stella offline rollback --channel lab --reason "wrong policy" --json
 """
 
 app = typer.Typer(no_args_is_help=True)
@@ -71,6 +75,27 @@ def import_kit(
     heard = intake.Heard(console.check, lambda piece: console.step("   copying", "running", piece.path))
     taken = intake.take_in(wanted, setting, heard)
     return _show(console, taken, kits, _places(ops, site))
+
+
+@app.command()
+def rollback(
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept for ever.", metavar="TEXT")],
+    channel: Annotated[str, typer.Option("--channel", help="The channel of the kit.", metavar="NAME")] = "default",
+    kits: Kits = DEFAULT_KITS,
+    site: SiteDirectory = DEFAULT_SITE,
+    json: Json = False,
+) -> Verdict:
+    """Make the kit that was active before the active one again.
+
+    Every byte of the copy that was kept is checked first. What the site has learned stays: no floor falls.
+    """
+    from verifier import activate, session
+    from verifier import site as sites
+
+    console = Console(json=json)
+    entry, left = activate.roll_back(sites.load(site), kits, channel, reason, session.clock())
+    console.document({"active": entry.kit_id, "channel": entry.channel, "sequence": entry.sequence, "left": left})
+    return console.verdict("ROLLED BACK", 0, "stella offline status")
 
 
 def _show(console: Console, taken: "Taken", kits: Path, places: str) -> Verdict:
