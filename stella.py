@@ -52,7 +52,7 @@ COMMANDS = {
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
-    "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
+    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
     "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker",)),
 }
 

@@ -26,7 +26,7 @@ FAT32_LIMIT = (4 << 30) - 1
 _UNITS: dict[str, int] = {"": 1, "b": 1} | {
     f"{letter}{ending}": int(base**power)
     for power, letter in enumerate("kmgt", 1)
-    for ending, base in (("b", 1000), ("ib", 1024))
+    for ending, base in (("b", 1000), ("ib", 1024), ("", 1024))
 }
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))? ?([A-Za-z]{0,3})", re.ASCII)
 _TEXTS = 12_288

@@ -30,13 +30,13 @@ from kit.errors import (
 )
 from kit.kitfile import Kit
 from kit.result import ActivationEntry, Check, Result
+from kit.volume import Piece
 from scanner import engine
-from verifier import asked, guard, mounts, quarantine, session
+from verifier import asked, guard, mounts, quarantine, session, volumes
 from verifier.checks import Examination, Facts, Request
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
-from verifier.intake_checks import KIT_DIRECTORY, CopyingExamination
-from verifier.intake_copy import Piece
+from verifier.intake_checks import KIT_DIRECTORY, CopyingExamination, VolumesExamination
 from verifier.kit_store import Store, is_whole
 from verifier.medium import read_file
 from verifier.places import check_outside
@@ -49,8 +49,6 @@ from verifier.steps import Steps
 
 NO_FAULT_OF_THE_KIT = (0, VolumeMissing.exit_code, NoSpace.exit_code, GuardNotInForce.exit_code)
 """Ends of an import after which nothing goes to quarantine."""
-DAMAGED_MEDIUM = (DigestMismatch.exit_code, FileMissing.exit_code)
-"""Ends after which what was copied stays: another copy of the same kit may bring the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +104,10 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
     Raises :class:`AlreadyAccepted` where the very kit is active and whole here, :class:`UsageError` for what was
     mistyped, :class:`kit.errors.TrustRootNotPinned`, :class:`kit.errors.NotWritable` while another import is at work.
     """
-    kit_root, taken = asked.kit_directory(wanted.media[0])
-    if not (kit_root / layout.KIT_FILE).is_file():
-        raise UsageError(path=str(kit_root), detail="this directory is no kit: it holds no KIT.json").then(
-            "Give the directory that holds KIT.json, as it is mounted here."
-        )
+    roots = volumes.find(wanted.media)
+    kit_root, taken = (roots[0], None) if roots else _one_kit(wanted.media)
+    if roots and wanted.in_place:
+        raise UsageError(detail="--in-place takes a kit in one piece; volumes are made one by a copy")
     site = session.pinned_site(setting.site, kit_root)
     notes = [taken] if taken else []
     for option, given in (("--site", setting.site), ("--ops", setting.ops), ("--kits", wanted.kits)):
@@ -124,9 +121,24 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
     with store.locked():
         store.follow(site.state.activations)
         intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=notes))
-        taken_in = intake.of_kit(kit_root.resolve())
-        intake.put_aside({"": kit_root.resolve()})
-        return taken_in
+        kit_root = kit_root.resolve()
+        result = intake.of_volumes(roots) if roots else intake.of_kit(kit_root)
+        intake.put_aside({f"{root.name}/": root for root in roots} or {"": kit_root})
+        return result
+
+
+def _one_kit(media: Sequence[Path]) -> tuple[Path, str | None]:
+    """Return the kit that an operator means, and what was taken for it; :class:`UsageError` for none or several."""
+    if len(media) != 1:
+        raise UsageError(detail="several media are volumes of one kit; these are none", found=len(media)).then(
+            "Give one kit, or the volumes of one."
+        )
+    kit_root, taken = asked.kit_directory(media[0])
+    if not (kit_root / layout.KIT_FILE).is_file():
+        raise UsageError(path=str(kit_root), detail="this directory is no kit: it holds no KIT.json").then(
+            "Give the directory that holds KIT.json, as it is mounted here."
+        )
+    return kit_root, taken
 
 
 class _Intake:
@@ -167,13 +179,25 @@ class _Intake:
         self._others(kit_root, scans[1:])
         return self._taken
 
+    def of_volumes(self, roots: Sequence[Path]) -> Taken:
+        """Take in a kit that comes on volumes, all at once or one after the other."""
+        self._refuse_known(roots[0])
+        scans = _claimed_scans(roots[0])
+        joining = partial(_joining, store=self._store, on_piece=self._heard.piece, roots=roots)
+        self._run(roots[0], scans[0], joining, is_last=len(scans) == 1)
+        found = self._facts.kit_digest if self._facts is not None else None
+        if self._taken.last.exit_code == 0 and found is not None:
+            self._others(self._store.staging(found) / KIT_DIRECTORY, scans[1:], joined=len(roots))
+        return self._taken
+
     def put_aside(self, media: Mapping[str, Path]) -> None:
         """Keep what was refused in quarantine; what cannot be kept there is said, and hides no refusal."""
         result = self._taken.last
         if result.exit_code in NO_FAULT_OF_THE_KIT or self._wanted.dry_run:
             return
         found = self._facts.kit_digest if self._facts is not None else None
-        if found is not None and result.exit_code not in DAMAGED_MEDIUM:
+        copied_in = "volumes" if "" not in media else "files"
+        if found is not None and not _is_fault_of_medium(result, copied_in):
             self._store.discard(found)
         run = f"{self._taken.runs[-1].parent.name}/{self._taken.runs[-1].name}"
         budget = self._site.settings.quarantine_mebibytes << 20
@@ -192,10 +216,10 @@ class _Intake:
         if there:
             self._taken.notes.append("the same lies in quarantine already")
 
-    def _others(self, kit_root: Path, scans: Sequence[str]) -> None:
+    def _others(self, kit_root: Path, scans: Sequence[str], *, joined: int = 0) -> None:
         for scan in scans:
             if self._taken.last.exit_code == 0:
-                self._run(kit_root, scan, _plainly, is_last=scan == scans[-1])
+                self._run(kit_root, scan, _plainly, is_last=scan == scans[-1], joined=joined)
 
     def _refuse_known(self, kit_root: Path) -> None:
         """Raise :class:`AlreadyAccepted` where this kit is the active one of its channel, and whole."""
@@ -288,6 +312,15 @@ class _Intake:
         self._taken.place = self._store.place(entry)
 
 
+def _is_fault_of_medium(result: Result, copied_in: str) -> bool:
+    """Tell whether the medium ended an import while it was copied: then what was copied so far stays for a better one.
+
+    What fails after that fails in the copy.
+    """
+    failed = [check.name for check in result.checks if check.state == "failed"]
+    return failed == [copied_in] and result.exit_code in (DigestMismatch.exit_code, FileMissing.exit_code)
+
+
 def _plainly(request: Request, site: Site, steps: Steps, facts: Facts) -> None:
     """Examine a kit where it lies."""
     Examination(request, site, steps, facts).intact()
@@ -298,6 +331,20 @@ def _copying(
 ) -> None:
     """Examine a kit on its medium, and in the copy that is made on the way."""
     CopyingExamination(request, site, steps, facts, store=store, on_piece=on_piece).intact()
+
+
+def _joining(
+    request: Request,
+    site: Site,
+    steps: Steps,
+    facts: Facts,
+    *,
+    store: Store,
+    on_piece: Callable[[Piece], None],
+    roots: Sequence[Path],
+) -> None:
+    """Examine volumes, and the kit that is made of them on the way."""
+    VolumesExamination(request, site, steps, facts, store=store, on_piece=on_piece, roots=roots).intact()
 
 
 def _claimed_scans(kit_root: Path) -> list[str]:

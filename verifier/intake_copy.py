@@ -13,21 +13,11 @@ from pathlib import Path
 
 from kit import layout
 from kit.errors import DigestMismatch, NoSpace, SizeMismatch
+from kit.volume import Piece
 from verifier.durable import make_directory, sync_directory
 from verifier.medium import Medium
 
 CHUNK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Bytes of one of the kit's files, and under which name they lie on the medium."""
-
-    path: str
-    offset: int
-    size: int
-    digest: str
-    stored: str
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from kit.errors.integrity import (
     UnsupportedVersion,
     VerifierTooOld,
 )
-from kit.errors.media import DeltaBaseMissing, VolumeMissing
+from kit.errors.media import DeltaBaseMissing, VolumeForeign, VolumeMissing
 from kit.errors.order import (
     AlreadyAccepted,
     KitFromFuture,
@@ -130,5 +130,6 @@ __all__ = [
     "UnsupportedVersion",
     "UsageError",
     "VerifierTooOld",
+    "VolumeForeign",
     "VolumeMissing",
 ]
