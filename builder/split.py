@@ -35,7 +35,7 @@ UNBOUNDED = 1 << 50
 CHUNK = 1 << 20
 
 
-def capacity(text: str) -> int:
+def capacity(text: str, option: str = "--size") -> int:
     """Return the bytes of a medium given by name, such as ``dvd``, or by size, such as ``4480M``.
 
     ``fat32`` bounds files, not the medium. Raises :class:`UsageError`.
@@ -49,13 +49,7 @@ def capacity(text: str) -> int:
         return parse_size(name)
     except UsageError:
         expected = f"a size such as 700MB or 4.7GB, or one of {', '.join((*MEDIA, FAT32))}"
-        raise UsageError(option="--size", expected=expected, found=ascii(text)[:40]) from None
-
-
-def count(files: Sequence[tuple[str, int]], size: int) -> int:
-    """Return how many volumes files of a kit that is yet to be built would need on media of a size."""
-    documents = sum(256 + 2 * len(path) for path, _ in files) + (16 << 10)
-    return len(volume.cut(files, size, documents))
+        raise UsageError(option=option, expected=expected, found=ascii(text)[:40]) from None
 
 
 def split(
