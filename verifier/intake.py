@@ -44,7 +44,7 @@ from verifier.run import IMPORT, Conduct, Plan, Run
 from verifier.run_dir import RunDirectory, stamp, tell_cut_off, unfinished
 from verifier.session import Setting
 from verifier.site import Site, root_fingerprint
-from verifier.site_kits import Activation, active
+from verifier.site_kits import Activation, active, before
 from verifier.steps import Steps
 
 NO_FAULT_OF_THE_KIT = (0, VolumeMissing.exit_code, NoSpace.exit_code, GuardNotInForce.exit_code)
@@ -227,6 +227,9 @@ class _Intake:
             found = digest.of_bytes(read_file(kit_root / layout.KIT_FILE, limit=kitfile.MAX_BYTES))
         except StellaError:
             return  # for the checks to say
+        runs = self._setting.ops / "replay"
+        if any(unfinished(runs / scan) for scan in _claimed_scans(kit_root)):
+            return  # an import that was cut off is made again, since it has left no result
         for entry in active(self._site.state.activations).values():
             if entry.digest == found and is_whole(self._store.place(entry), found):
                 self._store.discard(found)
@@ -287,8 +290,8 @@ class _Intake:
         if kit is None or kit_digest is None or {scan.id for scan in kit.scans} != self._examined:
             raise EvidenceMissing(path=layout.KIT_FILE, detail="not every scan of the kit was examined")
         if self._place is None:
-            self._store.put(self._store.staging(kit_digest) / KIT_DIRECTORY, kit.kit_id)
-        previous = active(site.state.activations).get(kit.channel)
+            self._store.put(self._store.staging(kit_digest) / KIT_DIRECTORY, kit.kit_id, kit_digest)
+        current = active(site.state.activations).get(kit.channel)
         entry = Activation(
             channel=kit.channel,
             kit_id=kit.kit_id,
@@ -298,7 +301,10 @@ class _Intake:
             reason=self._wanted.reason,
             place=self._place,
         )
-        site.update(**changes, activations=(*site.state.activations, entry))
+        if current is None or (current.digest, current.place) != (kit_digest, self._place):
+            changes["activations"] = (*site.state.activations, entry)
+        site.update(**changes)
+        previous = before(site.state.activations, kit.channel)
         self._store.follow(site.state.activations)
         self._store.discard(kit_digest)
         facts.activation = ActivationEntry(

@@ -64,10 +64,12 @@ class Store:
         """Return where an activated kit lies."""
         return Path(entry.place) if entry.place is not None else self.kits / entry.kit_id
 
-    def put(self, kit: Path, kit_id: str) -> None:
-        """Keep a finished kit under its id, in place of a damaged one of that id."""
+    def put(self, kit: Path, kit_id: str, kit_digest: str) -> None:
+        """Keep a finished kit under its id, in place of a damaged one of that id; one that is whole stays."""
         target = self.kits / kit_id
         if target.exists():
+            if is_whole(target, kit_digest):
+                return
             shutil.rmtree(target)
         kit.rename(target)
         sync_directory(self.kits)
@@ -83,8 +85,12 @@ class Store:
             if self.lags(entry):
                 link, fresh = self.current / channel, self.current / f".{channel}.part"
                 fresh.unlink(missing_ok=True)
-                fresh.symlink_to(self._target(entry))
-                fresh.replace(link)
+                try:
+                    fresh.symlink_to(self._target(entry))
+                    fresh.replace(link)
+                except OSError:
+                    fresh.unlink(missing_ok=True)
+                    raise
                 sync_directory(self.current)
 
     def lags(self, entry: Activation) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from kit import layout
 from kit import result as results
 from kit.bytes import canonical, digest
-from kit.errors import EvidenceMissing, InternalError, ReplayDiffers, StellaError
+from kit.errors import EvidenceMissing, InternalError, NoSpace, ReplayDiffers, StellaError
 from kit.journal import FINISHED
 from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
@@ -125,6 +125,8 @@ class Run:
             self._conduct.examine(self._request, self._site, self._steps, self._facts)
             self._accept()
             self._replay(found)
+        except NoSpace:
+            raise  # a full disk is no word on the kit
         except StellaError as error:
             found.error = error
         except (

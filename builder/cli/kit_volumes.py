@@ -43,9 +43,10 @@ def split(
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
-    """Cut a finished kit into volumes, each signed and checkable alone.
+    """Cut a finished kit into signed volumes.
 
-    Files stay whole where a medium can hold them; larger ones are cut in parts. Burn the content of each directory.
+    Each is checkable alone. Files stay whole where a medium can hold them; larger ones are cut in parts. Burn the
+    content of each directory.
     """
     from builder import requests, signing
     from builder import split as splits
@@ -74,7 +75,10 @@ def join(
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
-    """Make a kit whole again of its volumes; every byte is checked, whose signatures they bear is not."""
+    """Make a kit whole again of its volumes.
+
+    Every byte is checked; whose signatures they bear is not.
+    """
     from builder import split as splits
 
     console = Console(json=json, progress=progress)
@@ -92,7 +96,10 @@ def check_volume(
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
-    """Check every byte of one volume, after burning it; with --root its signatures too."""
+    """Check every byte of one volume, after burning.
+
+    With --root its signatures too. SHA256SUMS on the volume is for people without this program.
+    """
     from builder import split as splits
     from builder.requests import read
     from kit.trust.metadata import MAX_BYTES

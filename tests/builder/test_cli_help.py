@@ -10,6 +10,7 @@ from verifier.cli._exit_codes import BY_COMMAND, EXIT_CODES
 COMMANDS = [
     "scan", "feed add", "feed list", "feed show", "feed diff", "rootpack init", "rootpack show", "rootpack add-key",
     "rootpack rotate", "rootpack revoke", "rootpack sign", "rootpack publish", "kit plan", "kit build", "kit rehearse",
+    "kit split", "kit join", "kit check-volume",
     "locker init", "locker ingest", "locker status", "locker list", "locker show", "sync import",
 ]  # fmt: skip
 

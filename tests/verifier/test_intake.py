@@ -202,8 +202,9 @@ def test_stale_kit_is_refused_as_stale(world: World, host: Host) -> None:
 
 def test_no_room_is_told_before_anything_is_copied(world: World, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    taken = host.take_in(world.kit)
-    assert (taken.last.reason, taken.last.exit_code, taken.quarantined) == ("NoSpace", 60, None)
+    with pytest.raises(errors.NoSpace):
+        host.take_in(world.kit)
+    assert not list(host.store.incoming.rglob("*.zst"))
 
 
 def test_the_link_follows_the_state_after_a_death_between_the_two(world: World, host: Host, tmp_path: Path) -> None:
