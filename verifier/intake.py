@@ -110,17 +110,18 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
         raise UsageError(detail="--in-place takes a kit in one piece; volumes are made one by a copy")
     site = session.pinned_site(setting.site, kit_root)
     notes = [taken] if taken else []
-    for option, given in (("--site", setting.site), ("--ops", setting.ops), ("--kits", wanted.kits)):
-        check_outside(kit_root.resolve(), option, given)
-    if note := mounts.apart(setting.site, kit_root):
-        notes.append(f"{note} (pinned here: {root_fingerprint(site.pinned_root)})")
+    for root in roots or [kit_root]:
+        for option, given in (("--site", setting.site), ("--ops", setting.ops), ("--kits", wanted.kits)):
+            check_outside(root.resolve(), option, given)
+        note = mounts.apart(setting.site, root)
+        notes += [f"{note} (pinned here: {root_fingerprint(site.pinned_root)})"] if note else []
     store = Store(wanted.kits)
     store.prepare()
     make_directory(setting.ops / "replay")
     report = msgspec.to_builtins(guard.enforce([setting.ops, setting.site, wanted.kits]))
     with store.locked():
         store.follow(site.state.activations)
-        intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=notes))
+        intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=list(dict.fromkeys(notes))))
         kit_root = kit_root.resolve()
         result = intake.of_volumes(roots) if roots else intake.of_kit(kit_root)
         intake.put_aside({f"{root.name}/": root for root in roots} or {"": kit_root})
@@ -174,8 +175,9 @@ class _Intake:
         self._place = str(kit_root) if self._wanted.in_place else None
         first = _plainly if stays else partial(_copying, store=self._store, on_piece=self._heard.piece)
         self._run(kit_root, scans[0], first, is_last=len(scans) == 1)
-        if not stays and self._facts is not None:
-            kit_root = self._store.staging(self._facts.kit_digest or "") / KIT_DIRECTORY
+        found = self._facts.kit_digest if self._facts is not None else None
+        if not stays and found is not None:
+            kit_root = self._store.staging(found) / KIT_DIRECTORY
         self._others(kit_root, scans[1:])
         return self._taken
 

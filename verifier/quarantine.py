@@ -98,22 +98,24 @@ def keep(
     All of the quarantine together takes at most ``budget`` bytes; what does not fit is left out and listed.
     """
     found = [each for prefix, root in media.items() for each in _walk(prefix, root)]
-    identity = digest.of_bytes(canonical.encode([result.reason, *([one.file.name, one.file.size] for one in found)]))
-    short = digest.hex_of(identity)[:8]
-    for entry in entries(quarantine):
-        if entry.identity == identity:
-            return entry.id, True
-    name = f"{now.replace('-', '').replace(':', '')}-{result.reason}-{short}"
     make_directory(quarantine, mode=0o700)
-    target, first = quarantine / name, next(iter(media.values()))
+    first = next(iter(media.values()))
     left = budget - sum(path.stat().st_size for path in quarantine.rglob(BUNDLE_FILE))
-    remove_leftovers(target)
-    working = part_of(target)
+    named = quarantine / "entry"
+    remove_leftovers(named)
+    working = part_of(named)
     working.mkdir(mode=0o700)
     descriptor = os.open(working, os.O_RDONLY | os.O_DIRECTORY)
     try:
         claim(descriptor)
         kept, files, bundle = _pack(working, found, left)
+        identity = _identity(result, files, bundle)
+        for entry in entries(quarantine):
+            if entry.identity == identity:
+                shutil.rmtree(working)
+                return entry.id, True
+        short = digest.hex_of(identity)[:8]
+        name = f"{now.replace('-', '').replace(':', '')}-{result.reason}-{short}"
         entry = Entry(
             schema_version=SCHEMA_VERSION,
             id=name,
@@ -135,7 +137,7 @@ def keep(
         if (manifest := _manifest(first)) is not None:
             _put(working / layout.MANIFEST_FILE, manifest)
         sync_directory(working)
-        working.rename(target)
+        working.rename(quarantine / name)
     except BaseException:
         shutil.rmtree(working, ignore_errors=True)
         raise
@@ -198,6 +200,12 @@ def _read(directory: Path) -> Entry:
     if entry.schema_version != SCHEMA_VERSION or entry.id != directory.name:
         raise UnsupportedVersion(path=ENTRY_FILE, expected=SCHEMA_VERSION, found=entry.schema_version[:32])
     return entry
+
+
+def _identity(result: Result, files: tuple[KeptFile, ...], bundle: tuple[str, int] | None) -> str:
+    """Return what tells one refusal from another: the reason, and the bytes or, where none are kept, the files."""
+    listed = [[file.name, file.kind, file.size] for file in files]
+    return digest.of_bytes(canonical.encode([result.reason, bundle[0] if bundle else result.sentence, listed]))
 
 
 def _walk(prefix: str, root: Path) -> Iterator[_Found]:

@@ -23,6 +23,7 @@ from verifier import evidence, site_kits, site_time
 from verifier import site as sites
 from verifier.durable import write_atomic
 from verifier.kit_store import Store, check_copy
+from verifier.run import IMPORT
 from verifier.run_dir import is_finished
 from verifier.site import AcceptedKit, Site, SiteState
 from verifier.site_kits import Activation
@@ -152,7 +153,7 @@ def _was_accepted(result: Result) -> bool:
     """Tell whether the site took in the kit of a run: an import does so with the last of its scans only."""
     if result.verdict == results.REFUSED:
         return False
-    return result.mode != "import" or result.activation is not None
+    return result.mode != IMPORT or result.activation is not None
 
 
 def _accepted_kit(result: Result) -> AcceptedKit | None:

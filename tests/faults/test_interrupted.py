@@ -30,6 +30,7 @@ def test_stopped_at_any_moment(operation: Operation, fault: str, stage: Stage, p
         if operation in (IMPORT, REPLAY, REFUSE) and stopped.code == operation.code:  # its last line was being written
             assert at > total - LAST_LINE
             operation.finished(stage, at_work, stopped)
+            place, reached = at_work, True
             continue
         place = at_work
         assert stopped.code == Interrupted.exit_code
