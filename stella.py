@@ -49,11 +49,14 @@ COMMANDS = {
     ),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
     "attest": Command(CONNECTED, "Put recorded scans into a transparency log.", ("builder.cli.attest",)),
+    "witness": Command(CONNECTED, "Cosign checkpoints of logs, without a network.", ("builder.cli.witness",)),
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
-    "rootpack": Command(CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack",)),
+    "rootpack": Command(
+        CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack", "builder.cli.rootpack_require")
+    ),
     "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
-    "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker",)),
+    "locker": Command(CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.migrate")),
 }
 
 

@@ -17,7 +17,7 @@ from builder.files import whole_directory, write_atomic
 from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bytes import canonical, digest
-from kit.errors import AlreadyAccepted, DigestMismatch, MalformedDocument, UsageError
+from kit.errors import AlreadyAccepted, DigestMismatch, EvidenceMissing, MalformedDocument, UsageError
 from kit.ledger.evidence import limit_of
 from kit.trust import dsse, rootpack, statement
 from kit.trust.keys import Signer
@@ -108,8 +108,9 @@ def check(request: KitRequest, signers: Sequence[Signer], *, now: str | None = N
     for record in request.records:
         envelope = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
-        payload = signing.check_envelope(pack, envelope, moments, name=name)
-        manifests.check_statement(payload, read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
+        signed = signing.check_envelope(pack, envelope, moments, name=name)
+        raw = read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES)
+        manifests.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
         _check_proofs(record, pack, envelope, request.created_at)
     return pack
 
@@ -196,11 +197,17 @@ def _proofs(record: Path) -> list[str]:
 
 def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> None:
     """Hold a record's ledger evidence against the RootPack as a site will that sees the log for the first time."""
-    files = {Path(name).name: read_file(record / name, limit=limit_of(name) or 0) for name in _proofs(record)}
-    if ledger.why_not(files, pack) is None:
+    names = [Path(path).name for path in _proofs(record)]
+    place = record / layout.EVIDENCE_DIRECTORY
+    files = {name: read_file(place / name, limit=limit_of(name) or 0) for name in names}
+    demanded = ledger.demanded_by(pack, asked=False)
+    if demanded or ledger.why_not(files, pack) is None:
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
         verified = pack.verify(envelope, usage=signing.USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
-        ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=False)
+        try:
+            ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=demanded)
+        except EvidenceMissing as fault:
+            raise fault.then(f"Attest the record first: stella attest {record}") from None
 
 
 def _tree(root: Path) -> list[tuple[str, Path]]:

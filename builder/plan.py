@@ -170,8 +170,8 @@ def lines(plan: Plan) -> list[str]:
     if plan.medium is not None:
         rows.append(("medium", _fit(plan.on_medium, plan.medium), plan.medium))
         if plan.volumes != 1:
-            text = f"{plan.volumes} media of this size" if plan.volumes else "no number of such media would do"
-            rows.append(("volumes", f"split: {text}", plan.medium * (plan.volumes or 0)))
+            needed = f"{plan.volumes} media of this size" if plan.volumes else "no number of such media would do"
+            rows.append(("volumes", f"split: {needed}", plan.medium * (plan.volumes or 0)))
     width = min(max(len(what) for _, what, _ in rows), 100)
     text = [f"{name:<11} {what:<{width}}  {size_text(size):>9}" for name, what, size in rows]
     text += [f"{'note':<11} {path} is too large for a FAT32 medium" for path in plan.too_large_for_fat32]

@@ -49,7 +49,8 @@ class Tool:
 class ScanRequest:
     """What to record. ``feeds`` are snapshot directories by name, ``vex`` documents by name, times are UTC stamps.
 
-    ``evidence`` are call graphs and runtime traces, ``sbom_path`` is how an error names the SBOM.
+    ``evidence`` are call graphs and runtime traces, ``sbom_path`` is how an error names the SBOM, ``crypto_profile``
+    the signers' profiles as :func:`builder.signing.crypto_profile` has them.
     """
 
     scan_id: str
@@ -66,6 +67,7 @@ class ScanRequest:
     level: int = 3
     evidence: Sequence[reachability.Evidence] = ()
     sbom_path: str = "sbom"
+    crypto_profile: str | None = None
 
 
 def record(request: ScanRequest, signers: Sequence[Signer], out: Path) -> tuple[Path, Manifest]:
@@ -223,7 +225,11 @@ def _manifest(
     return Manifest(
         schema_version=manifests.SCHEMA_VERSION,
         scan=manifests.Scan(
-            id=request.scan_id, time=request.time, mode="record", scanner_version=request.engine.document.version
+            id=request.scan_id,
+            time=request.time,
+            mode="record",
+            scanner_version=request.engine.document.version,
+            crypto_profile=request.crypto_profile,
         ),
         subject=subject,
         inputs=inputs,

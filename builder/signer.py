@@ -63,10 +63,10 @@ def load(path: Path, password: bytes | None = None) -> PemSigner:
         raise
 
 
-def load_public(path: Path) -> PublicKey:
-    """Read a public key file."""
+def load_public(path: Path, algorithm: str | None = None) -> PublicKey:
+    """Read a public key file; an RSA key serves for nothing but its fingerprint until its algorithm is named."""
     try:
-        return PublicKey.from_pem(_read(path))
+        return PublicKey.from_pem(_read(path), algorithm)
     except KeyRefused as fault:
         fault.details.setdefault("path", path.name)
         raise

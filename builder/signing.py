@@ -16,7 +16,7 @@ from kit.errors import (
     SignerUnknown,
     UsageError,
 )
-from kit.trust import dsse
+from kit.trust import dsse, profiles
 from kit.trust.keyring import TrustedKey
 from kit.trust.keys import PemSigner, PublicKey
 from kit.trust.rootpack import TrustedPack
@@ -54,20 +54,31 @@ def check(pack: TrustedPack, keys: Mapping[str, PublicKey], moments: Iterable[st
             raise SignerUnfit(
                 detail=f"{needed} keys must sign, {distinct} given", found=distinct, expected=fit_keys(pack, at)
             )
+    given = pack.profiles(keys.values())
+    for profile in pack.demanded(USAGE):
+        if profile not in given:
+            raise SignerUnfit(
+                detail="a key of each demanded profile must sign", expected=profile, found=", ".join(given) or "none"
+            )
 
 
-def check_envelope(pack: TrustedPack, envelope: bytes, moments: Iterable[str], *, name: str) -> bytes:
-    """Return what an envelope's signers signed; :class:`SignerUnfit` if a site would not know them at some moment."""
-    payload = b""
-    for at in moments:
+def crypto_profile(pack: TrustedPack, keys: Iterable[PublicKey]) -> str | None:
+    """Return what a record has to name as its crypto profile: the signers' and those that the keyring demands."""
+    return profiles.joined([*pack.profiles(keys), *pack.demanded(USAGE)])
+
+
+def check_envelope(pack: TrustedPack, envelope: bytes, moments: Sequence[str], *, name: str) -> dsse.Verified:
+    """Return an envelope's content and signers; :class:`SignerUnfit` if a site would not know them at some moment."""
+
+    def signed(at: str) -> dsse.Verified:
         try:
-            signed = pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
+            return pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
         except (SignerNotYetValid, SignerRetired, SignerRevoked, SignerUnknown) as fault:
             found = fault.details.get("signer") or fault.details.get("found", "")
             detail = "the scan was recorded with it; record the scan again"
             raise SignerUnfit(path=name, detail=detail, found=found, expected=fit_keys(pack, at)) from fault
-        payload = signed.payload
-    return payload
+
+    return [signed(at) for at in moments][-1]
 
 
 def fit_keys(pack: TrustedPack, at: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from builder import files
 from kit.bytes import merkle
 from kit.bytes.merkle import HASH_SIZE
-from kit.errors import FileMissing, LimitExceeded, MalformedDocument, MerkleRootMismatch, UsageError
+from kit.errors import FileMissing, LedgerForked, LimitExceeded, MalformedDocument, MerkleRootMismatch, UsageError
 from kit.ledger import checkpoint, note, tiles
 from kit.ledger.checkpoint import Checkpoint, Trust
 from kit.ledger.note import NoteKey
@@ -47,6 +47,15 @@ class TileLog:
         if fresh:
             self._grow(fresh)
         return [known[merkle.leaf_hash(entry)] for entry in entries]
+
+    def keep(self, signed: bytes) -> None:
+        """Keep the checkpoint with cosignatures of witnesses: the same text, signed by the log as before."""
+        trust = Trust((self.key,))
+        if checkpoint.open_signed(signed, trust, path=tiles.CHECKPOINT_FILE).checkpoint != self.checkpoint:
+            raise LedgerForked(path=tiles.CHECKPOINT_FILE, detail="another tree than the log's")
+        if signed != self.signed:
+            files.write_atomic(self._directory / tiles.CHECKPOINT_FILE, signed)
+            self.signed = signed
 
     def _find(self, wanted: set[bytes]) -> dict[bytes, int]:
         """Return the index of each leaf hash that the log has."""

@@ -81,12 +81,14 @@ def init(
     entropy: Entropy,
     ceremony: Ceremony = Ceremony(),
     kit_keys: Sequence[PublicKey] = (),
+    kit_algorithm: str = ECDSA_P256,
     lifetimes: Lifetimes = LIFETIMES,
     password: bytes | None = None,
 ) -> Founded:
     """Found a RootPack: make the keys that are missing in ``keys_dir``, and publish version 1 of everything.
 
-    ``kit_keys`` are signers whose private halves live elsewhere; without them kit keys are made too. Raises
+    ``kit_keys`` are signers whose private halves live elsewhere; without them kit keys are made too, of
+    ``kit_algorithm``. Raises
     :class:`AlreadyAccepted` where ``pack_dir`` holds something already.
     """
     if pack_dir.exists() and (not pack_dir.is_dir() or any(pack_dir.iterdir())):
@@ -96,8 +98,8 @@ def init(
     roots = made.role("root", ceremony.root, ED25519)
     targets = made.role("targets", ceremony.targets, ED25519)
     online = made.key(_ONLINE, "snapshot and timestamp", ED25519)
-    trusted = kit_keys or [kit.public for kit in made.role("kit", ceremony.kit, ECDSA_P256)]
-    ring = changes.ring_of(
+    trusted = kit_keys or [kit.public for kit in made.role("kit", ceremony.kit, kit_algorithm)]
+    ring = changes.founded(
         [keyring.describe(key, usage="kit", owner=owner, valid_from=view.text(now)) for key in trusted],
         {"kit": ceremony.kit.threshold},
     )
@@ -136,6 +138,8 @@ def add_key(
     now: datetime,
     valid_until: str | None = None,
     threshold: int | None = None,
+    profile: str | None = None,
+    demanded: Sequence[str] = (),
     lifetimes: Lifetimes = LIFETIMES,
     password: bytes | None = None,
 ) -> view.RootPackView:
@@ -144,7 +148,15 @@ def add_key(
     Needs the targets and online keys in ``keys_dir``. Raises :class:`AlreadyAccepted` for a key that is there, and
     :class:`UsageError` for an impossible keyring or where too few signing keys are at hand.
     """
-    change = changes.adding(key, usage=usage, owner=owner, valid_until=valid_until, threshold=threshold)
+    change = changes.adding(
+        key,
+        usage=usage,
+        owner=owner,
+        valid_until=valid_until,
+        threshold=threshold,
+        profile=profile,
+        demanded=demanded,
+    )
     return carry_out(Office(pack_dir, keys_dir, view.second(now), lifetimes, password), change)
 
 

@@ -16,7 +16,7 @@ from builder.trust_draft import Draft
 from builder.trust_publish import Office
 from kit.bytes import canonical
 from kit.errors import AlreadyAccepted, MalformedDocument, UsageError
-from kit.trust import keyring, revocations
+from kit.trust import keyring, metadata, revocations
 from kit.trust.keyring import Keyring, KeyringEntry
 from kit.trust.keys import PublicKey
 from kit.trust.revocations import Revocation
@@ -27,19 +27,33 @@ Change = Callable[[RootPackFiles, TrustedPack, Office], Draft]
 
 
 def adding(
-    key: PublicKey, *, usage: str, owner: str, valid_until: str | None = None, threshold: int | None = None
+    key: PublicKey,
+    *,
+    usage: str,
+    owner: str,
+    valid_until: str | None = None,
+    threshold: int | None = None,
+    profile: str | None = None,
+    demanded: Sequence[str] = (),
 ) -> Change:
-    """Return the change that adds a key to the keyring."""
+    """Return the change that adds a key to the keyring.
+
+    ``demanded`` are the profiles of each of which a key of the usage must sign from now on, where that changes.
+    """
 
     def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
-        if any(known.public == key for known in pack.trusted_keys):
+        if any(known.public.fingerprint == key.fingerprint for known in pack.trusted_keys):
             raise AlreadyAccepted(detail="the keyring has this key", found=key.fingerprint)
         start = view.text(office.now)
-        added = keyring.describe(key, usage=usage, owner=owner, valid_from=start, valid_until=valid_until)
+        added = keyring.describe(
+            key, usage=usage, owner=owner, valid_from=start, valid_until=valid_until, profile=profile
+        )
         thresholds = {usage: 1, **pack.keyring.thresholds}
         if threshold is not None:
             thresholds[usage] = threshold
-        ring = ring_of([*pack.keyring.keys, added], thresholds)
+        profiles = {**pack.keyring.profiles, **({usage: tuple(sorted(set(demanded)))} if demanded else {})}
+        keys = (*pack.keyring.keys, added)
+        ring = _changed(pack.keyring, keys=keys, thresholds=thresholds, profiles=profiles)
         return draft_of(found, pack, office, _with(pack, keyring.FILE, ring))
 
     return change
@@ -67,17 +81,39 @@ def rotating(pairs: Sequence[tuple[PublicKey, PublicKey]], *, overlap: timedelta
                 publication.tuf_key(new).keyid in role.keyids for role in root.roles.values()
             ):
                 raise AlreadyAccepted(detail="the RootPack has the new key already", found=new.fingerprint)
+            if roles and new.algorithm not in metadata.KEY_FORMS.values():
+                expected = " or ".join(sorted(set(metadata.KEY_FORMS.values())))
+                raise UsageError(
+                    detail=f"{', '.join(roles)}: no key of a role has this algorithm",
+                    expected=expected,
+                    found=new.algorithm,
+                )
             for name in roles:
                 root.revoke_key(publication.tuf_key(old).keyid, name)
                 root.add_key(publication.tuf_key(new), name)
             if listed is not None:
                 entries |= _handed_over(listed, new, office.now, overlap)
             changed = changed or bool(roles)
-        ring = ring_of(entries.values(), pack.keyring.thresholds)
+        ring = _changed(pack.keyring, keys=tuple(entries.values()))
         root.version += 1
         root.expires = office.now + office.lifetimes.root
         contents = _with(pack, keyring.FILE, ring)
         return draft_of(found, pack, office, contents, root if changed else None)
+
+    return change
+
+
+def requiring(usage: str, *, required: bool) -> Change:
+    """Return the change that makes every run need evidence by keys of a usage, or no longer."""
+
+    def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        ring = pack.keyring
+        if (usage in ring.required) is required:
+            demanded = "is demanded" if required else "is not demanded"
+            raise AlreadyAccepted(detail=f"evidence of usage {usage} {demanded} already")
+        wanted = {*ring.required, usage} if required else {*ring.required} - {usage}
+        changed = _changed(ring, required=tuple(sorted(wanted)))
+        return draft_of(found, pack, office, _with(pack, keyring.FILE, changed))
 
     return change
 
@@ -116,10 +152,19 @@ def revoking(fingerprints: Sequence[str], *, state: str, since: str, reason: str
     return change
 
 
-def ring_of(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int]) -> Keyring:
-    """Return a keyring of what the operator asked for; what it may not hold is the operator's error."""
+def founded(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int]) -> Keyring:
+    """Return the keyring that a RootPack begins with; what it may not hold is the operator's error."""
     try:
         return keyring.make(entries, thresholds)
+    except MalformedDocument as fault:
+        raise UsageError(**fault.details) from fault
+
+
+def _changed(ring: Keyring, **members: object) -> Keyring:
+    """Return a keyring with other members and all the rest as it was; what it may not hold is the operator's error."""
+    wanted = msgspec.structs.replace(ring, **members)
+    try:
+        return keyring.make(wanted.keys, wanted.thresholds, required=wanted.required, profiles=wanted.profiles)
     except MalformedDocument as fault:
         raise UsageError(**fault.details) from fault
 
@@ -139,7 +184,7 @@ def _handed_over(old: KeyringEntry, new: PublicKey, now: datetime, overlap: time
     until = end if old.valid_until is None else min(end, old.valid_until)
     if until < old.valid_from:
         raise UsageError(detail="the key that is to be replaced is not valid yet", found=old.fingerprint)
-    successor = keyring.describe(new, usage=old.usage, owner=old.owner, valid_from=view.text(now))
+    successor = keyring.describe(new, usage=old.usage, owner=old.owner, valid_from=view.text(now), profile=old.profile)
     return {
         old.fingerprint: msgspec.structs.replace(old, valid_until=until),
         new.fingerprint: successor,

@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping
 
 from kit.trust import keyring, metadata, revocations
 from kit.trust.keyring import Keyring, KeyringEntry
-from kit.trust.metadata import Root, SignedFile
+from kit.trust.metadata import Root, SignedFile, Targets
 from kit.trust.revocations import Revocation
 from kit.trust.rootpack import TrustedPack
 
 
 def changes(
-    pack: TrustedPack, root: SignedFile[Root], next_root: SignedFile[Root] | None, contents: Mapping[str, bytes]
+    pack: TrustedPack,
+    root: SignedFile[Root],
+    next_root: SignedFile[Root] | None,
+    targets: SignedFile[Targets],
+    contents: Mapping[str, bytes],
 ) -> tuple[str, ...]:
-    """Return a sentence for each change that contents and a next root make to a RootPack, in a fixed order."""
+    """Return a sentence for each change that a draft makes to a RootPack, and how long that is to hold, in order."""
     found = list(_roles(root, next_root)) if next_root is not None else []
     ring, _ = keyring.parse(contents[keyring.FILE])
     found += _keyring(pack.keyring, ring)
@@ -24,7 +28,10 @@ def changes(
     for name in sorted({*pack.targets, *contents} - {keyring.FILE, revocations.FILE}):
         if pack.targets.get(name) != contents.get(name):
             found.append(f"{name}: {'removed' if name not in contents else 'other content'}")
-    return tuple(found) or ("only versions and expiry",)
+    found = found or ["only versions and expiry"]
+    # A draft that kept everything else and only lived for ever would look like a renewal.
+    records = [file.signed for file in (next_root, targets) if file is not None]
+    return (*found, *(f"{record.type} {record.version} holds until {record.expires_text}" for record in records))
 
 
 def _roles(old: SignedFile[Root], new: SignedFile[Root]) -> Iterator[str]:
@@ -53,11 +60,19 @@ def _keyring(old: Keyring, new: Keyring) -> Iterator[str]:
         counts = old.thresholds.get(usage, 0), new.thresholds.get(usage, 0)
         if counts[0] != counts[1]:
             yield f"{usage} threshold {counts[0]} becomes {counts[1]}"
+    for usage in sorted({*old.required} ^ {*new.required}):
+        word = "is demanded of every run" if usage in new.required else "is NO LONGER DEMANDED"
+        yield f"evidence of usage {usage} {word}"
+    for usage in sorted(old.profiles.keys() | new.profiles.keys()):
+        before_, after_ = old.profiles.get(usage, ()), new.profiles.get(usage, ())
+        if before_ != after_:
+            yield f"{usage} profiles {'+'.join(before_) or 'none'} demanded, becomes {'+'.join(after_) or 'none'}"
 
 
 def _entry(entry: KeyringEntry) -> str:
     window = f"from {entry.valid_from}" + (f" until {entry.valid_until}" if entry.valid_until else "")
-    return f"{entry.usage} key {entry.fingerprint} of {entry.owner}, {window}"
+    profile = f", profile {entry.profile}" if entry.profile else ""
+    return f"{entry.usage} key {entry.fingerprint} of {entry.owner}, {entry.algorithm}, {window}{profile}"
 
 
 def _revocations(old: tuple[Revocation, ...], new: tuple[Revocation, ...]) -> Iterator[str]:
@@ -67,5 +82,8 @@ def _revocations(old: tuple[Revocation, ...], new: tuple[Revocation, ...]) -> It
         entry = after.get(name)
         if entry is None:
             yield f"NO LONGER REVOKED: {name}, {before[name].state} since {before[name].since}"
+        elif name in before and (before[name].state, before[name].since) < (entry.state, entry.since):
+            was = before[name]
+            yield f"SOFTENED: {name}, {was.state} since {was.since} becomes {entry.state} since {entry.since}"
         elif entry != before.get(name):
             yield f"revoked: {name}, {entry.state} since {entry.since}" + (f", {entry.reason}" if entry.reason else "")

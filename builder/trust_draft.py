@@ -266,7 +266,7 @@ def describe(opened: Opened, now: datetime) -> view.DraftView:
         schema_version="1.0",
         fingerprint=f"SHA256:{digest.hex_of(opened.fingerprint)}",
         grouped=grouped(opened.fingerprint),
-        changes=trust_diff.changes(opened.pack, opened.root, opened.next_root, opened.contents),
+        changes=trust_diff.changes(opened.pack, opened.root, opened.next_root, opened.targets, opened.contents),
         demands=tuple(
             view.DemandView(
                 role=demand.role,

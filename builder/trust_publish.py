@@ -31,7 +31,7 @@ from builder import trust_view as view
 from builder.trust_draft import Opened
 from kit.errors import UsageError
 from kit.trust import metadata, rootpack
-from kit.trust.keys import ED25519, PublicKey, Signer
+from kit.trust.keys import ECDSA_P256, ED25519, PublicKey, Signer
 from kit.trust.metadata import SignedFile
 from kit.trust.rootpack import RootPackFiles, Versions
 
@@ -186,6 +186,8 @@ def tuf_key(key: PublicKey) -> SSlibKey:
     """Return a key as TUF metadata has it."""
     if key.algorithm == ED25519:
         kind, scheme, public = "ed25519", "ed25519", key.raw.hex()
-    else:
+    elif key.algorithm == ECDSA_P256:
         kind, scheme, public = "ecdsa", "ecdsa-sha2-nistp256", key.to_pem().decode()
+    else:  # no role has such a key; its id serves to see that
+        kind, scheme, public = key.algorithm, key.algorithm, key.to_pem().decode()
     return SSlibKey(metadata.key_id(kind, scheme, {"public": public}), kind, scheme, {"public": public})

@@ -65,6 +65,7 @@ class SignerView(View, frozen=True, kw_only=True):
     valid_until: str | None = None
     revoked_since: str | None = None
     revoked_for: str | None = None
+    profile: str | None = None
 
 
 class RootPackView(View, frozen=True, kw_only=True):
@@ -77,6 +78,8 @@ class RootPackView(View, frozen=True, kw_only=True):
     roles: tuple[RoleView, ...]
     thresholds: dict[str, int]
     signers: tuple[SignerView, ...]
+    required: tuple[str, ...] = ()
+    profiles: dict[str, tuple[str, ...]] = {}
 
 
 class DemandView(View, frozen=True, kw_only=True):
@@ -117,7 +120,9 @@ def show(pack_dir: Path, *, now: datetime) -> RootPackView:
         roots=tuple(_root_view(root) for root in roots),
         roles=tuple(_role_view(file, roots[-1], now) for file in (roots[-1], targets, snapshot, timestamp)),
         thresholds=pack.keyring.thresholds,
+        required=pack.keyring.required,
         signers=tuple(_signer_view(key, at, revoked) for key in pack.trusted_keys),
+        profiles=pack.keyring.profiles,
     )
 
 
@@ -212,6 +217,7 @@ def _signer_view(key: TrustedKey, at: str, revoked: Mapping[str, Revocation]) ->
         state=state,
         revoked_since=entry.since if entry is not None else None,
         revoked_for=entry.reason or None if entry is not None else None,
+        profile=key.profile,
     )
 
 

@@ -11,9 +11,9 @@ import msgspec
 from kit import layout, reachability
 from kit.bundle import BundleRecord, check_record
 from kit.bytes import canonical, digest
-from kit.errors import DigestMismatch, MalformedDocument, UnsupportedVersion
+from kit.errors import DigestMismatch, MalformedDocument, ProfileMissing, UnsupportedVersion
 from kit.reachability import Reachability
-from kit.trust import statement
+from kit.trust import profiles, statement
 
 SCHEMA_VERSION = "1.0"
 PREDICATE_TYPE = "https://stella-ops.org/attestations/replay-manifest/1"
@@ -21,6 +21,7 @@ MAX_BYTES = 8 << 20
 ENGINE_TOOL = "stella-engine"
 """Name of the entry of ``inputs.tools`` that identifies the evaluation engine itself."""
 
+_PROFILE = "/scan/cryptoProfile"
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z", re.ASCII)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 
@@ -32,12 +33,13 @@ class _Document(
 
 
 class Scan(_Document, frozen=True):
-    """Identity and frozen time of one recorded evaluation."""
+    """Identity and frozen time of one recorded evaluation; ``crypto_profile`` names the signers' profiles."""
 
     id: str
     time: str
     mode: str
     scanner_version: str
+    crypto_profile: str | None = None
 
 
 class Layer(_Document, frozen=True):
@@ -200,6 +202,8 @@ def parse(data: bytes) -> Manifest:
         raise UnsupportedVersion(path=layout.MANIFEST_FILE, expected=SCHEMA_VERSION, found=manifest.schema_version)
     check_scan_id(manifest.scan.id)
     check_time(manifest.scan.time, "/scan/time")
+    if manifest.scan.crypto_profile is not None:
+        profiles.split(manifest.scan.crypto_profile, _PROFILE)
     check_record(manifest.bundles.input)
     check_record(manifest.bundles.output)
     _check_inputs(manifest)
@@ -207,11 +211,12 @@ def parse(data: bytes) -> Manifest:
     return manifest
 
 
-def check_statement(payload: bytes, raw: bytes) -> Manifest:
+def check_statement(payload: bytes, raw: bytes, *, signed_profiles: Iterable[str] = ()) -> Manifest:
     """Return the manifest that a verified statement is about; ``raw`` are the bytes of ``manifest.json``.
 
-    Raises :class:`DigestMismatch` when other bytes were signed, :class:`MalformedDocument` when the statement names
-    other bundles than the manifest.
+    ``signed_profiles`` are the crypto profiles of the keys that signed it. Raises :class:`DigestMismatch` when other
+    bytes were signed, :class:`MalformedDocument` when the statement names other bundles than the manifest,
+    :class:`ProfileMissing` when the manifest claims a profile of which no key signed.
     """
     signed = statement.parse(payload)
     if signed.predicate_type != PREDICATE_TYPE:
@@ -226,6 +231,14 @@ def check_statement(payload: bytes, raw: bytes) -> Manifest:
     said = canonical.convert(signed.predicate, ManifestPredicate)
     if said != predicate(manifest) or signed.subjects != subjects(manifest, found):
         raise MalformedDocument(path=layout.MANIFEST_ENVELOPE, detail="is not about this manifest and its bundles")
+    claimed = manifest.scan.crypto_profile
+    if claimed is not None and (missing := set(profiles.split(claimed, _PROFILE)) - set(signed_profiles)):
+        raise ProfileMissing(
+            path=layout.MANIFEST_FILE,
+            pointer=_PROFILE,
+            expected=min(missing),
+            detail="is claimed; no key of it signed",
+        )
     return manifest
 
 

@@ -96,6 +96,7 @@ class SignerEntry(_Document, frozen=True):
     fingerprint: str
     algorithm: str
     owner: str
+    profile: str | None = None
 
 
 class EngineEntry(_Document, frozen=True):

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from obstore.exceptions import BaseError
-from sqlalchemy.exc import DBAPIError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
-from kit.errors import MalformedDocument, NoSpace, NotWritable, UnsuitableFileSystem
+from kit.errors import LockerConflict, MalformedDocument, NoSpace, NotWritable, ServerUnreachable, UnsuitableFileSystem
 
 NETWORK_FILE_SYSTEMS = {
     0x6969: "nfs",
@@ -34,6 +34,9 @@ _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _DATABASE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 _DATABASE_DENIED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_BUSY}
+_SERVER_FULL = {"53100"}
+_SERVER_DENIED = {"25006", "42501", "28000", "28P01"}
+_SERVER_DAMAGED = {"XX001", "XX002"}
 _DATABASE_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -99,6 +102,17 @@ def writer(lock: Path, sweep: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def sole_writer(lock: Path) -> Iterator[None]:
+    """Be the only writer; :class:`LockerConflict` while there is another. The lock dies with its process."""
+    with lock.open("ab") as handle:
+        if not _alone(handle):
+            raise LockerConflict(path=lock.name, detail="the locker is being written to").then(
+                "Wait until the other commands on this locker have ended, then run again."
+            )
+        yield
+
+
 def _alone(handle: BinaryIO) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -124,11 +138,16 @@ def _raise_for_system(fault: Exception, place: str) -> None:
         raise NoSpace(path=place) from fault
     if number in _DENIED:
         raise NotWritable(path=place) from fault
+    if isinstance(fault, PermissionDeniedError | UnauthenticatedError):
+        raise NotWritable(path=place, detail=_first_line(fault)) from fault
+    if isinstance(fault, BaseError) and str(fault).startswith("Generic S3 error"):
+        raise ServerUnreachable(path=place, detail=_first_line(fault)) from fault
 
 
 def _raise_for_database(fault: DBAPIError, place: str) -> None:
     code = getattr(fault.orig, "sqlite_errorcode", None)
     if code is None:
+        _raise_for_server(fault, place)
         return
     if code in _DATABASE_FULL:
         raise NoSpace(path=place) from fault
@@ -136,3 +155,20 @@ def _raise_for_database(fault: DBAPIError, place: str) -> None:
         raise NotWritable(path=place, detail=str(fault.orig)) from fault
     if code & 0xFF in _DATABASE_DAMAGED:
         raise MalformedDocument(path=place, detail=str(fault.orig)) from fault
+
+
+def _raise_for_server(fault: DBAPIError, place: str) -> None:
+    """Raise for PostgreSQL's SQLSTATE; a connection that broke or never was has none, or one of class 08 or 57."""
+    state = getattr(fault.orig, "sqlstate", None) or ""
+    if state in _SERVER_FULL:
+        raise NoSpace(path=place) from fault
+    if state in _SERVER_DENIED:
+        raise NotWritable(path=place, detail=_first_line(fault.orig)) from fault
+    if state in _SERVER_DAMAGED:
+        raise MalformedDocument(path=place, detail=_first_line(fault.orig)) from fault
+    if isinstance(fault, OperationalError) and (not state or state[:2] in ("08", "57")):
+        raise ServerUnreachable(path=place, detail=_first_line(fault.orig)) from fault
+
+
+def _first_line(fault: BaseException | None) -> str:
+    return str(fault).strip().partition("\n")[0][:200]

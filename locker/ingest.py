@@ -19,6 +19,7 @@ from kit.errors import (
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
+    LimitExceeded,
     LockerConflict,
     MerkleRootMismatch,
     SizeMismatch,
@@ -29,16 +30,21 @@ from kit.manifest import Manifest, check_name
 from kit.result import Check
 from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
-from kit.trust.rootpack import RootPackFiles
+from kit.trust.rootpack import RootPackFiles, TrustedPack
 from locker import cas, quarantine, registry, trust
 from locker.store import Locker
+from verifier import ledger
 from verifier.medium import Medium, survey
 from verifier.run_dir import stamp
 from verifier.steps import Steps
 
 MAX_ENVELOPE = 1 << 20
-_BESIDE = (f"{layout.ROOTPACK_DIRECTORY}/", f"{layout.EVIDENCE_DIRECTORY}/")
-"""What may lie beside a record that is not of the record: neither is kept with it."""
+_EVIDENCE = f"{layout.EVIDENCE_DIRECTORY}/"
+_BESIDE = (f"{layout.ROOTPACK_DIRECTORY}/", _EVIDENCE)
+"""What may lie beside a record that its manifest does not name."""
+MAX_EVIDENCE_FILES = 256
+MAX_EVIDENCE = 32 << 20
+"""Bytes of all files of evidence that are kept with a record."""
 MANIFEST_BEGINNING = b'{"bundles":{'
 """The first bytes of every manifest: canonical JSON leaves no other spelling of what comes first."""
 _BUNDLES = {"input": layout.INPUT_BUNDLE, "output": layout.OUTPUT_BUNDLE}
@@ -105,19 +111,25 @@ class _Attempt:
                 envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=name, taken_in=known
             )
         with self._steps.step("manifest-content"):
-            parsed = manifest.check_statement(signed.payload, raw)
+            parsed = manifest.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
         record = registry.Record(
             manifest=parsed,
             manifest_hash=digest.of_bytes(raw),
             signers=signed.signers,
+            profiles={key.fingerprint: pack.profile(key) or key.algorithm for key in signed.signers},
             tenant=self._tenant,
             pack_bundle=pack_bundle,
         )
         if registry.begin(self._locker, record, now=self._now) and self._complete(record, len(raw)):
             self._check_copy(medium, parsed)
-            return self._add_envelope(record, envelope)
-        self._check_content(medium, parsed)
-        return self._keep(record, raw, envelope)
+            self._check_evidence(medium, pack, envelope, signed, known)
+            done = self._add_envelope(record, envelope)
+        else:
+            self._check_content(medium, parsed)
+            self._check_evidence(medium, pack, envelope, signed, known)
+            done = self._keep(record, raw, envelope)
+        self._keep_evidence(medium, record)
+        return done
 
     @contextmanager
     def refusals(self) -> Iterator[None]:
@@ -166,6 +178,30 @@ class _Attempt:
                 reader.verify()
             with self._steps.step("merkle-roots"):
                 _check_feeds(reader, parsed)
+
+    def _check_evidence(
+        self, medium: Medium, pack: TrustedPack, envelope: bytes, signed: dsse.Verified, taken_in: str | None
+    ) -> None:
+        """Judge ledger evidence as a site does where nobody demands it: what is wrong is not kept."""
+        sizes = [medium.sizes[path] for path in medium.below(_EVIDENCE).values()]
+        if len(sizes) > MAX_EVIDENCE_FILES or sum(sizes) > MAX_EVIDENCE:
+            expected = f"{MAX_EVIDENCE_FILES} files, {MAX_EVIDENCE} bytes"
+            raise LimitExceeded(path=layout.EVIDENCE_DIRECTORY, expected=expected, found=sum(sizes))
+        proofs = ledger.read(medium, layout.EVIDENCE_DIRECTORY)
+        if (why := ledger.why_not(proofs, pack)) is not None:
+            self._steps.not_made("ledger", why)
+            return
+        with self._steps.step("ledger"):
+            logged, at = ledger.logged(envelope, signed), stamp(self._now)
+            ledger.check(proofs, logged, pack, at=at, demanded=None, taken_in=taken_in)
+
+    def _keep_evidence(self, medium: Medium, record: registry.Record) -> None:
+        """Keep every file of evidence, also those that are judged elsewhere or not at all."""
+        files = medium.below(_EVIDENCE)
+        read = {name: medium.read(path, limit=MAX_EVIDENCE) for name, path in sorted(files.items())}
+        stored = {name: self._locker.cas.put_bytes(data, cas.EVIDENCE) for name, data in read.items()}
+        if stored:
+            registry.add_evidence(self._locker, record, stored, now=self._now)
 
     def _complete(self, record: registry.Record, manifest_size: int) -> bool:
         """Tell whether the store still has what a known run's row promises."""

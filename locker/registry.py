@@ -29,11 +29,15 @@ STRICT = "strict"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a run's row is made of, once the manifest's envelope holds."""
+    """What a run's row is made of, once the manifest's envelope holds.
+
+    ``profiles`` are the signers' crypto profiles by fingerprint; a key without one stands under its algorithm.
+    """
 
     manifest: Manifest
     manifest_hash: str
     signers: tuple[PublicKey, ...]
+    profiles: Mapping[str, str]
     tenant: str
     pack_bundle: str
 
@@ -120,6 +124,29 @@ def add_envelope(locker: Locker, record: Record, stored: Stored, *, now: datetim
     return str(held.status)
 
 
+def add_evidence(locker: Locker, record: Record, files: Mapping[str, Stored], *, now: datetime) -> None:
+    """Add files of evidence to a run, by their names in the record; what is there already stays."""
+    with locker.rows.write() as connection:
+        added = [
+            name
+            for name, stored in sorted(files.items())
+            if insert_absent(
+                connection,
+                rows.evidence,
+                {
+                    "run_id": record.manifest.scan.id,
+                    "name": name,
+                    "digest": hex_of(stored.digest),
+                    "size": stored.size,
+                    "location": stored.location,
+                    "created_at": now,
+                },
+            )
+        ]
+        if added:
+            _tell(connection, record, "evidence.proofs.added", now, {"files": added})
+
+
 def fail(locker: Locker, scan_id: str, manifest_hash: str, tenant: str, error: StellaError, *, now: datetime) -> bool:
     """Make a run ``failed`` with its reason code; tell whether the refusal could be told of in the run's row."""
     changes = {"status": FAILED, "failure": error.reason, "updated_at": now}
@@ -172,7 +199,7 @@ def _replayed_elsewhere(connection: sa.Connection, manifest_hash: str) -> bool:
 
 def _signatures(record: Record) -> list[dict[str, object]]:
     keys = sorted(record.signers, key=lambda key: key.fingerprint)
-    return [{"keyId": key.fingerprint, "profile": key.algorithm, "verified": True} for key in keys]
+    return [{"keyId": key.fingerprint, "profile": record.profiles[key.fingerprint], "verified": True} for key in keys]
 
 
 def _map(connection: sa.Connection, scan_id: str, bundle: str, role: str) -> None:

@@ -1,7 +1,8 @@
-"""One locker on the disk: its directories, its pinned root, and who may write (docs/locker.md, "The directory").
+"""One locker: its directory, its pinned root, and who may write (docs/locker.md, "The directory").
 
 A directory is a locker from the moment that its database has facts, which is the last thing that :func:`init` does.
-What an interrupted :func:`init` leaves behind carries its mark and is made anew by the next one.
+What an interrupted :func:`init` leaves behind carries its mark and is made anew by the next one. Rows and objects may
+have moved to servers since (:mod:`locker.move`); trust, quarantine and the locker's key stay in the directory.
 """
 
 import shutil
@@ -14,9 +15,11 @@ from typing import Self
 from kit.bytes import digest
 from kit.errors import AlreadyAccepted, OtherRootPinned, TrustRootRefused, UsageError
 from locker import rows as tables
-from locker.cas import Cas
+from locker import settings
+from locker.cas import Cas, DirectoryCas, open_store
 from locker.files import exclusive, refuse_network, sync_directory, typed_errors, writer
-from locker.rows import Rows
+from locker.rows import Rows, url_of_file
+from locker.settings import Settings
 from verifier import site as sites
 from verifier.run_dir import stamp
 from verifier.site import Site
@@ -37,11 +40,11 @@ _PRIVATE = 0o700
 class Locker:
     """An open locker. Reading is free; whatever stores or changes happens inside :meth:`writing`."""
 
-    def __init__(self, path: Path, site: Site, rows: Rows) -> None:
+    def __init__(self, path: Path, site: Site, rows: Rows, objects: Cas) -> None:
         self.path = path
         self.site = site
         self.rows = rows
-        self.cas = Cas(path / OBJECTS)
+        self.cas = objects
         self.quarantine = path / QUARANTINE
         self.work = path / WORK
 
@@ -89,42 +92,61 @@ def init(path: Path, root: bytes, expect_root: str, *, now: datetime, entropy: C
             site = sites.init(path / SITE, root, expect_root, entropy=entropy)
             for name in (QUARANTINE, WORK):
                 (path / name).mkdir()
-            Cas.create(path / OBJECTS)
+            DirectoryCas.create(path / OBJECTS)
             sync_directory(path)
-            rows = Rows(path / DATABASE)
+            rows = Rows(url_of_file(path / DATABASE))
             tables.create(rows, {"createdAt": stamp(now), "pinnedRoot": digest.of_bytes(root)})
             (path / MARK).unlink()
             sync_directory(path)
             sync_directory(path.parent)
-    return Locker(path, site, rows)
+    return Locker(path, site, rows, DirectoryCas(path / OBJECTS))
 
 
 def open_locker(path: Path) -> Locker:
     """Return the locker in a directory.
 
-    Raises :class:`UsageError` where there is none, :class:`UnsupportedVersion` for one of another schema, and
-    :class:`TrustRootRefused` when its pinned root is not the one that it was made with.
+    Raises :class:`UsageError` where there is none, :class:`UnsupportedVersion` for one of another schema,
+    :class:`TrustRootRefused` when its pinned root is not the one that it was made with, :class:`ServerUnreachable`.
     """
+    chosen = settings.read(path)
+    rows = open_rows(path, chosen)
+    try:
+        site = _checked_site(path, rows)
+    except BaseException:
+        rows.close()
+        raise
+    return Locker(path, site, rows, open_store(chosen.store, path / OBJECTS))
+
+
+def _checked_site(path: Path, rows: Rows) -> Site:
+    """Return what the locker trusts, once its rows say that it was made with it."""
+    with rows.read() as connection:
+        facts = tables.read_facts(connection)
+    if facts is None:
+        raise UsageError(path=path.name, detail="its making was interrupted; run again: stella locker init")
+    with typed_errors(path.name):
+        site = sites.load(path / SITE)
+    if (found := digest.of_bytes(site.pinned_root)) != facts["pinnedRoot"]:
+        raise TrustRootRefused(path=SITE, expected=facts["pinnedRoot"], found=found)
+    return site
+
+
+def open_rows(path: Path, chosen: Settings) -> Rows:
+    """Return the database of a locker's directory, whatever is in it; :class:`UsageError` where there is none."""
+    if chosen.database is not None:
+        return Rows(chosen.database)
     if not (path / DATABASE).is_file():
         raise UsageError(path=path.name, detail="not a locker; make one with: stella locker init")
     with typed_errors(path.name):
         refuse_network(path)
-        rows = Rows(path / DATABASE)
-        with rows.read() as connection:
-            facts = tables.read_facts(connection)
-        if facts is None:
-            rows.close()
-            raise UsageError(path=path.name, detail="its making was interrupted; run again: stella locker init")
-        site = sites.load(path / SITE)
-    if (found := digest.of_bytes(site.pinned_root)) != facts["pinnedRoot"]:
-        rows.close()
-        raise TrustRootRefused(path=SITE, expected=facts["pinnedRoot"], found=found)
-    return Locker(path, site, rows)
+    return Rows(url_of_file(path / DATABASE))
 
 
 def _refuse_existing(path: Path, root: bytes) -> None:
     """Raise unless the directory is empty, or holds what an interrupted making left."""
     found = {entry.name for entry in path.iterdir()} - _HARMLESS
+    if settings.FILE in found:
+        raise AlreadyAccepted(path=path.name, detail="this locker exists")
     pinned = _pinned(path / DATABASE) if DATABASE in found else None
     if pinned == digest.of_bytes(root):
         raise AlreadyAccepted(path=path.name, detail="this locker exists")
@@ -138,7 +160,7 @@ def _refuse_existing(path: Path, root: bytes) -> None:
 
 def _pinned(database: Path) -> str | None:
     """Return the fingerprint of the root that a locker was made with, nothing for one whose making never ended."""
-    rows = Rows(database)
+    rows = Rows(url_of_file(database))
     try:
         with rows.read() as connection:
             facts = tables.read_facts(connection)

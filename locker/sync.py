@@ -31,15 +31,17 @@ from kit.errors import (
     UsageError,
 )
 from kit.manifest import check_name, check_time
+from kit.receipt_chain import Chain
 from kit.result import Result
 from kit.syncfile import RunEntry
 from kit.trust import rootpack
 from kit.trust.keys import PublicKey
 from kit.trust.rootpack import RootPackFiles
-from locker import cas, quarantine, registry, rows, trust
+from locker import cas, quarantine, registry, rows, site_receipts, trust
 from locker.files import typed_errors
 from locker.site_results import MAX_MEMBER, members_by_run, verify_envelope, verify_run
 from locker.store import Locker
+from verifier.evidence import RECEIPT_FILE
 
 MAX_FILE = 1 << 30
 
@@ -68,10 +70,11 @@ class TakenRun:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a whole file."""
+    """What became of a whole file, and how the site's receipts hang together now."""
 
     site: str
     runs: tuple[TakenRun, ...]
+    chains: dict[str, Chain]
 
 
 def take(
@@ -105,12 +108,14 @@ def _take(
             members = members_by_run(described)
             importer = _Importer(locker, bundle, site, tenant, now)
             runs = tuple(importer.take(entry, members[entry.path]) for entry in described.runs)
-    return Taken(described.site, runs)
+    with locker.rows.read() as connection:
+        return Taken(described.site, runs, site_receipts.chains(connection, described.site))
 
 
 def described(taken: Taken) -> dict[str, object]:
     """Return what became of a file as plain values."""
-    return {"site": taken.site, "runs": [_described(run) for run in taken.runs]}
+    runs = [_described(run) for run in taken.runs]
+    return {"site": taken.site, "runs": runs, "receipts": site_receipts.described(taken.chains)}
 
 
 def verdict(taken: Taken, *, fail_on_conflict: bool) -> tuple[str, int, str]:
@@ -170,7 +175,7 @@ class _Importer:
             ):
                 return TakenRun(entry, KNOWN, _conflicts(connection, entry, self._site))
             conflicts = _conflicts(connection, entry, self._site)
-            self._tell(connection, entry, values, conflicts)
+            self._tell(connection, entry, values, conflicts, files[RECEIPT_FILE])
             if result.mode == registry.STRICT and result.verdict == results.VERIFIED:
                 registry.mark_replayed(connection, entry.manifest_digest, now=self._now)
         return TakenRun(entry, IMPORTED, conflicts)
@@ -194,8 +199,14 @@ class _Importer:
         }
 
     def _tell(
-        self, connection: sa.Connection, entry: RunEntry, values: dict[str, object], conflicts: tuple[str, ...]
+        self,
+        connection: sa.Connection,
+        entry: RunEntry,
+        values: dict[str, object],
+        conflicts: tuple[str, ...],
+        slip: bytes,
     ) -> None:
+        receipt = results.parse_receipt(slip)
         details = {
             "origin": "site",
             "site": self._site.fingerprint,
@@ -205,9 +216,12 @@ class _Importer:
             "mode": entry.mode,
             "verdict": entry.verdict,
             "reason": entry.reason,
+            "receipt": digest.of_bytes(slip),
+            "previousReceipt": receipt.previous or "",
+            "finishedAt": receipt.finished_at,
         }
         tenant = str(values["tenant"])
-        rows.append_event(connection, tenant=tenant, at=self._now, kind="replay.result.imported", details=details)
+        rows.append_event(connection, tenant=tenant, at=self._now, kind=site_receipts.IMPORTED, details=details)
         if conflicts:
             found = {**details, "conflictsWith": list(conflicts)}
             rows.append_event(connection, tenant=tenant, at=self._now, kind="replay.result.conflict", details=found)

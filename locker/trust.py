@@ -65,7 +65,10 @@ def _kept(locker: Locker, now: datetime) -> tuple[TrustedPack, str]:
     if row is None:
         raise UsageError(detail="this locker has not been shown a RootPack yet; give it with --rootpack DIR")
     record = canonical.decode_record(row.record.encode(), BundleRecord)
-    with BundleReader(locker.cas.path(record.archive_digest, cas.BUNDLE), record) as bundle:
+    with (
+        locker.cas.file(record.archive_digest, cas.BUNDLE, locker.work) as archive,
+        BundleReader(archive, record) as bundle,
+    ):
         bundle.verify()
         files = {member.path: bundle.read(member.path, limit=MAX_METADATA) for member in record.members}
     floors = locker.site.state.floors

@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from kit.errors import StellaError, UsageError
-from locker import rows, trust
+from locker import rows, site_receipts, trust
 from locker.rows import bundles, documents, events, run_bundles, runs, site_results
 from locker.store import Locker
 from verifier.run_dir import stamp
@@ -33,6 +33,7 @@ def status(locker: Locker) -> Answer:
             "siteResults": _count(connection, site_results),
             "quarantined": _count(connection, rows.quarantine),
             "events": _count(connection, events),
+            "receipts": site_receipts.described(site_receipts.chains(connection)),
         }
     if newest is not None:
         answer["lastChange"] = stamp(newest)
@@ -77,10 +78,22 @@ def show_run(locker: Locker, asked: str) -> Answer:
         answer["documents"] = [
             {"type": found.type, "size": found.size, "location": found.location} for found in connection.execute(kept)
         ]
+        answer["evidence"] = _evidence(connection, scan_id)
         told = sa.select(site_results).where(site_results.c.manifest_hash == row.manifest_hash)
         ordered = told.order_by(site_results.c.finished_at, site_results.c.digest)
         answer["siteResults"] = [_result(found, owners) for found in connection.execute(ordered)]
     return answer
+
+
+def _evidence(connection: sa.Connection, scan_id: str) -> list[Answer]:
+    """Return the files of evidence of a scan, the latest of a name last."""
+    table = rows.evidence
+    wanted = sa.select(table).where(table.c.run_id == scan_id)
+    ordered = wanted.order_by(table.c.name, table.c.created_at, table.c.digest)
+    return [
+        {"name": found.name, "size": found.size, "location": found.location, "addedAt": stamp(found.created_at)}
+        for found in connection.execute(ordered)
+    ]
 
 
 def _scan_id(locker: Locker, asked: str) -> str:

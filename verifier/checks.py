@@ -170,11 +170,7 @@ class Examination:
         """2. The RootPack extends the pinned root, is signed, current, and no older than what this site has seen."""
         with self._steps.step("rootpack") as evidence:
             base = self._path(layout.ROOTPACK_DIRECTORY) if self._request.scan_only else layout.ROOTPACK_DIRECTORY
-            declared = medium.below(f"{base}/")
-            size = sum(medium.sizes[path] for path in declared.values())
-            if len(declared) > MAX_PACK_FILES or size > MAX_PACK_BYTES:
-                raise LimitExceeded(path=base, expected=f"{MAX_PACK_FILES} files, {MAX_PACK_BYTES} bytes")
-            files = {name: medium.read(path, limit=MAX_METADATA) for name, path in declared.items()}
+            files = read_pack(medium, base)
             if not files:
                 raise EvidenceMissing(path=base)
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
@@ -246,12 +242,15 @@ class Examination:
             raw = medium.read(self._path(layout.MANIFEST_FILE), limit=manifests.MAX_BYTES)
             envelope, signed = self._check_envelope(medium, self._path(layout.MANIFEST_ENVELOPE), evidence)
         with self._steps.step("manifest-content") as evidence:
-            manifest = manifests.check_statement(signed.payload, raw)
+            profiles = self._facts.pack.profiles(signed.signers) if self._facts.pack is not None else ()
+            manifest = manifests.check_statement(signed.payload, raw, signed_profiles=profiles)
             self._facts.envelope, self._facts.signed = envelope, signed
             if not self._request.scan_only and manifest.scan.id != self._scan_root.name:
                 raise MalformedDocument(pointer="/scan/id", expected=self._scan_root.name, found=manifest.scan.id)
             self._facts.manifest, self._facts.manifest_digest = manifest, digest.of_bytes(raw)
             evidence["manifest"] = self._facts.manifest_digest
+            if manifest.scan.crypto_profile is not None:
+                evidence["cryptoProfile"] = manifest.scan.crypto_profile
 
     def _check_envelope(self, medium: Medium, path: str, evidence: dict[str, object]) -> tuple[bytes, dsse.Verified]:
         """Return an envelope and what it holds, which enough distinct kit keys of the verified RootPack signed."""
@@ -339,13 +338,16 @@ class Examination:
         if pack is None or signed is None:
             raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
         moment = self._request.reference_time.time
-        why = None if self._request.ledger else ledger.why_not(self._facts.proofs, pack)
+        demanded = ledger.demanded_by(pack, asked=self._request.ledger, settings=self._site.settings)
+        why = None if demanded else ledger.why_not(self._facts.proofs, pack)
         if why is not None:
             self._steps.not_made("ledger", why)
             return
         with self._steps.step("ledger") as evidence:
             logged = ledger.logged(self._facts.envelope, signed)
-            taken_in, demanded = self._facts.taken_in, self._request.ledger
+            taken_in = self._facts.taken_in
+            if demanded:
+                evidence["demandedBy"] = demanded
             findings = ledger.check(self._facts.proofs, logged, pack, at=moment, demanded=demanded, taken_in=taken_in)
             for sentence in ledger.remarks(findings, pack, at=moment, taken_in=taken_in):
                 self._note(sentence, evidence)
@@ -390,6 +392,18 @@ class Examination:
         if self._facts.manifest is None:
             raise EvidenceMissing(path=layout.MANIFEST_FILE)
         return self._facts.manifest
+
+
+def read_pack(medium: Medium, base: str) -> dict[str, bytes]:
+    """Return the files of the RootPack in a directory of a medium, by path in the RootPack.
+
+    Nobody has vouched for any of them yet: :class:`LimitExceeded` for more than any RootPack has.
+    """
+    declared = medium.below(f"{base}/")
+    size = sum(medium.sizes[path] for path in declared.values())
+    if len(declared) > MAX_PACK_FILES or size > MAX_PACK_BYTES:
+        raise LimitExceeded(path=base, expected=f"{MAX_PACK_FILES} files, {MAX_PACK_BYTES} bytes")
+    return {name: medium.read(path, limit=MAX_METADATA) for name, path in declared.items()}
 
 
 def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:

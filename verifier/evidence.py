@@ -3,6 +3,7 @@
 See docs/format.md section 7.
 """
 
+import base64
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from kit import journal, layout
+from kit import journal, layout, receipt_slip
+from kit import receipt as receipts
 from kit import result as results
 from kit.bytes import canonical, digest
 from kit.errors import (
@@ -82,6 +84,7 @@ def known(facts: Facts, site: Site) -> dict[str, object]:
                 fingerprint=key.fingerprint,
                 algorithm=key.algorithm,
                 owner=pack.owner(key),
+                profile=pack.profile(key),
             )
             for document, key in facts.signers
         )
@@ -111,16 +114,23 @@ def leave(
         receipt = make_receipt(result, digest.of_bytes(encoded), site)
         slip = canonical.encode_record(receipt)
         directory.write(RECEIPT_FILE, slip)
-        directory.write(
-            RECEIPT_ENVELOPE, _signed(site, {RECEIPT_FILE: digest.of_bytes(slip)}, results.RECEIPT_TYPE, receipt)
-        )
+        envelope = _signed(site, {RECEIPT_FILE: digest.of_bytes(slip)}, results.RECEIPT_TYPE, receipt)
+        directory.write(RECEIPT_ENVELOPE, envelope)
         site.update(last_receipt=digest.of_bytes(slip), **learned(result, facts, site))
-    directory.write("receipt.txt", render.receipt_text(receipt).encode())
+    directory.write("receipt.txt", render.receipt_text(receipt, slip=slip_of(envelope)).encode())
     directory.write(METRICS_FILE, metrics(result, facts).encode())
     tree = msgspec.to_builtins(difference) if difference is not None else None
     lines = (directory.path / JOURNAL_FILE).read_bytes().splitlines()
     page = report.view(encoded, tree, outputs=outputs, journal=lines, receipt=slip)
     directory.write(REPORT_FILE, report.render(page))
+
+
+def slip_of(envelope: bytes) -> str | None:
+    """Return the slip of a receipt's envelope; None for the rare one that says what no slip can."""
+    try:
+        return receipt_slip.encode(envelope)
+    except MalformedDocument:
+        return None
 
 
 def learned(result: Result, facts: Facts, site: Site) -> dict[str, object]:
@@ -254,6 +264,15 @@ def read_receipt(directory: Path, key: PublicKey | None) -> bytes:
         if key is not None:
             check_signed(directory, RECEIPT_FILE, receipt, key)
     return receipt
+
+
+def read_receipt_envelope(directory: Path, receipt: bytes) -> bytes:
+    """Return the signed form of a run's receipt; :class:`DigestMismatch` for one that is about another."""
+    with _of_a_run():
+        envelope = read_file(directory / RECEIPT_ENVELOPE, limit=dsse.MAX_BYTES)
+        if base64.b64encode(receipts.signed_payload(results.parse_receipt(receipt))) not in envelope:
+            raise DigestMismatch(path=RECEIPT_ENVELOPE, expected=digest.of_bytes(receipt), found="another receipt")
+    return envelope
 
 
 @contextmanager

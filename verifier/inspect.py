@@ -13,7 +13,9 @@ from kit import manifest as manifests
 from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
-from verifier import ages, asked, site_time
+from kit.trust.keys import grouped
+from verifier import ages, asked, inspect_trust, site_time
+from verifier.checks import read_pack
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
 from verifier.report_rows import section, text_of
@@ -54,10 +56,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
     medium = survey(root)
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     kit = kitfile.parse(raw)
-    files = {
-        name: medium.read(path, limit=MAX_METADATA)
-        for name, path in medium.below(f"{layout.ROOTPACK_DIRECTORY}/").items()
-    }
+    files = read_pack(medium, layout.ROOTPACK_DIRECTORY)
     first_root = files.get("metadata/1.root.json")
     trust = _trust(medium, files, raw, site, moment)
     return {
@@ -72,6 +71,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
             "bytes": sum(medium.sizes.values()),
             "rootPack": msgspec.to_builtins(kit.root_pack),
             "firstRoot": digest.of_bytes(first_root) if first_root else "not in the kit",
+            "firstGroups": grouped(digest.of_bytes(first_root)) if first_root else "not in the kit",
             "scans": [_scan(medium, entry.id) for entry in kit.scans],
             **_volume(medium),
         },
@@ -136,11 +136,13 @@ def _trust(
     """Say who signed the kit, as far as this site's pinned root tells; a refusal is an answer here, not an error."""
     if site is None:
         return _unsettled(TrustRootNotPinned(), pinned=False)
+    known: dict[str, object] = {}
     try:
         taken_in = site.accepted_at(digest.of_bytes(raw))
         floors = None if taken_in is not None else site.state.floors
         pack = rootpack.load(files, pinned_root=site.pinned_root, reference_time=moment, floors=floors)
         pack = pack.under(site.state.revocations)
+        known = {"rootPack": inspect_trust.view(files, pack, digest.of_bytes(site.pinned_root), stamp(moment))}
         envelope = medium.read(layout.KIT_ENVELOPE, limit=MAX_METADATA)
         verified = pack.verify(
             envelope,
@@ -152,19 +154,20 @@ def _trust(
         )
         kit = kitfile.check_statement(verified.payload, raw)
     except StellaError as error:
-        return _unsettled(error, pinned=True)
+        return _unsettled(error, pinned=True) | known
     signers = [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
     try:
         site.check_order(kit, digest.of_bytes(raw))
         ages.check_kit(kit, moment, site.settings)
+        ages.check_issued(pack.issued, moment, site.settings)
     except StellaError as error:
-        return _unsettled(error, pinned=True) | {"signers": signers}
+        return _unsettled(error, pinned=True) | {"signers": signers} | known
     return {
         "pinned": True,
         "state": SIGNED,
         "sentence": "KIT.json is signed by trusted keys; its files are not checked yet.",
         "signers": signers,
-    }
+    } | known
 
 
 def _unsettled(error: StellaError, *, pinned: bool) -> dict[str, object]:

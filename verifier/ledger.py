@@ -12,6 +12,7 @@ from kit.errors import EvidenceMissing, LimitExceeded
 from kit.trust.keys import PublicKey
 from kit.trust.rootpack import TrustedPack
 from verifier.medium import Medium
+from verifier.site_time import DEFAULTS, SETTINGS_FILE, Settings
 
 if TYPE_CHECKING:
     # Most kits have no ledger evidence; only one that has it pays for importing what judges it.
@@ -68,12 +69,16 @@ def trust_of(pack: TrustedPack, at: str, taken_in: str | None = None) -> "Trust"
     from kit.ledger.checkpoint import Trust
 
     logs = pack.standing(LOG, at=at, taken_in=taken_in)
+    early = {key.public for key in pack.trusted_keys if key.usage == LOG and at < key.valid_from}
+    revoked = {entry.fingerprint for entry in pack.revoked if entry.since <= at}
+    early -= {key for key in early if key.fingerprint in revoked}
     return Trust(
         logs=_named(pack, logs.current),
         witnesses=_named(pack, pack.standing(WITNESS, at=at, taken_in=taken_in).current),
         quorum=pack.threshold(WITNESS) if pack.keys(WITNESS, None) else 0,
         latest=int((datetime.fromisoformat(at) + CLOCK_SKEW).timestamp()),
-        retired=_named(pack, logs.retired),
+        retired=_named(pack, (key for key in logs.retired if key not in early)),
+        early=_named(pack, (key for key in logs.retired if key in early)),
         compromised=_named(pack, logs.compromised),
     )
 
@@ -84,25 +89,38 @@ def check(
     pack: TrustedPack,
     *,
     at: str,
-    demanded: bool,
+    demanded: str | None,
     taken_in: str | None = None,
 ) -> "tuple[Finding, ...]":
     """Return what the evidence proves; raises :class:`EvidenceMissing` where more is demanded, else as its checks do.
 
-    Demanded are proofs by as many distinct logs as the keyring's threshold for usage log says. ``at`` and ``taken_in``
-    are those of :meth:`TrustedPack.standing`.
+    Where ``demanded`` says by whom, there must be proofs by as many distinct logs as the keyring's threshold for usage
+    log says. ``at`` and ``taken_in`` are those of :meth:`TrustedPack.standing`.
     """
     from kit.ledger import evidence
 
     findings = evidence.verify(proofs, logged, trust_of(pack, at, taken_in))
     needed = pack.threshold(LOG) if demanded else 0
-    logs = {finding.opened.log.public.fingerprint for finding in findings}
-    if len(logs) < needed:
-        detail = "proof that a trusted log has the envelope"
-        raise EvidenceMissing(path=layout.EVIDENCE_DIRECTORY, detail=detail, expected=needed, found=len(logs)).then(
+    if (found := _distinct(finding.opened.log for finding in findings)) < needed:
+        detail = f"proof that a trusted log has the envelope, demanded by {demanded}"
+        raise EvidenceMissing(path=layout.EVIDENCE_DIRECTORY, detail=detail, expected=needed, found=found).then(
             "Ask the sender to attest the record (stella attest) and to build the kit again."
         )
     return findings
+
+
+def demanded_by(pack: TrustedPack, *, asked: bool, settings: Settings = DEFAULTS) -> str | None:
+    """Return who demands ledger evidence of a run: the RootPack, the site, or its operator now; None for nobody."""
+    if LOG in pack.keyring.required:
+        return "the RootPack"
+    if settings.require_ledger:
+        return f"{SETTINGS_FILE} of this site"
+    return "--ledger" if asked else None
+
+
+def _distinct(logs: "Iterable[NoteKey]") -> int:
+    """Return how many logs these keys stand for: those of one host are of one operator, and count once."""
+    return len({key.name.partition("/")[0].lower() for key in logs})
 
 
 def remarks(findings: "Iterable[Finding]", pack: TrustedPack, *, at: str, taken_in: str | None) -> list[str]:

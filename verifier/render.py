@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from kit import errors
 from kit.bytes import canonical, digest
+from kit.receipt import check_number
+from kit.receipt_slip import PREFIX
 from kit.result import Receipt
 from verifier import texts
 from verifier.report_difference import difference_view
@@ -16,6 +18,8 @@ WIDTH = 80
 SLIP_WIDTH = 64
 _LABEL = 11
 _WORD = 9
+_GROUP, _GROUPS = 5, 10
+"""Characters in a group of a slip, groups in a line."""
 _FIRST = 5
 """How many differences the status block names."""
 
@@ -59,34 +63,34 @@ def status_block(
         word = _word([text_of(row, "state") or "" for row in behind])
         reason = text_of(behind[0], "detail") if word == "not made" and not counts[1] else None
         if text := known or reason or "":
-            lines += _row(label, text, word)
+            lines += row(label, text, word)
         elif word:
-            lines += _row(label, "", word)
-    lines += _row("checks", f"{counts[0]} passed, {counts[1]} failed, {counts[2]} not made")
+            lines += row(label, "", word)
+    lines += row("checks", f"{counts[0]} passed, {counts[1]} failed, {counts[2]} not made")
     if where:
         # A path is copied from the screen, so it stays on one line however long it is.
         lines.append(f"{'log':<{_LABEL}}{texts.printable(where)}")
     verdict = f"{text_of(result, 'verdict') or 'REFUSED'} ({text_of(result, 'exitCode') or '1'})"
     lines += [""]
     if not is_checked:
-        lines += _row("VERDICT", texts.NOT_CHECKED)
-        lines += _row("because", texts.not_checked(verdict))
-        return _finished([*lines, *_row("next", texts.CHECK_IT)])
+        lines += row("VERDICT", texts.NOT_CHECKED)
+        lines += row("because", texts.not_checked(verdict))
+        return _finished([*lines, *row("next", texts.CHECK_IT)])
     if closing:
-        lines += _row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)
+        lines += row("VERDICT", joined(verdict, "reason", text_of(result, "reason")) or verdict)
     for note in texts_of(result, "notes"):
-        lines += _row("NOTE", inline(note))
+        lines += row("NOTE", inline(note))
     if policy := text_of(result, "policyVerdict"):
-        lines += _row("policy", f"{policy}: what the policy says of the findings, not of the replay")
+        lines += row("policy", f"{policy}: what the policy says of the findings, not of the replay")
     if said := text_of(result, "sentence"):
-        lines += _row("because", inline(said))
+        lines += row("because", inline(said))
     lines += _causes(difference)
     if not closing:
         return _finished(lines)
     if next_step:
         lines.append(f"{'next':<{_LABEL}}{texts.printable(next_step)}")
     elif said := text_of(result, "nextStep"):
-        lines += _row("next", inline(said))
+        lines += row("next", inline(said))
     return _finished(lines)
 
 
@@ -95,26 +99,24 @@ def _causes(difference: JsonObject | None) -> list[str]:
     tree = difference_view(difference)
     if tree is None or tree.is_equal:
         return []
-    lines = [line for row in tree.causes for line in _row("causes", f"{row.count} {row.words} ({row.cause})")]
+    lines = [line for one in tree.causes for line in row("causes", f"{one.count} {one.words} ({one.cause})")]
     lines = [line if not number else " " * _LABEL + line[_LABEL:] for number, line in enumerate(lines)]
     entries = [entry for member in tree.told for entry in member.entries if entry.kind != "metadata"]
     for number, entry in enumerate(entries[:_FIRST]):
         said = f"{entry.sign} {entry.subject}" + (f" in {entry.place}" if entry.place else "")
         change = f" ({entry.before or 'nothing'} -> {entry.after or 'nothing'})" if entry.is_short else ""
-        lines += _row("" if number else "first", f"{said}{change}: {entry.cause_words}")
+        lines += row("" if number else "first", f"{said}{change}: {entry.cause_words}")
     if len(entries) > _FIRST:
-        lines += _row("", f"and {len(entries) - _FIRST} more, in diff.json and report.html")
+        lines += row("", f"and {len(entries) - _FIRST} more, in diff.json and report.html")
     return lines
 
 
-def receipt_text(receipt: Receipt, *, is_checked: bool = True) -> str:
-    """Return the slip of a receipt, 64 columns wide: to be printed, copied by hand, or read over the telephone.
-
-    Unless ``is_checked``, its signature was not checked, and that stands in the place of the verdict.
-    """
+def receipt_facts(receipt: Receipt) -> list[tuple[str, str]]:
+    """Return what a receipt says beside its verdict, as people compare it: label and text; digests shortened."""
     sequence = str(receipt.sequence) if receipt.sequence is not None else None
     judged = receipt.reference_time
-    facts = [
+    return [
+        ("run", receipt.run_id),
         ("mode", receipt.mode),
         ("finished", receipt.finished_at),
         ("judged at", f"{judged.time}, {judged.source}" if judged else "not recorded"),
@@ -125,22 +127,57 @@ def receipt_text(receipt: Receipt, *, is_checked: bool = True) -> str:
         ("site", texts.grouped(receipt.site, 16)),
         ("previous", texts.grouped(receipt.previous, 16) if receipt.previous else "none, this is the site's first"),
     ]
+
+
+def receipt_digests(receipt: Receipt) -> list[tuple[str, str]]:
+    """Return the digests of a receipt in full, in groups; those that it has not are left out."""
     digests = [
         ("manifest", receipt.manifest_digest),
         ("site", receipt.site),
         ("result", receipt.result_digest),
         ("previous", receipt.previous),
-        ("this slip", digest.of_bytes(canonical.encode_record(receipt))),
+        ("receipt", _digest_of(receipt)),
     ]
+    return [(label, texts.grouped(value)) for label, value in digests if value]
+
+
+def receipt_text(receipt: Receipt, *, is_checked: bool = True, slip: str | None = None) -> str:
+    """Return the receipt, 64 columns wide: to be printed, copied by hand, or read over the telephone.
+
+    Unless ``is_checked``, its signature was not checked, and that stands in the place of the verdict. ``slip`` is its
+    signed form in letters (:mod:`kit.receipt_slip`), to be added at the end.
+    """
     return texts.render(
         "receipt.txt.j2",
         verdict=receipt.verdict if is_checked else f"{texts.NOT_CHECKED}, says {receipt.verdict}",
         exit_code=receipt.exit_code,
         reason=receipt.reason,
-        facts=[line for label, value in facts for line in _slip_row(label, value)],
-        digests=[line for label, value in digests if value for line in _slip_row(label, texts.grouped(value))],
-        next_step=_slip_row("next", _next_step(receipt.verdict, receipt.reason) if is_checked else texts.CHECK_IT),
+        number=check_number(_digest_of(receipt)),
+        facts=[line for label, value in receipt_facts(receipt) for line in _slip_row(label, value)],
+        digests=[line for label, value in receipt_digests(receipt) for line in _slip_row(label, value)],
+        next_step=_slip_row("next", receipt_next_step(receipt) if is_checked else texts.CHECK_IT),
+        slip=slip_lines(slip) if slip else [],
     )
+
+
+def slip_lines(slip: str) -> list[str]:
+    """Return a slip in lines of at most 60 characters, groups of five after its first letters."""
+    body = slip.removeprefix(PREFIX)
+    groups = [body[at : at + _GROUP] for at in range(0, len(body), _GROUP)]
+    lines = [" ".join(groups[at : at + _GROUPS]) for at in range(0, len(groups), _GROUPS)]
+    return [PREFIX, *lines]
+
+
+def receipt_next_step(receipt: Receipt) -> str:
+    """Return what its bearer has to do: the next step of the reason code, as the error of that name has it."""
+    cause = getattr(errors, receipt.reason, None)
+    if isinstance(cause, type) and issubclass(cause, errors.StellaError):
+        return cause.next_step
+    return "Hand this slip back." if receipt.verdict != "REFUSED" else "Hand this slip back and keep the run directory."
+
+
+def _digest_of(receipt: Receipt) -> str:
+    return digest.of_bytes(canonical.encode_record(receipt))
 
 
 def kit_readme(
@@ -246,7 +283,8 @@ def _word(states: Sequence[str]) -> str:
     return "not made" if states else ""
 
 
-def _row(label: str, text: str, word: str = "") -> list[str]:
+def row(label: str, text: str, word: str = "") -> list[str]:
+    """Return a labelled text in lines of at most 80 columns; ``word`` stands at the end of the first."""
     lines = _wrapped(text, f"{label:<{_LABEL}}", " " * _LABEL, width=WIDTH - _WORD if word else WIDTH)
     if word:
         lines[0] = f"{lines[0]:<{WIDTH - _WORD}} {word}"
@@ -276,14 +314,6 @@ def _slip_row(label: str, value: str) -> list[str]:
 
 def _fingerprint(value: str) -> list[str]:
     return _wrapped(texts.grouped(value), "    ", width=4 + 40)
-
-
-def _next_step(verdict: str, reason: str) -> str:
-    """Return the next step of a reason code, as the error of that name has it."""
-    cause = getattr(errors, reason, None)
-    if isinstance(cause, type) and issubclass(cause, errors.StellaError):
-        return cause.next_step
-    return "Hand this slip back." if verdict != "REFUSED" else "Hand this slip back and keep the run directory."
 
 
 def _finished(lines: Sequence[str]) -> str:

@@ -164,7 +164,7 @@ class Run:
                 self._site.check_order(facts.kit, facts.kit_digest, activating=self._request.activating)
             changes: dict[str, object] = {"time_floor": self._signed_floor()}
             if facts.pack is not None and facts.novelty != "known":
-                changes["floors"] = facts.pack.versions.raised(self._site.state.floors)
+                changes["floors"] = facts.pack.floors_after(self._site.state.floors)
             if facts.kit is not None and facts.kit_digest is not None and facts.novelty != "known":
                 entry = AcceptedKit(
                     kit_id=facts.kit.kit_id,

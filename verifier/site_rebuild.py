@@ -198,12 +198,14 @@ def _versions(result: Result, floors: Versions | None) -> Versions | None:
     pack = result.root_pack
     if pack is None:
         return floors
-    return Versions(
+    found = Versions(
         root=pack.root_version,
         timestamp=pack.timestamp_version,
         snapshot=pack.snapshot_version or 1,
         targets=pack.targets_version or 1,
-    ).raised(floors)
+    )
+    # A newer root may have released floors that its predecessor's keys had set (docs/format.md section 4.4).
+    return found if floors is None or found.root > floors.root else found.raised(floors)
 
 
 def _floor(site: Site, result: Result, floor: TimeFloor | None, *, was_accepted: bool) -> TimeFloor | None:

@@ -80,6 +80,10 @@ def init(
             metavar="FILE",
         ),
     ] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option("--algorithm", help="Of the kit keys; ecdsa-p256-sha256 for those that are made.", metavar="NAME"),
+    ] = None,
     single_signer: Annotated[
         bool,
         typer.Option("--single-signer", help="One root and one targets key instead of 2 of 3: for demonstrations."),
@@ -93,6 +97,7 @@ def init(
     Makes the root, targets, online and kit keys that are missing, and publishes version 1.
     """
     from builder import signer, trust
+    from kit.trust.keys import ECDSA_P256
 
     console = Console(json=json)
     founded = trust.init(
@@ -102,7 +107,8 @@ def init(
         owner=owner,
         entropy=os.urandom,
         ceremony=trust.SINGLE_SIGNER if single_signer else trust.Ceremony(),
-        kit_keys=[signer.load_public(path) for path in kit_key or []],
+        kit_keys=[_public(path, algorithm) for path in kit_key or []],
+        kit_algorithm=algorithm or ECDSA_P256,
         password=passphrase(passphrase_file),
     )
     lines.print_out(console, founded, [*lines.key_file_lines(founded.key_files), "", *lines.pack_lines(founded.pack)])
@@ -156,6 +162,22 @@ def add_key(
         int | None,
         typer.Option("--threshold", help="How many keys of this usage must sign from now on.", min=1),
     ] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option("--algorithm", help="An RSA key's padding: rsa-pss-sha256 or rsa-pkcs1-sha256.", metavar="NAME"),
+    ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", help="Crypto profile of the key, such as FIPS-140-3.", metavar="NAME"),
+    ] = None,
+    demand_profile: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--demand-profile",
+            help="From now on a key of this profile must sign, whatever the threshold; repeat for each.",
+            metavar="NAME",
+        ),
+    ] = None,
     propose: Propose = None,
     passphrase_file: Passphrase = None,
     time: Time = None,
@@ -165,12 +187,18 @@ def add_key(
 
     Publishes new versions of targets, snapshot and timestamp; the keys of these roles must be at hand.
     """
-    from builder import signer, trust_change
+    from builder import trust_change
 
     made = trust_change.adding(
-        signer.load_public(key), usage=usage, owner=owner, valid_until=until, threshold=threshold
+        _public(key, algorithm),
+        usage=usage,
+        owner=owner,
+        valid_until=until,
+        threshold=threshold,
+        profile=profile,
+        demanded=demand_profile or (),
     )
-    return _change(made, _office(rootpack, keys, time, passphrase_file), propose, json=json)
+    return publish_or_propose(made, office_of(rootpack, keys, time, passphrase_file), propose, json=json)
 
 
 @app.command()
@@ -186,6 +214,10 @@ def rotate(
     make: Annotated[
         bool, typer.Option("--make", help="Make the new keys whose files are not there, private keys beside them.")
     ] = False,
+    algorithm: Annotated[
+        str | None,
+        typer.Option("--algorithm", help="Of the new keys; that of the old ones by default.", metavar="NAME"),
+    ] = None,
     overlap_days: Annotated[
         int,
         typer.Option("--overlap-days", help="How long a replaced key of the keyring still counts.", min=0, max=3650),
@@ -207,13 +239,13 @@ def rotate(
     olds = [signer.load_public(path) for path in old or []]
     if len(olds) != len(new or []):
         raise UsageError(option="--new", expected=f"{len(olds)}, one for each --old", found=len(new or []))
-    office = _office(rootpack, keys, time, passphrase_file)
+    office = office_of(rootpack, keys, time, passphrase_file)
     if make:
         for path, replaced in zip(new or [], olds, strict=True):
-            _make_key(path, replaced, office.password)
-    pairs = list(zip(olds, [signer.load_public(path) for path in new or []], strict=True))
+            _make_key(path, algorithm or replaced.algorithm, office.password)
+    pairs = list(zip(olds, [_public(path, algorithm) for path in new or []], strict=True))
     change = trust_change.rotating(pairs, overlap=timedelta(days=overlap_days))
-    return _change(change, office, propose, json=json)
+    return publish_or_propose(change, office, propose, json=json)
 
 
 @app.command()
@@ -246,10 +278,10 @@ def revoke(
     """
     from builder import trust_change, trust_view
 
-    office = _office(rootpack, keys, time, passphrase_file)
+    office = office_of(rootpack, keys, time, passphrase_file)
     names = [_fingerprint(one) for one in key]
     change = trust_change.revoking(names, state=state, since=since or trust_view.text(office.now), reason=reason)
-    return _change(change, office, propose, json=json)
+    return publish_or_propose(change, office, propose, json=json)
 
 
 @app.command()
@@ -305,7 +337,7 @@ def publish(
     """
     from builder import trust, trust_draft
 
-    office = _office(rootpack, keys, time, passphrase_file)
+    office = office_of(rootpack, keys, time, passphrase_file)
     console = Console(json=json)
     copies = [trust_draft.parse(_read(path)) for path in draft or []]
     view = trust.publish(office, copies) if copies else trust.refresh(office)
@@ -313,7 +345,7 @@ def publish(
     return console.verdict("PUBLISHED", 0, lines.carries(rootpack))
 
 
-def _change(change: "Change", office: "Office", propose: Path | None, *, json: bool) -> Verdict:
+def publish_or_propose(change: "Change", office: "Office", propose: Path | None, *, json: bool) -> Verdict:
     """Carry out a change at once, or write it to a file for others to sign."""
     from builder import files, trust, trust_draft, trust_view
     from kit.bytes import canonical
@@ -330,22 +362,36 @@ def _change(change: "Change", office: "Office", propose: Path | None, *, json: b
     return console.verdict(*lines.standing(opened, propose))
 
 
-def _office(rootpack: Path, keys: Path, time: str | None, passphrase_file: Path | None) -> "Office":
+def office_of(rootpack: Path, keys: Path, time: str | None, passphrase_file: Path | None) -> "Office":
+    """Return the keeper's office: the RootPack, the keys at hand, and the time."""
     from builder import trust_publish, trust_view
 
     _check_there(rootpack)
     return trust_publish.Office(rootpack, keys, trust_view.second(_now(time)), password=passphrase(passphrase_file))
 
 
-def _make_key(public_file: Path, replaced: "PublicKey", password: bytes | None) -> None:
-    """Make the key of a public key file that is not there, of the algorithm of the key that it is to replace."""
+def _public(path: Path, algorithm: str | None) -> "PublicKey":
+    """Read a public key that is to be trusted; :class:`UsageError` for an RSA key whose padding is not named."""
+    from builder import signer
+    from kit.trust.keys import RSA, RSA_PKCS1, RSA_PSS
+
+    key = signer.load_public(path, algorithm)
+    if key.algorithm == RSA:
+        raise UsageError(
+            option="--algorithm", expected=f"{RSA_PSS} or {RSA_PKCS1}", detail="an RSA key does not tell its padding"
+        )
+    return key
+
+
+def _make_key(public_file: Path, algorithm: str, password: bytes | None) -> None:
+    """Make the key of a public key file that is not there."""
     from builder import signer
 
     if not public_file.name.endswith(signer.PUBLIC_SUFFIX):
         raise UsageError(option="--new", path=public_file.name, expected=f"a name that ends in {signer.PUBLIC_SUFFIX}")
     if not public_file.exists():
         name = public_file.name.removesuffix(signer.PUBLIC_SUFFIX)
-        signer.create(public_file.parent, name, replaced.algorithm, entropy=os.urandom, password=password)
+        signer.create(public_file.parent, name, algorithm, entropy=os.urandom, password=password)
 
 
 def _fingerprint(given: str) -> str:

@@ -10,7 +10,7 @@ from verifier.cli.console import Console
 if TYPE_CHECKING:
     from builder.trust import KeyFile
     from builder.trust_draft import Opened
-    from builder.trust_view import RootPackView
+    from builder.trust_view import KeyView, RootPackView
 
 
 def print_draft(console: Console, opened: "Opened", now: datetime) -> None:
@@ -53,16 +53,26 @@ def pack_lines(pack: "RootPackView") -> list[str]:
         state = "EXPIRED" if role.expired else "expires"
         quorum = f"{role.threshold} of {len(role.keys)} keys"
         lines += ["", f"{role.role:<12}version {role.version}, {quorum}, {state} {role.expires}"]
-        lines += [f"            {key.grouped} {key.algorithm}" for key in role.keys]
+        lines += [line for key in role.keys for line in _key_lines(key)]
     for signer in pack.signers:
         window = f"from {signer.valid_from}" + (f" until {signer.valid_until}" if signer.valid_until else "")
         lines += ["", f"{signer.usage:<12}{signer.owner}: {signer.state}, {window}"]
         if signer.revoked_since:
             why = f": {signer.revoked_for}" if signer.revoked_for else ""
             lines += [f"            REVOKED since {signer.revoked_since}{why}"]
-        lines += [f"            {signer.key.grouped} {signer.key.algorithm}"]
-    needed = ", ".join(f"{number} {usage}" for usage, number in sorted(pack.thresholds.items()))
-    return [*lines, "", f"signatures  {needed} needed"]
+        lines += _key_lines(signer.key, signer.profile)
+    having = [signer.usage for signer in pack.signers]
+    needed = ", ".join(
+        f"{number} of {having.count(usage)} {usage}" for usage, number in sorted(pack.thresholds.items())
+    )
+    required = [f"required    evidence by keys of usage {usage}, of every run" for usage in pack.required]
+    demanded = [f"profiles    {usage}: a key of each of {', '.join(names)}" for usage, names in pack.profiles.items()]
+    return [*lines, "", f"signatures  {needed} needed", *required, *demanded]
+
+
+def _key_lines(key: "KeyView", profile: str | None = None) -> list[str]:
+    named = f", profile {profile}" if profile else ""
+    return [f"            {key.grouped} {key.algorithm}{named}", f"            {key.fingerprint}"]
 
 
 def standing(opened: "Opened", draft: Path) -> tuple[str, int, str]:

@@ -125,6 +125,7 @@ def command(
         oci_digest=requests.oci_digest(oci_digest),
         level=level,
         evidence=requests.evidence(reachability or []),
+        crypto_profile=signing.crypto_profile(signing.own_pack(rootpack), [one.public for one in signers]),
     )
     directory, manifest = record_scan(request, signers, out)
     summary = scan_summary.read(directory, manifest)

@@ -27,6 +27,14 @@ class NoSpace(StellaError):
     next_step = "Free some space and run again; nothing half-finished counts."
 
 
+class LedgerUnreachable(StellaError):
+    """A log or a witness on the network gave no whole answer, however often it was asked."""
+
+    exit_code = 60
+    sentence = "The log or witness cannot be reached, or fails."
+    next_step = "Check the address, the proxy settings and the service; run again: it is safe."
+
+
 class SiteDamaged(StellaError):
     """A file of the site's own state is missing, or is not what the site wrote; no kit has a part in it."""
 
@@ -60,3 +68,11 @@ class AirgapEgressBlocked(StellaError):
     exit_code = 61
     sentence = "AIRGAP_EGRESS_BLOCKED: a connection attempt was stopped."
     next_step = "Report the receipt; nothing of this run counts as verified."
+
+
+class ServerUnreachable(StellaError):
+    """A database or object store that the locker is kept in does not answer."""
+
+    exit_code = 60
+    sentence = "A server that the locker needs does not answer."
+    next_step = "Start it, or wait until it is back, then run the same command again; nothing acknowledged was lost."

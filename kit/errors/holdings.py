@@ -1,4 +1,4 @@
-"""Exit codes 70, 71: what is held here already."""
+"""Exit codes 70, 71: what is held here already, and what contradicts it."""
 
 from kit.errors.base import StellaError
 
@@ -25,3 +25,14 @@ class OtherRootPinned(StellaError):
     exit_code = 71
     sentence = "Another trust root is pinned here; it stays, and nothing was changed."
     next_step = "Show the pinned one: stella offline status. For another sender, make a site of its own: --site."
+
+
+class SiteForked(StellaError):
+    """Two receipts of one site name the same receipt before them, which a site that remembers never writes."""
+
+    exit_code = 71
+    sentence = "Two receipts of this site follow the same one: it was cloned, or its memory was set back."
+    next_step = (
+        "Ask the site whether it was restored from a copy, and whether one of these runs was cut off (cut-off.txt); "
+        "if neither, somebody else has its key."
+    )

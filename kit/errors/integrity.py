@@ -120,7 +120,9 @@ class KeyRefused(StellaError):
 
     exit_code = 31
     sentence = "A key is not acceptable."
-    next_step = "Use an ECDSA P-256 or Ed25519 key in PEM (PKCS#8 private, SubjectPublicKeyInfo public)."
+    next_step = (
+        "Use a key of an algorithm in docs/format.md section 4.1, in PEM (PKCS#8 private, SubjectPublicKeyInfo public)."
+    )
 
 
 class FileMissing(StellaError):

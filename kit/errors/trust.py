@@ -59,6 +59,22 @@ class EvidenceMissing(StellaError):
     next_step = "Ask the sender for a complete kit."
 
 
+class ReceiptMissing(StellaError):
+    """A site's receipt names the one before it, and that one is not among those at hand."""
+
+    exit_code = 22
+    sentence = "A receipt of this site is missing from its chain."
+    next_step = "Ask the site for the receipt with that digest; one of a run that was cut off lies in its directory."
+
+
+class ProfileMissing(StellaError):
+    """No key of a crypto profile signed that the keyring demands or the manifest claims."""
+
+    exit_code = 22
+    sentence = "A crypto profile that must be among the signers is not."
+    next_step = "Ask the sender for a kit that a key of this profile has signed too."
+
+
 class LedgerConsistencyMissing(StellaError):
     """A log has grown since this site last saw it, and the kit does not show that it only grew."""
 
@@ -156,6 +172,14 @@ class LedgerForked(StellaError):
     exit_code = 24
     sentence = "The log contradicts what it showed this site before: it was forked or rewritten."
     next_step = "Keep both kits, trust neither, and report the receipt: this is an attack or a grave fault of the log."
+
+
+class LedgerRefused(StellaError):
+    """A log or a witness answered, and did not give the evidence that it was asked for."""
+
+    exit_code = 22
+    sentence = "The log or witness did not take what was submitted; nothing of its answer was kept."
+    next_step = "Read its answer above; ask whoever runs it."
 
 
 class LedgerRolledBack(StellaError):

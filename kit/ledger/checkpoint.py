@@ -6,6 +6,7 @@ signed by a trusted key of that very log; size and root are taken from nowhere e
 
 import base64
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from kit.bytes.merkle import EMPTY_ROOT, HASH_SIZE
@@ -16,11 +17,12 @@ from kit.errors import (
     LedgerUnknown,
     LimitExceeded,
     MalformedDocument,
+    SignerNotYetValid,
     SignerRetired,
     SignerRevoked,
 )
 from kit.ledger import note
-from kit.ledger.note import TYPE_COSIGNATURE, Note, NoteKey
+from kit.ledger.note import TYPE_COSIGNATURE, Note, NoteKey, SignatureLine
 from kit.trust.keys import ED25519, Signer
 
 MAX_SIZE = MAX_INTEGER
@@ -69,8 +71,8 @@ class Trust:
     """Whose word counts: the keys of logs and witnesses, and how many witnesses must have seen a checkpoint.
 
     ``latest`` is the latest time, in Unix seconds, that a cosignature may name: a later one does not count. ``retired``
-    are keys of logs outside of their window, ``compromised`` those in somebody else's hands: they never count, but are
-    told apart from unknown ones.
+    are keys of logs after their window, ``early`` those before it, ``compromised`` those in somebody else's hands: they
+    never count, but are told apart from unknown ones.
     """
 
     logs: tuple[NoteKey, ...]
@@ -78,6 +80,7 @@ class Trust:
     quorum: int = 0
     latest: int = MAX_SIZE
     retired: tuple[NoteKey, ...] = ()
+    early: tuple[NoteKey, ...] = ()
     compromised: tuple[NoteKey, ...] = ()
 
 
@@ -104,22 +107,43 @@ def sign(checkpoint: Checkpoint, signer: Signer) -> bytes:
     return note.encode(checkpoint.text, [note.sign(checkpoint.text, checkpoint.origin, signer)])
 
 
+def cosignature(signed: bytes, name: str, signer: Signer, *, time: int) -> SignatureLine:
+    """Return the line by which a witness says that it saw a signed checkpoint, at a time in Unix seconds."""
+    text = note.parse(signed, "checkpoint").text
+    key_id = NoteKey(name, signer.public).key_id(TYPE_COSIGNATURE)
+    return SignatureLine(name, key_id, time.to_bytes(_TIME_BYTES) + signer.sign(_cosigned(text, time)))
+
+
 def cosign(signed: bytes, name: str, signer: Signer, *, time: int) -> bytes:
     """Return a signed checkpoint with one more line: the cosignature of a witness at a time in Unix seconds."""
     read = note.parse(signed, "checkpoint")
-    key = NoteKey(name, signer.public)
-    stamp = time.to_bytes(_TIME_BYTES)
-    line = note.SignatureLine(name, key.key_id(TYPE_COSIGNATURE), stamp + signer.sign(_cosigned(read.text, time)))
-    return note.encode(read.text, [*read.signatures, line])
+    return note.encode(read.text, [*read.signatures, cosignature(signed, name, signer, time=time)])
+
+
+def with_cosignatures(
+    signed: bytes, lines: Iterable[SignatureLine], witnesses: Iterable[NoteKey], *, path: str
+) -> tuple[bytes, tuple[NoteKey, ...]]:
+    """Return a signed checkpoint with the cosignatures of trusted witnesses among some lines, and these witnesses.
+
+    A line takes the place of an older one of the same key; lines of other keys are left out. Raises
+    :class:`LedgerSignatureInvalid` for a trusted witness's line that does not fit this checkpoint.
+    """
+    read = note.parse(signed, path)
+    found = note.by_key(Note(read.text, tuple(lines)), [key for key in witnesses if _can_cosign(key)], TYPE_COSIGNATURE)
+    for key, line in found.items():
+        _cosignature(read.text, key, line, path)
+    fresh = {(line.name, line.key_id): line for line in found.values()}
+    kept = [line for line in read.signatures if (line.name, line.key_id) not in fresh]
+    return note.encode(read.text, [*kept, *fresh.values()]), tuple(found)
 
 
 def open_signed(data: bytes, trust: Trust, *, path: str) -> Opened:
     """Return the checkpoint of a note that a trusted key of its log signed, and enough witnesses have seen.
 
-    Raises :class:`LedgerUnknown` when no trusted log key is named under this origin, :class:`SignerRevoked` and
-    :class:`SignerRetired` when one that does not count signed, :class:`LedgerSignatureInvalid` when the signature of a
-    trusted key does not fit, :class:`LedgerQuorumMissing`, and what :func:`kit.ledger.note.parse` and :func:`parse`
-    raise.
+    Raises :class:`LedgerUnknown` when no trusted log key is named under this origin, :class:`SignerRevoked`,
+    :class:`SignerNotYetValid` and :class:`SignerRetired` when one that does not count signed,
+    :class:`LedgerSignatureInvalid` when the signature of a trusted key does not fit, :class:`LedgerQuorumMissing`, and
+    what :func:`kit.ledger.note.parse` and :func:`parse` raise.
     """
     read = note.parse(data, path)
     checkpoint = parse(read.text, path)
@@ -132,10 +156,12 @@ def open_signed(data: bytes, trust: Trust, *, path: str) -> Opened:
         if not key.public.verify(read.text, line.value):
             raise LedgerSignatureInvalid(path=path, origin=shown(checkpoint.origin), signer=key.public.fingerprint)
     cosignatures = _cosignatures(read, trust, path)
-    if len(cosignatures) < trust.quorum:
+    # A witness that holds two keys, as while it rotates them, has still seen the checkpoint only once.
+    distinct = min(len({one.witness.name for one in cosignatures}), len({one.witness.public for one in cosignatures}))
+    if distinct < trust.quorum:
         seen = ", ".join(one.witness.name for one in cosignatures)
         raise LedgerQuorumMissing(
-            path=path, origin=shown(checkpoint.origin), expected=trust.quorum, found=len(cosignatures), witnesses=seen
+            path=path, origin=shown(checkpoint.origin), expected=trust.quorum, found=distinct, witnesses=seen
         )
     return Opened(checkpoint, min(named, key=lambda key: key.public.fingerprint), cosignatures)
 
@@ -151,7 +177,8 @@ def shown(text: str) -> str:
 
 
 def _refuse_uncounted(read: Note, checkpoint: Checkpoint, trust: Trust, path: str) -> None:
-    for refusal, keys in ((SignerRevoked, trust.compromised), (SignerRetired, trust.retired)):
+    groups = ((SignerRevoked, trust.compromised), (SignerNotYetValid, trust.early), (SignerRetired, trust.retired))
+    for refusal, keys in groups:
         named = note.by_key(read, [key for key in keys if is_origin(checkpoint.origin, key.name)])
         for key, line in named.items():
             if key.public.verify(read.text, line.value):
@@ -160,15 +187,22 @@ def _refuse_uncounted(read: Note, checkpoint: Checkpoint, trust: Trust, path: st
 
 def _cosignatures(read: Note, trust: Trust, path: str) -> tuple[Cosignature, ...]:
     """Return the cosignatures of trusted witnesses, one a key; one that does not fit is fatal."""
-    witnesses = [key for key in trust.witnesses if key.public.algorithm == ED25519]
-    found: list[Cosignature] = []
-    for key, line in note.by_key(read, witnesses, TYPE_COSIGNATURE).items():
-        time = int.from_bytes(line.value[:_TIME_BYTES])
-        if time > MAX_SIZE or not key.public.verify(_cosigned(read.text, time), line.value[_TIME_BYTES:]):
-            raise LedgerSignatureInvalid(path=path, witness=shown(key.name), signer=key.public.fingerprint)
-        if time <= trust.latest:
-            found.append(Cosignature(key, time))
-    return tuple(sorted(found, key=lambda one: (one.witness.name, one.witness.public.fingerprint)))
+    witnesses = [key for key in trust.witnesses if _can_cosign(key)]
+    lines = note.by_key(read, witnesses, TYPE_COSIGNATURE)
+    found = [_cosignature(read.text, key, line, path) for key, line in lines.items()]
+    counted = [one for one in found if one.time <= trust.latest]
+    return tuple(sorted(counted, key=lambda one: (one.witness.name, one.witness.public.fingerprint)))
+
+
+def _cosignature(text: bytes, key: NoteKey, line: SignatureLine, path: str) -> Cosignature:
+    time = int.from_bytes(line.value[:_TIME_BYTES])
+    if time > MAX_SIZE or not key.public.verify(_cosigned(text, time), line.value[_TIME_BYTES:]):
+        raise LedgerSignatureInvalid(path=path, witness=shown(key.name), signer=key.public.fingerprint)
+    return Cosignature(key, time)
+
+
+def _can_cosign(key: NoteKey) -> bool:
+    return key.public.algorithm == ED25519
 
 
 def _cosigned(text: bytes, time: int) -> bytes:

@@ -7,6 +7,7 @@ import msgspec
 
 from kit.bytes import canonical, digest
 from kit.errors import LedgerEntryForeign, MalformedDocument, UnsupportedVersion
+from kit.ledger import note
 from kit.trust import dsse
 from kit.trust.keys import PublicKey
 
@@ -48,6 +49,14 @@ class Logged:
         entries = document.get("signatures") if isinstance(document, dict) else None
         found = [entry.get("sig") for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
         return frozenset(sig for sig in found if isinstance(sig, str))
+
+    def signature(self, key: PublicKey) -> str:
+        """Return the signature of a signer that counted, in base64 as it stands in the envelope."""
+        for written in sorted(self.signatures):
+            value = note.decode_base64(written)
+            if value is not None and key.verify(self.message, value):
+                return written
+        raise LedgerEntryForeign(detail="this key signed nothing in the envelope", signer=key.fingerprint)
 
     def signer(self, spki: bytes) -> PublicKey | None:
         """Return the signer that counted with this key, if one did."""

@@ -11,6 +11,7 @@ from kit.ledger.entry import Logged
 from kit.ledger.known import KnownLog
 from kit.ledger.memory import Seen
 from kit.ledger.proof import ConsistencyProofs, Tree
+from kit.trust.keys import PublicKey
 
 INCLUSION_SUFFIX = ".tlog-proof"
 CONSISTENCY_SUFFIX = ".tlog-consistency"
@@ -34,13 +35,15 @@ _BY_NAME = {RECEIPT_FILE: rekor.MAX_BYTES, BODY_FILE: rekor_body.MAX_BYTES}
 class Finding:
     """One proof that holds: ``file`` has it, ``kind`` is ``tlog-proof``, ``rekor-v1``, ``rekor-v2``, ``rekor-receipt``.
 
-    ``time`` (Unix seconds) is the log's signed promise's, where there is one.
+    ``signers`` are those whose signatures the log has. ``time`` (Unix seconds) is the log's signed promise's, where
+    there is one.
     """
 
     file: str
     kind: str
     opened: Opened
     index: int
+    signers: tuple[PublicKey, ...]
     time: int | None
     seen: Seen
 
@@ -84,7 +87,7 @@ def hold_against(known: Sequence[KnownLog], findings: Iterable[Finding], *, now:
 
 def _finding(name: str, one: rekor.Entry, history: Mapping[str, ConsistencyProofs]) -> Finding:
     seen = Seen(one.opened.checkpoint, _prefixes(one.opened, history))
-    return Finding(name, one.kind, one.opened, one.index, one.time, seen)
+    return Finding(name, one.kind, one.opened, one.index, one.signers, one.time, seen)
 
 
 def _is_proof(name: str) -> bool:
@@ -103,7 +106,7 @@ def _entry(name: str, files: Mapping[str, bytes], logged: Logged, trust: Trust) 
     entry.check(entry.parse(leaf, name), logged, path=name)
     opened = checkpoint.open_signed(read.checkpoint, trust, path=name)
     proof.check_inclusion(merkle.leaf_hash(leaf), read.index, read.hashes, opened.checkpoint, path=name)
-    return rekor.Entry(INCLUSION_SUFFIX[1:], opened, read.index)
+    return rekor.Entry(INCLUSION_SUFFIX[1:], opened, read.index, logged.verified.signers)
 
 
 def _needed(files: Mapping[str, bytes], name: str) -> bytes:

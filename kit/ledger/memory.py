@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kit.bytes import digest
-from kit.errors import LedgerConsistencyMissing, LedgerForked, LedgerRolledBack
+from kit.errors import LedgerConsistencyMissing, LedgerForked, LedgerRolledBack, LimitExceeded
 from kit.ledger.checkpoint import Checkpoint, shown
 from kit.ledger.known import KnownLog, KnownTree
 from kit.ledger.proof import MAX_TREES, Tree
@@ -18,6 +18,8 @@ KNOWN = "remembered"
 GROWN = "grown since remembered"
 MAX_ACCEPTED = 4096
 """Accepted trees of a log that a site remembers; of trees that are their prefixes, as many as one file proves."""
+MAX_LOGS = 32
+"""Logs that a site remembers; a trusted key of Rekor v1 could name any number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,16 @@ def remember(
 ) -> tuple[KnownLog, ...]:
     """Return the memory with checkpoints added, each checked again, ascending by origin; the largest trees stay.
 
-    ``now`` is the time of first use, where it is one. Raises what :func:`check` raises.
+    ``now`` is the time of first use, where it is one. Raises what :func:`check` raises, and :class:`LimitExceeded` for
+    a log beyond :data:`MAX_LOGS`: none is forgotten for another one's sake.
     """
     logs = {log.origin: log for log in known}
     for one in sorted(seen, key=lambda each: each.checkpoint.size):
         check(tuple(logs.values()), one, path=path)
         origin = one.checkpoint.origin
         before = logs.get(origin)
+        if before is None and len(logs) >= MAX_LOGS:
+            raise LimitExceeded(path=path, detail="logs that a site remembers", expected=MAX_LOGS, origin=shown(origin))
         trees = {tree.size: tree for tree in before.trees} if before else {}
         for size, root in one.trees().items():
             accepted = size == one.checkpoint.size or (size in trees and trees[size].accepted)

@@ -7,7 +7,7 @@ and then its signature must fit.
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.errors import LimitExceeded, MalformedDocument
@@ -77,20 +77,27 @@ def parse(data: bytes, path: str) -> Note:
     signatures under one name and key id.
     """
     text, lines = _split(data, path)
-    if len(lines) > MAX_SIGNATURES:
-        raise LimitExceeded(path=path, detail="signatures of a note", expected=MAX_SIGNATURES, found=len(lines))
-    signatures = tuple(_signature(line, path) for line in lines)
-    if len({(line.name, line.key_id) for line in signatures}) != len(signatures):
-        raise MalformedDocument(path=path, detail="two signatures under one key name and key id")
-    return Note(text, signatures)
+    return Note(text, _signatures(lines, path))
+
+
+def parse_signatures(data: bytes, path: str) -> tuple[SignatureLine, ...]:
+    """Read signature lines that stand alone, as a witness answers with them; raises as :func:`parse` does."""
+    whole = read_text(data, path, limit=MAX_BYTES)
+    if not whole.endswith("\n"):
+        raise MalformedDocument(path=path, detail="signature lines end with a newline")
+    return _signatures(whole[:-1].split("\n"), path)
 
 
 def encode(text: bytes, signatures: Iterable[SignatureLine]) -> bytes:
     """Return the bytes of a note."""
-    lines = [
+    return text + b"\n" + encode_signatures(signatures)
+
+
+def encode_signatures(signatures: Iterable[SignatureLine]) -> bytes:
+    """Return the lines of signatures."""
+    return b"".join(
         f"{_DASH}{line.name} {base64.b64encode(line.key_id + line.value).decode()}\n".encode() for line in signatures
-    ]
-    return text + b"\n" + b"".join(lines)
+    )
 
 
 def sign(text: bytes, name: str, signer: Signer) -> SignatureLine:
@@ -148,6 +155,15 @@ def _split(data: bytes, path: str) -> tuple[bytes, list[str]]:
     if not blank or not text or not signatures.endswith("\n"):
         raise MalformedDocument(path=path, detail="a note is a text, a blank line and signature lines")
     return text.encode() + b"\n", signatures[:-1].split("\n")
+
+
+def _signatures(lines: Sequence[str], path: str) -> tuple[SignatureLine, ...]:
+    if len(lines) > MAX_SIGNATURES:
+        raise LimitExceeded(path=path, detail="signatures of a note", expected=MAX_SIGNATURES, found=len(lines))
+    signatures = tuple(_signature(line, path) for line in lines)
+    if len({(line.name, line.key_id) for line in signatures}) != len(signatures):
+        raise MalformedDocument(path=path, detail="two signatures under one key name and key id")
+    return signatures
 
 
 def _signature(line: str, path: str) -> SignatureLine:

@@ -23,8 +23,11 @@ from kit.ledger import note, rekor_body
 from kit.ledger.checkpoint import MAX_SIZE, Opened, Trust, open_signed, shown
 from kit.ledger.entry import Logged
 from kit.ledger.proof import MAX_HASHES, check_inclusion
+from kit.trust.keys import PublicKey
 
 MAX_BYTES = 512 << 10
+FIRST_GENERATION = "0.0.1"
+"""Version of the kinds that Rekor v1 has."""
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -82,11 +85,15 @@ class _Receipt(_Foreign, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An entry of a trusted log that is about our envelope; ``time`` (Unix seconds) is the log's signed promise's."""
+    """An entry of a trusted log that is about our envelope, as these signers signed it.
+
+    ``time`` (Unix seconds) is the log's signed promise's.
+    """
 
     kind: str
     opened: Opened
     index: int
+    signers: tuple[PublicKey, ...]
     time: int | None = None
 
 
@@ -102,7 +109,8 @@ def verify(data: bytes, logged: Logged, trust: Trust, *, path: str) -> Entry:
         raise EvidenceMissing(path=path, detail="the entry has no inclusion proof; a promise alone proves nothing")
     body = _bytes(entry.canonicalized_body, path, "/canonicalizedBody")
     kind = (entry.kind_version.kind, entry.kind_version.version)
-    generation = rekor_body.check(body, kind, logged, path=path)
+    signers = rekor_body.check(body, kind, logged, path=path)
+    generation = 1 if kind[1] == FIRST_GENERATION else 2
     proof = entry.inclusion_proof
     opened = open_signed(proof.checkpoint.envelope.encode(), trust, path=path)
     index = _number(proof.log_index, path, "/inclusionProof/logIndex")
@@ -111,7 +119,7 @@ def verify(data: bytes, logged: Logged, trust: Trust, *, path: str) -> Entry:
     hashes = [_bytes(item, path, "/inclusionProof/hashes") for item in _few(proof.hashes, path)]
     check_inclusion(merkle.leaf_hash(body), index, hashes, opened.checkpoint, path=path)
     time = _check_log(entry, opened, generation, path)
-    return Entry(f"rekor-v{generation}", opened, index, time)
+    return Entry(f"rekor-v{generation}", opened, index, signers, time)
 
 
 def verify_receipt(
@@ -123,7 +131,7 @@ def verify_receipt(
     """
     receipt = _receipt(data, path)
     kind = rekor_body.kind_of(body, path)
-    rekor_body.check(body, kind, logged, path=path)
+    signers = rekor_body.check(body, kind, logged, path=path)
     signed = checkpoint if checkpoint is not None else receipt.checkpoint.encode()
     opened = open_signed(signed, trust, path=path)
     leaf = merkle.leaf_hash(body)
@@ -133,7 +141,7 @@ def verify_receipt(
     _check_copies(opened, opened.checkpoint.size, root, path)
     hashes = [_hex(item, path, "/hashes") for item in _few(receipt.hashes, path)]
     check_inclusion(leaf, receipt.log_index, hashes, opened.checkpoint, path=path)
-    return Entry("rekor-receipt", opened, receipt.log_index)
+    return Entry("rekor-receipt", opened, receipt.log_index, signers)
 
 
 def receipt_names(data: bytes, path: str) -> str | None:

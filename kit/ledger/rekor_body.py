@@ -137,8 +137,8 @@ def kind_of(body: bytes, path: str) -> tuple[str, str]:
     return read.kind, read.api_version
 
 
-def check(body: bytes, kind: tuple[str, str], logged: Logged, *, path: str) -> int:
-    """Return the generation of the log (1 or 2) whose body is about our envelope.
+def check(body: bytes, kind: tuple[str, str], logged: Logged, *, path: str) -> tuple[PublicKey, ...]:
+    """Return the signers whose signatures of our envelope a body holds.
 
     Raises :class:`LedgerEntryForeign` for a body about other bytes or by another key or signature,
     :class:`UnsupportedVersion` for an unknown kind, :class:`MalformedDocument` for one that is not ``kind``.
@@ -149,24 +149,22 @@ def check(body: bytes, kind: tuple[str, str], logged: Logged, *, path: str) -> i
     if kind == ("dsse", "0.0.1"):
         one = _read(body, _DsseBodyV1, path).spec
         _check_hash(one.payload_hash.algorithm, one.payload_hash.value, (SHA256_V1, payload.hexdigest()), path)
-        _check_signatures(((each.signature, _pem(each.verifier)) for each in one.signatures), logged, path)
-    elif kind == ("hashedrekord", "0.0.1"):
+        return _signers(((each.signature, _pem(each.verifier)) for each in one.signatures), logged, path)
+    if kind == ("hashedrekord", "0.0.1"):
         two = _read(body, _HashedBodyV1, path).spec
         _check_hash(two.data.hash.algorithm, two.data.hash.value, (SHA256_V1, message.hexdigest()), path)
-        _check_signatures([(two.signature.content, _pem(two.signature.public_key.content))], logged, path)
-    elif kind == ("dsse", "0.0.2"):
+        return _signers([(two.signature.content, _pem(two.signature.public_key.content))], logged, path)
+    if kind == ("dsse", "0.0.2"):
         three = _read(body, _DsseBodyV2, path).spec.dsse_v002
         _check_digest(three.payload_hash, payload.digest(), path)
-        _check_signatures(((each.content, _der(each.verifier)) for each in three.signatures), logged, path)
-    elif kind == ("hashedrekord", "0.0.2"):
+        return _signers(((each.content, _der(each.verifier)) for each in three.signatures), logged, path)
+    if kind == ("hashedrekord", "0.0.2"):
         four = _read(body, _HashedBodyV2, path).spec.hashed_rekord_v002
         _check_digest(four.data, message.digest(), path)
-        _check_signatures([(four.signature.content, _der(four.signature.verifier))], logged, path)
-    else:
-        raise UnsupportedVersion(
-            path=path, expected="dsse or hashedrekord, 0.0.1 or 0.0.2", found=ascii(" ".join(kind))[1:-1][:64]
-        )
-    return 1 if kind[1] == "0.0.1" else 2
+        return _signers([(four.signature.content, _der(four.signature.verifier))], logged, path)
+    raise UnsupportedVersion(
+        path=path, expected="dsse or hashedrekord, 0.0.1 or 0.0.2", found=ascii(" ".join(kind))[1:-1][:64]
+    )
 
 
 def _check_hash(algorithm: str, value: str, expected: tuple[str, str], path: str) -> None:
@@ -180,18 +178,19 @@ def _check_digest(found: _Digest, expected: bytes, path: str) -> None:
     _check_hash(found.algorithm, value.hex() if value is not None else "", (SHA256_V2, expected.hex()), path)
 
 
-def _check_signatures(found: Iterable[tuple[str, bytes | None]], logged: Logged, path: str) -> None:
+def _signers(found: Iterable[tuple[str, bytes | None]], logged: Logged, path: str) -> tuple[PublicKey, ...]:
     """Demand signatures of our envelope only, by signers that counted, each of which fits what was signed."""
-    count = 0
+    signers: list[PublicKey] = []
     for written, spki in found:
-        count += 1
         value, key = note.decode_base64(written), None if spki is None else logged.signer(spki)
         if key is None:
             raise LedgerEntryForeign(path=path, detail="the key is none of our envelope's signers")
         if value is None or written not in logged.signatures or not key.verify(logged.message, value):
             raise LedgerEntryForeign(path=path, detail="the signature is not our envelope's", signer=key.fingerprint)
-    if not count:
+        signers.append(key)
+    if not signers:
         raise LedgerEntryForeign(path=path, detail="the body has no signature")
+    return tuple(signers)
 
 
 def _pem(content: str) -> bytes | None:

@@ -6,7 +6,7 @@ signer and decides nothing; a threshold counts distinct key material; one bad si
 
 import base64
 import binascii
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kit.bytes import canonical
@@ -15,6 +15,7 @@ from kit.errors import (
     InternalError,
     LimitExceeded,
     MalformedDocument,
+    ProfileMissing,
     SignatureInvalid,
     SignerRetired,
     SignerRevoked,
@@ -27,6 +28,8 @@ IN_TOTO = "application/vnd.in-toto+json"
 
 MAX_BYTES = 1 << 20
 MAX_SIGNATURES = 32
+MAX_TRIALS = 4096
+"""How often a signature is held against a key: all of 32 against 128, and a signature that names its key needs one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +97,30 @@ def verify(
     name: str,
     retired: Sequence[PublicKey] = (),
     compromised: Sequence[PublicKey] = (),
+    profiles: Mapping[str, Container[str]] | None = None,
     max_bytes: int = MAX_BYTES,
 ) -> Verified:
     """Return what at least ``threshold`` distinct ``keys`` signed, or raise the one cause why not.
 
     ``retired`` are keys of the right use outside of their window, ``compromised`` those in somebody else's hands: never
-    counted, but told apart from unknown ones.
+    counted, but told apart from unknown ones. Of each of the ``profiles``, whose keys are given by fingerprint, one key
+    at least must have signed.
     ``name`` is the file's, for errors. Raises :class:`EvidenceMissing` for an envelope without signatures,
     :class:`SignatureInvalid` where a known key's signature does not fit or too few keys signed,
-    :class:`SignerRevoked`, :class:`SignerRetired`, :class:`SignerUnknown`, and the reading errors of docs/format.md
-    section 1.1.
+    :class:`SignerRevoked`, :class:`SignerRetired`, :class:`SignerUnknown`, :class:`ProfileMissing`,
+    :class:`LimitExceeded`, and the reading errors of docs/format.md section 1.1.
     """
     if threshold < 1:
         raise InternalError(detail="a threshold is at least 1", found=threshold)
     read = _read(envelope, name, max_bytes)
     if not read.signatures:
         raise EvidenceMissing(path=name, detail="the envelope has no signature")
-    count = _count(read, keys, retired, compromised)
+    count = _count(read, keys, retired, compromised, name)
     if len(count.good) < threshold:
         raise _refusal(read, count, threshold, name)
+    for profile, members in sorted((profiles or {}).items()):
+        if not any(fingerprint in members for fingerprint in count.good):
+            raise _profile_refusal(count, profile, members, threshold, name)
     # The type is signed too, so a swapped type has failed above; here it is a genuine envelope of another kind.
     if read.payload_type not in payload_types:
         raise MalformedDocument(path=name, pointer="/payloadType", found=_shown(read.payload_type))
@@ -167,6 +175,7 @@ def _count(
     keys: Sequence[PublicKey],
     retired: Sequence[PublicKey],
     compromised: Sequence[PublicKey],
+    name: str,
 ) -> _Count:
     message = pae(envelope.payload_type, envelope.payload)
     count = _Count({}, {}, {}, ())
@@ -174,11 +183,21 @@ def _count(
     groups = [(count.revoked, compromised), (count.late, retired), (count.good, keys)]
     known = {key.fingerprint: key for _, members in reversed(groups) for key in members}
     group_of = {key.fingerprint: found for found, members in groups for key in members}
+    if any(known[key.fingerprint].algorithm != key.algorithm for _, members in groups for key in members):
+        raise InternalError(detail="one key was given under two algorithms", path=name)
     by_hint = {hint: key for key in known.values() for hint in key.hints}
     broken: list[str] = []
+    trials = 0
     for signature in envelope.signatures:
         named = by_hint.get(signature.keyid)
-        signer = next((key for key in _ordered(named, known) if key.verify(message, signature.value)), None)
+        signer = None
+        for key in _ordered(named, known) if signature.value else ():
+            trials += 1
+            if trials > MAX_TRIALS:
+                raise LimitExceeded(path=name, detail="signatures to be held against keys", expected=MAX_TRIALS)
+            if key.verify(message, signature.value):
+                signer = key
+                break
         if signer is not None:
             group_of[signer.fingerprint][signer.fingerprint] = signer
         elif named is not None:
@@ -197,19 +216,39 @@ def _ordered(named: PublicKey | None, known: dict[str, PublicKey]) -> Iterator[P
 
 def _refusal(envelope: _Envelope, count: _Count, threshold: int, name: str) -> StellaError:
     """Return the one cause: a signature that names a known key and fails comes before all others."""
-    bad = [fingerprint for fingerprint in count.broken if fingerprint not in count.good]
-    if bad:
-        return SignatureInvalid(path=name, expected=threshold, found=len(count.good), signer=bad[0])
-    if count.revoked:
-        return SignerRevoked(path=name, expected=threshold, found=len(count.good), signer=min(count.revoked))
-    if count.late:
-        return SignerRetired(path=name, expected=threshold, found=len(count.good), signer=min(count.late))
+    if (blamed := _blamed(count, threshold, name)) is not None:
+        return blamed
     if count.good:
         return SignatureInvalid(
             path=name, expected=threshold, found=len(count.good), detail="too few distinct keys signed"
         )
     claimed = sorted({signature.keyid for signature in envelope.signatures if signature.keyid})
     return SignerUnknown(path=name, found=_shown(", ".join(claimed)) or "no key id")
+
+
+def _profile_refusal(count: _Count, profile: str, members: Container[str], threshold: int, name: str) -> StellaError:
+    """Return why no key of a profile counts: what is wrong with a signature by one of them, or that there is none."""
+    mine = replace(
+        count,
+        late={fingerprint: key for fingerprint, key in count.late.items() if fingerprint in members},
+        revoked={fingerprint: key for fingerprint, key in count.revoked.items() if fingerprint in members},
+        broken=tuple(fingerprint for fingerprint in count.broken if fingerprint in members),
+    )
+    missing = ProfileMissing(path=name, expected=profile, detail="no key of this profile signed")
+    return _blamed(mine, threshold, name) or missing
+
+
+def _blamed(count: _Count, threshold: int, name: str) -> StellaError | None:
+    """Return the cause that lies with a key that is known, if there is one."""
+    found = len(count.good)
+    bad = [fingerprint for fingerprint in count.broken if fingerprint not in count.good]
+    if bad:
+        return SignatureInvalid(path=name, expected=threshold, found=found, signer=bad[0])
+    if count.revoked:
+        return SignerRevoked(path=name, expected=threshold, found=found, signer=min(count.revoked))
+    if count.late:
+        return SignerRetired(path=name, expected=threshold, found=found, signer=min(count.late))
+    return None
 
 
 def _shown(text: str) -> str:

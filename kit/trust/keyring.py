@@ -14,14 +14,19 @@ import msgspec
 
 from kit.bytes import canonical
 from kit.errors import KeyRefused, MalformedDocument, UnsupportedVersion
-from kit.trust.keys import PublicKey
+from kit.trust import profiles
+from kit.trust.keys import ALGORITHMS, ECDSA_P256, ED25519, PublicKey
 
 SCHEMA_VERSION = "1.0"
 FILE = "keyring.json"
 MAX_BYTES = 1 << 20
 MAX_KEYS = 1024
 USAGES = ("anchor", "kit", "log", "site", "witness")
+REQUIRABLE = ("log",)
+"""Usages whose evidence a RootPack can demand of every run; more would be ignored by those who verify."""
 
+_NOTE_ALGORITHMS = (ECDSA_P256, ED25519)
+"""What a signed note can name (docs/format.md section 10.1), and so the keys of logs and witnesses."""
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _OWNER = re.compile(r"[ -~]{1,64}")
 
@@ -42,14 +47,21 @@ class KeyringEntry(_Document, frozen=True, kw_only=True):
     usage: str
     valid_from: str
     valid_until: str | None = None
+    profile: str | None = None
 
 
 class Keyring(_Document, frozen=True, kw_only=True):
-    """``keyring.json``: keys ascend by usage and fingerprint; every usage that has keys has a threshold."""
+    """``keyring.json``: keys ascend by usage and fingerprint; every usage that has keys has a threshold.
+
+    ``required`` are usages whose evidence every run must have; ``profiles``, by usage, the crypto profiles of each of
+    which a key must sign.
+    """
 
     schema_version: str
     keys: tuple[KeyringEntry, ...]
     thresholds: dict[str, int]
+    required: tuple[str, ...] = ()
+    profiles: dict[str, tuple[str, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class TrustedKey:
     owner: str
     valid_from: str
     valid_until: str | None
+    profile: str | None = None
 
     def valid_at(self, time: str) -> bool:
         """Tell whether a UTC time (``YYYY-MM-DDTHH:MM:SSZ``, which sorts as text) lies in the window."""
@@ -68,7 +81,13 @@ class TrustedKey:
 
 
 def describe(
-    key: PublicKey, *, usage: str, owner: str, valid_from: str, valid_until: str | None = None
+    key: PublicKey,
+    *,
+    usage: str,
+    owner: str,
+    valid_from: str,
+    valid_until: str | None = None,
+    profile: str | None = None,
 ) -> KeyringEntry:
     """Return the entry that describes a key."""
     return KeyringEntry(
@@ -79,13 +98,26 @@ def describe(
         usage=usage,
         valid_from=valid_from,
         valid_until=valid_until,
+        profile=profile,
     )
 
 
-def make(entries: Iterable[KeyringEntry], thresholds: Mapping[str, int]) -> Keyring:
+def make(
+    entries: Iterable[KeyringEntry],
+    thresholds: Mapping[str, int],
+    *,
+    required: Iterable[str] = (),
+    profiles: Mapping[str, tuple[str, ...]] | None = None,
+) -> Keyring:
     """Return a keyring in the order that it is written in, held against the rules of :func:`admit`."""
     keys = tuple(sorted(entries, key=_order))
-    keyring = Keyring(schema_version=SCHEMA_VERSION, keys=keys, thresholds=dict(sorted(thresholds.items())))
+    keyring = Keyring(
+        schema_version=SCHEMA_VERSION,
+        keys=keys,
+        thresholds=dict(sorted(thresholds.items())),
+        required=tuple(sorted(set(required))),
+        profiles=dict(sorted((profiles or {}).items())),
+    )
     admit(keyring)
     return keyring
 
@@ -114,6 +146,14 @@ def admit(keyring: Keyring) -> tuple[TrustedKey, ...]:
             raise _malformed(f"/thresholds/{ascii(usage)[1:-1][:16]}", "must lie between 1 and the number of keys")
     if missing := {key.usage for key in keys} - set(keyring.thresholds):
         raise _malformed("/thresholds", f"none is given for {min(missing)}")
+    demands = list(keyring.required)
+    if demands != sorted(set(demands)) or not set(demands) <= set(REQUIRABLE) & set(keyring.thresholds):
+        raise _malformed("/required", f"usages that have keys, ascending, of: {', '.join(REQUIRABLE)}")
+    for usage, names in keyring.profiles.items():
+        pointer = f"/profiles/{ascii(usage)[1:-1][:16]}"
+        _named(names, pointer)
+        if set(names) - {key.profile for key in keys if key.usage == usage}:
+            raise _malformed(pointer, "no key of the usage has a profile that is demanded")
     return keys
 
 
@@ -132,21 +172,37 @@ def check_time(time: str, pointer: str) -> str:
 def _admit(entry: KeyringEntry, pointer: str) -> TrustedKey:
     if entry.usage not in USAGES:
         raise _malformed(f"{pointer}/usage", f"must be one of {', '.join(USAGES)}")
+    if entry.algorithm not in (_NOTE_ALGORITHMS if entry.usage in ("log", "witness") else ALGORITHMS):
+        raise KeyRefused(
+            path=FILE,
+            pointer=f"{pointer}/algorithm",
+            found=ascii(entry.algorithm)[1:-1][:64],
+            detail=f"this program does not verify it for the usage {entry.usage}",
+        )
     try:
-        key = PublicKey.from_spki(base64.b64decode(entry.spki, validate=True))
+        key = PublicKey.from_spki(base64.b64decode(entry.spki, validate=True), entry.algorithm)
     except (binascii.Error, ValueError) as fault:
         raise _malformed(f"{pointer}/spki", "must be base64") from fault
     except KeyRefused as fault:
         raise KeyRefused(path=FILE, pointer=f"{pointer}/spki", **fault.details) from fault
     again = base64.b64encode(key.spki).decode()
-    if (entry.algorithm, entry.fingerprint, entry.spki) != (key.algorithm, key.fingerprint, again):
-        raise _malformed(pointer, "algorithm, fingerprint and key do not belong together")
+    if (entry.fingerprint, entry.spki) != (key.fingerprint, again):
+        raise _malformed(pointer, "fingerprint and key do not belong together")
     if not _OWNER.fullmatch(entry.owner):
         raise _malformed(f"{pointer}/owner", "must be 1 to 64 printable ASCII characters")
     check_time(entry.valid_from, f"{pointer}/validFrom")
     if entry.valid_until is not None and check_time(entry.valid_until, f"{pointer}/validUntil") < entry.valid_from:
         raise _malformed(f"{pointer}/validUntil", "lies before validFrom")
-    return TrustedKey(key, entry.usage, entry.owner, entry.valid_from, entry.valid_until)
+    if entry.profile is not None:
+        _named((entry.profile,), f"{pointer}/profile")
+    return TrustedKey(key, entry.usage, entry.owner, entry.valid_from, entry.valid_until, entry.profile)
+
+
+def _named(names: tuple[str, ...], pointer: str) -> None:
+    try:
+        profiles.check_names(names, pointer)
+    except MalformedDocument as fault:
+        raise MalformedDocument(path=FILE, **fault.details) from fault
 
 
 def _order(entry: KeyringEntry) -> tuple[str, str]:

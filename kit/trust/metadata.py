@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import msgspec
@@ -19,18 +20,19 @@ from kit.bytes import canonical, digest
 from kit.bytes.canonical import JsonValue
 from kit.errors import MalformedDocument, StellaError, TrustRootRefused
 from kit.trust import keyring
-from kit.trust.keys import PublicKey
+from kit.trust.keys import ECDSA_P256, ED25519, PublicKey
 
 MAX_BYTES = 1 << 20
 ISSUED = "x-issued"
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 _SPECIFICATION = re.compile(r"1(?:\.[0-9]{1,9}){1,2}")
-_KEY_FORMS = {
-    ("ed25519", "ed25519"),
-    ("ecdsa", "ecdsa-sha2-nistp256"),
-    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"),
+KEY_FORMS = {
+    ("ed25519", "ed25519"): ED25519,
+    ("ecdsa", "ecdsa-sha2-nistp256"): ECDSA_P256,
+    ("ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256"): ECDSA_P256,
 }
+"""Algorithms of the keys of roles, by the names that metadata has for them."""
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Length = Annotated[int, msgspec.Meta(ge=0)]
@@ -112,7 +114,7 @@ class Root(Signed, frozen=True, kw_only=True):
         if set(self.roles) != {kind.type for kind in KINDS}:
             return "other roles than the four"
         if any(
-            (key.keytype, key.scheme) not in _KEY_FORMS or set(key.keyval) != {"public"} for key in self.keys.values()
+            (key.keytype, key.scheme) not in KEY_FORMS or set(key.keyval) != {"public"} for key in self.keys.values()
         ):
             return "unknown key algorithm"
         if any(len(set(role.keyids)) != len(role.keyids) for role in self.roles.values()):
@@ -302,14 +304,22 @@ def _public_key(root: SignedFile[Root], name: str) -> PublicKey:
     key = root.signed.keys.get(name)
     if key is None:
         raise TrustRootRefused(path=root.path, detail="a role names a key that is not there", found=ascii(name)[:80])
-    if key_id(key.keytype, key.scheme, key.keyval) != name:
-        raise TrustRootRefused(path=root.path, detail="a key id is not the hash of its key", found=ascii(name)[:80])
     try:
-        if key.keytype == "ed25519":
-            return PublicKey.from_ed25519(_hex(key.keyval["public"]) or b"")
-        return PublicKey.from_pem(key.keyval["public"].encode())
+        known_as, public = _admitted(key.keytype, key.scheme, key.keyval["public"])
     except StellaError as fault:
         raise TrustRootRefused(path=root.path, detail=f"{fault.reason}: {fault}") from fault
+    if known_as != name:
+        raise TrustRootRefused(path=root.path, detail="a key id is not the hash of its key", found=ascii(name)[:80])
+    return public
+
+
+@lru_cache(maxsize=64)
+def _admitted(keytype: str, scheme: str, public: str) -> tuple[str, PublicKey]:
+    """Return a key with its id. A chain of roots has the same few keys again and again, and admission is dear."""
+    name = key_id(keytype, scheme, {"public": public})
+    if keytype == "ed25519":
+        return name, PublicKey.from_ed25519(_hex(public) or b"")
+    return name, PublicKey.from_pem(public.encode(), KEY_FORMS[keytype, scheme])
 
 
 def _hex(text: str) -> bytes | None:

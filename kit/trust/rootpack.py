@@ -6,7 +6,8 @@ old, and old before it can be called expired.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -57,6 +58,7 @@ KNOWN_TARGETS = (keyring.FILE, "pins.json", revocations.FILE, "tlog_policy.txt",
 _ROOT = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
 _TIME_FORM = "%Y-%m-%dT%H:%M:%SZ"
 _DIRECTORIES = ("metadata", "targets")
+_RELEASABLE = (Timestamp.type, Snapshot.type, Targets.type)
 
 S = TypeVar("S", Snapshot, Targets)
 
@@ -70,7 +72,8 @@ def load(
     metadata names, :class:`OlderThanAccepted` for a version below its floor, :class:`TrustExpired`; in this order.
     """
     # 1. The chain of roots, from the pin.
-    root, declared = _walk(files, pinned_root)
+    chain, declared = _walk(files, pinned_root)
+    root = chain[-1]
     # 2. The timestamp, by the newest root's keys.
     timestamp = metadata.read(Timestamp, _file(files, TIMESTAMP), TIMESTAMP)
     metadata.check_signed(timestamp, metadata.role_keys(root, Timestamp.type))
@@ -96,8 +99,9 @@ def load(
         snapshot=snapshot.signed.version,
         targets=targets.signed.version,
     )
+    released = _released(chain)
     if floors is not None:
-        _check_floors(versions, floors)
+        _check_floors(versions, floors.without(released.get(floors.root, ())))
     current: dict[str, Signed] = {
         root_path(root.signed.version): root.signed,
         timestamp.path: timestamp.signed,
@@ -105,7 +109,7 @@ def load(
         targets.path: targets.signed,
     }
     expires = _check_expiry(current, reference_time, issued)
-    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents, revoked)
+    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents, revoked, released)
 
 
 def read_directory(path: Path) -> RootPackFiles:
@@ -177,8 +181,8 @@ def root_path(version: int) -> str:
     return f"metadata/{version}.root.json"
 
 
-def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[SignedFile[Root], set[str]]:
-    """Return the newest root, and the paths of all; each follows the one before it, without a gap."""
+def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[list[SignedFile[Root]], set[str]]:
+    """Return the roots from the oldest to the newest, and the paths of all; each follows the one before it."""
     pinned = check_root(pinned_root, "pinned root")
     pin = pinned.signed.version
     present = root_versions(files)
@@ -191,7 +195,7 @@ def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[SignedFile[Root], s
         raise TrustRootRefused(path=root_path(pin), detail="differs from the pinned root of the same version")
     if newest - oldest > MAX_STEPS:
         raise TrustRootRefused(path=root_path(newest), detail="too many roots", expected=MAX_STEPS)
-    root: SignedFile[Root] | None = None
+    chain: list[SignedFile[Root]] = []
     for version in range(oldest, newest + 1):
         path = root_path(version)
         following = pinned if version == pin else well_formed_root(_file(files, path), path)
@@ -200,12 +204,12 @@ def _walk(files: RootPackFiles, pinned_root: bytes) -> tuple[SignedFile[Root], s
                 path=path, detail="another version", expected=version, found=following.signed.version
             )
         # The known root's keys are asked first: a stranger's root must not cost the work of its own many keys.
-        if root is not None:
-            metadata.check_signed(following, metadata.role_keys(root, Root.type))
+        if chain:
+            metadata.check_signed(following, metadata.role_keys(chain[-1], Root.type))
         if version != pin:
             metadata.check_signed(following, metadata.role_keys(following, Root.type))
-        root = following
-    return root or pinned, {root_path(version) for version in present}
+        chain.append(following)
+    return chain, {root_path(version) for version in present}
 
 
 def _file(files: RootPackFiles, path: str) -> bytes:
@@ -293,6 +297,27 @@ def _check_floors(versions: Versions, floors: Versions) -> None:
         found, floor = getattr(versions, role), getattr(floors, role)
         if found < floor:
             raise OlderThanAccepted(path=f"{role} metadata", expected=floor, found=found)
+
+
+def _released(chain: Sequence[SignedFile[Root]]) -> dict[int, tuple[str, ...]]:
+    """Return by version of a root the roles for which the keys until then cannot sign any more, under the newest root.
+
+    Nothing that they signed can come back, so a floor that they set has no use; and where one of them was stolen and
+    signed a version that nobody can follow, it must fall (TUF 5.3.11).
+    """
+    current = {role: metadata.role_keys(chain[-1], role) for role in _RELEASABLE}
+    held: dict[str, set[str]] = {role: set() for role in _RELEASABLE}
+    found: dict[int, tuple[str, ...]] = {}
+    for root in chain[:-1]:
+        for role in _RELEASABLE:
+            held[role].update(key.fingerprint for key in metadata.role_keys(root, role).keys.values())
+        found[root.signed.version] = tuple(role for role, keys in current.items() if _is_new(keys, held[role]))
+    return found
+
+
+def _is_new(role: metadata.RoleKeys, before: AbstractSet[str]) -> bool:
+    """Tell whether keys that were there before are too few to sign for a role."""
+    return sum(key.fingerprint in before for key in role.keys.values()) < role.threshold
 
 
 def _check_expiry(current: Mapping[str, Signed], reference_time: datetime, issued: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -21,10 +21,12 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     snapshot: int
     targets: int
 
-    def raised(self, floors: "Versions | None") -> "Versions":
-        """Return the higher of both, one by one: a floor never falls."""
-        if floors is None:
-            return self
+    def without(self, roles: Iterable[str]) -> "Versions":
+        """Return these floors with none for some roles."""
+        return msgspec.structs.replace(self, **dict.fromkeys(roles, 0))
+
+    def raised(self, floors: "Versions") -> "Versions":
+        """Return the higher of both, one by one."""
         return Versions(
             root=max(self.root, floors.root),
             timestamp=max(self.timestamp, floors.timestamp),
@@ -38,7 +40,8 @@ class TrustedPack:
     """A RootPack that follows from the pin, is no older than the floors, and has not expired.
 
     ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
-    digest of the newest root, ``targets`` the verified bytes of every target by name.
+    digest of the newest root, ``targets`` the verified bytes of every target by name. ``released`` has, by the version
+    of a root, the roles that the keys until then cannot sign for any more.
     """
 
     keyring: Keyring
@@ -49,11 +52,21 @@ class TrustedPack:
     root_fingerprint: str
     targets: Mapping[str, bytes]
     revoked: tuple[Revocation, ...] = ()
+    released: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def root_version(self) -> int:
         """Return the version of the newest root."""
         return self.versions.root
+
+    def floors_after(self, floors: Versions | None) -> Versions:
+        """Return the floors of a reader who had some before and accepts this pack.
+
+        The higher of both, one by one; but no floor outlives the keys that could have set it.
+        """
+        if floors is None:
+            return self.versions
+        return self.versions.raised(floors.without(self.released.get(floors.root, ())))
 
     def keys(self, usage: str, at: str | None) -> tuple[PublicKey, ...]:
         """Return the keys of a usage that count at the time ``at``; all of them, revoked ones too, for None."""
@@ -68,6 +81,23 @@ class TrustedPack:
     def owner(self, key: PublicKey) -> str:
         """Return who holds a key of the keyring, empty for a key that is not in it."""
         return next((known.owner for known in self.trusted_keys if known.public == key), "")
+
+    def demanded(self, usage: str) -> dict[str, frozenset[str]]:
+        """Return the profiles of each of which a key of a usage must sign, each with its keys' fingerprints."""
+        return {
+            name: frozenset(
+                key.public.fingerprint for key in self.trusted_keys if key.usage == usage and key.profile == name
+            )
+            for name in self.keyring.profiles.get(usage, ())
+        }
+
+    def profile(self, key: PublicKey) -> str | None:
+        """Return the crypto profile of a key of the keyring, None where it has none."""
+        return next((known.profile for known in self.trusted_keys if known.public == key), None)
+
+    def profiles(self, keys: Iterable[PublicKey]) -> tuple[str, ...]:
+        """Return the crypto profiles that keys have, ascending, each once."""
+        return tuple(sorted({name for key in keys if (name := self.profile(key)) is not None}))
 
     def under(self, known: Iterable[Revocation]) -> "TrustedPack":
         """Return the pack as it is judged by a reader who knows of further revocations, from a newer one."""
@@ -105,7 +135,9 @@ class TrustedPack:
         name: str,
         taken_in: str | None = None,
     ) -> dsse.Verified:
-        """Return what the usage's threshold of keys that count signed; raises what :func:`dsse.verify` raises.
+        """Return what the usage's threshold of keys that count signed, a key of each demanded profile among them.
+
+        Raises what :func:`dsse.verify` raises.
 
         ``at`` and ``taken_in`` are those of :meth:`standing`. Raises :class:`SignerNotYetValid` as well.
         """
@@ -119,6 +151,7 @@ class TrustedPack:
                 name=name,
                 retired=keys.retired,
                 compromised=keys.compromised,
+                profiles=self.demanded(usage),
             )
 
     @contextmanager

@@ -39,7 +39,7 @@ def import_(
     Safe to repeat, in any order. What cannot be verified lies in the locker's quarantine; a file that is no file of
     site results is left where it is.
     """
-    from locker import sync
+    from locker import site_receipts, sync
     from locker.asked import check_rootpack, check_tenant
     from locker.store import open_locker
 
@@ -55,5 +55,7 @@ def import_(
         console.data(f"{run.outcome:<11}  {run.entry.path}  {run.entry.mode}  {run.entry.verdict}  {reason}")
         if run.conflicts:
             console.talk(f"warning: conflict: {run.entry.path} is contradicted by {', '.join(run.conflicts)}")
+    for warning in site_receipts.warnings(taken.chains):
+        console.talk(f"warning: {warning}")
     word, code, next_step = sync.verdict(taken, fail_on_conflict=fail_on_conflict)
     return console.verdict(word, code, next_step or join(["stella", "locker", "list", *elsewhere(locker)]))

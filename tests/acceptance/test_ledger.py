@@ -421,7 +421,8 @@ def test_commands_work_as_their_help_says(
     words = ["attest", str(own), "--log", "log", "--rootpack", str(ledger.rootpack), "--json", "--log-key"]
     assert stella.main([*words, str(ledger.home / "keys" / "log-1.key.pem")]) == 0
     out = json.loads(capfd.readouterr().out)
-    assert (out["log"], out["size"], out["records"][0]["index"]) == (ORIGIN, 1, 0)
+    (told,) = out["logs"]
+    assert (told["log"], told["records"][0]["size"], told["records"][0]["index"]) == (ORIGIN, 1, 0)
     assert {path.name for path in (tmp_path / "log").iterdir()} == {"checkpoint", "tile"}
     assert stella.main([*words, str(ledger.world.keys / "kit-1.key.pem")]) == 21
     assert "stella rootpack add-key" in capfd.readouterr().err

@@ -26,6 +26,8 @@ def test_flood_of_rootpack_files_is_refused_before_they_are_read(world: World, t
             target.truncate(forge.MEGABYTE)
     done = forge.replay_under_caps(world, kit, tmp_path / "home", memory=MEMORY)
     assert done.code in (23, 31, 32), done.err[-300:]
+    looked = forge.stella("look", kit, cwd=tmp_path, memory=MEMORY)
+    assert looked.code == 31, looked.err[-300:]
 
 
 def test_unsigned_root_costs_no_more_than_the_keys_of_the_pinned_one(

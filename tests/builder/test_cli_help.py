@@ -8,10 +8,10 @@ import stella
 from verifier.cli._exit_codes import BY_COMMAND, EXIT_CODES
 
 COMMANDS = [
-    "scan", "feed add", "feed list", "feed show", "feed diff", "rootpack init", "rootpack show", "rootpack add-key",
-    "rootpack rotate", "rootpack revoke", "rootpack sign", "rootpack publish", "kit plan", "kit build", "kit rehearse",
-    "kit split", "kit join", "kit check-volume",
-    "locker init", "locker ingest", "locker status", "locker list", "locker show", "sync import",
+    "scan", "attest", "witness cosign", "feed add", "feed list", "feed show", "feed diff", "rootpack init",
+    "rootpack show", "rootpack add-key", "rootpack rotate", "rootpack revoke", "rootpack require", "rootpack sign",
+    "rootpack publish", "kit plan", "kit build", "kit rehearse", "kit split", "kit join",
+    "kit check-volume", "locker init", "locker ingest", "locker status", "locker list", "locker show", "sync import",
 ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def test_help_shows_the_commands_own_examples_and_codes(command: str, capsys: py
     assert codes < set(EXIT_CODES)
 
 
-@pytest.mark.parametrize("group", ["feed", "rootpack", "kit", "locker"])
+@pytest.mark.parametrize("group", ["feed", "rootpack", "kit", "locker", "witness"])
 def test_summary_of_each_command_fits_its_line(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert stella.main([group, "--help"]) == 0
     lines = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()

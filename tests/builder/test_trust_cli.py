@@ -3,9 +3,13 @@
 import json
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 import stella
+from builder import signer
 from kit.trust import rootpack
+from kit.trust.keys import SEED_SIZES
 
 TIME = ["--time", "2026-11-23T12:00:00Z"]
 
@@ -79,3 +83,51 @@ def test_help_has_examples_and_exit_codes(run):
     code, out, err = run("add-key", "--help")
     assert code == 0
     assert "--usage" in out + err
+
+
+def shown_signers(out):
+    return {one["owner"]: one["key"]["algorithm"] for one in json.loads(out)["signers"]}
+
+
+@pytest.mark.parametrize("algorithm", SEED_SIZES)
+def test_kit_keys_are_made_of_any_algorithm_and_kept_under_a_passphrase(run, tmp_path, algorithm):
+    (tmp_path / "phrase").write_text("correct horse\n")
+    words = ["init", "--owner", "release", "--single-signer", "--passphrase-file", "phrase", *TIME]
+    assert run(*words, "--algorithm", algorithm)[0] == 0
+    assert shown_signers(run("show", "--json", *TIME)[1]) == {"release": algorithm}
+    assert b"ENCRYPTED" in (tmp_path / "keys" / "kit-1.key.pem").read_bytes()
+    assert signer.load(tmp_path / "keys" / "kit-1.key.pem", b"correct horse").public.algorithm == algorithm
+
+
+@pytest.mark.parametrize("algorithm", ["rsa-pss-sha256", "p256", ""])
+def test_keys_of_an_algorithm_that_never_signs_are_not_made(run, tmp_path, algorithm):
+    code, _, err = run("init", "--owner", "release", "--single-signer", "--algorithm", algorithm or "none", *TIME)
+    assert (code, "Traceback" in err) == (31, False)
+    assert not (tmp_path / "rootpack").exists()
+
+
+def test_rotation_may_change_the_algorithm_of_a_kit_key_and_not_that_of_a_role(run, tmp_path):
+    run("init", "--owner", "release", "--single-signer", *TIME)
+    change = ["rotate", "--make", "--algorithm", "ml-dsa-65", *TIME]
+    code, out, _ = run(*change, "--old", "keys/kit-1.pub.pem", "--new", "keys/kit-2.pub.pem", "--json")
+    assert code == 0
+    assert sorted(one["key"]["algorithm"] for one in json.loads(out)["signers"]) == ["ecdsa-p256-sha256", "ml-dsa-65"]
+    code, _, err = run(*change, "--old", "keys/root-1.pub.pem", "--new", "keys/root-2.pub.pem")
+    assert code == 2
+    assert "no key of a role has this algorithm" in err
+
+
+def test_rsa_key_is_trusted_under_the_one_padding_that_is_named(run, tmp_path):
+    run("init", "--owner", "release", "--single-signer", *TIME)
+    public = rsa.generate_private_key(65537, 2048).public_key()
+    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    (tmp_path / "keys" / "kms.pub.pem").write_bytes(public.public_bytes(*form))
+    add = ["add-key", "keys/kms.pub.pem", "--usage", "kit", "--owner", "kms", "--json", *TIME]
+    code, _, err = run(*add)
+    assert (code, "rsa-pkcs1-sha256" in err) == (2, True)
+    assert run(*add, "--algorithm", "ed25519")[0] == 31
+    code, out, _ = run(*add, "--algorithm", "rsa-pss-sha256")
+    assert (code, shown_signers(out)["kms"]) == (0, "rsa-pss-sha256")
+    for again in ("rsa-pss-sha256", "rsa-pkcs1-sha256"):
+        assert run(*add, "--algorithm", again)[0] == 51
+    assert run("revoke", "keys/kms.pub.pem", "--state", "retired", *TIME)[0] == 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from tuf.api.metadata import Metadata
 
@@ -31,8 +32,9 @@ from kit.errors import (
     TrustRootRefused,
     UsageError,
 )
-from kit.trust import rootpack
+from kit.trust import revocations, rootpack
 from kit.trust.keys import PublicKey
+from kit.trust.rootpack import RootPackFiles, TrustedPack
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 QUARTER = timedelta(days=90)
@@ -314,7 +316,7 @@ def test_years_of_rotations_walk_from_the_first_pin(house: House) -> None:
 
 
 def test_lost_root_key_is_replaced_by_the_others(house: House) -> None:
-    # The private half is gone; its public half is kept beside the RootPack, as docs/trust.md says.
+    # The private half is gone; its public half is kept beside the RootPack, as docs/operator.md says.
     lost = house.public("root-3")
     shutil.rmtree(house.keys("eve"))
     change = trust_change.rotating([(lost, house.make("eve", "root-4"))], overlap=timedelta(0))
@@ -387,8 +389,38 @@ def test_keeper_sees_what_is_changed_not_what_is_said(house: House) -> None:
     stranger = house.make("mallory", "mine", "ecdsa-p256-sha256")
     draft = house.propose("ann", trust_change.adding(stranger, usage="kit", owner="release"))
     seen = trust_draft.describe(trust_draft.open_on(draft, house.files()), NOW)
-    assert seen.changes == (f"keyring gets kit key {stranger.fingerprint} of release, from 2026-11-23T12:00:00Z",)
+    assert seen.changes == (
+        f"keyring gets kit key {stranger.fingerprint} of release, ecdsa-p256-sha256, from 2026-11-23T12:00:00Z",
+        "targets 2 holds until 2027-06-11T12:00:00Z",
+    )
     assert [(demand.role, demand.threshold, len(demand.signed)) for demand in seen.demands] == [("targets", 2, 1)]
+
+
+def test_keeper_sees_how_long_a_renewal_is_to_hold(house: House) -> None:
+    # A change of nothing but the end of time: it would take the bound from every freeze.
+    def endless(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        made = trust_change.rotating([], overlap=timedelta(0))(found, pack, office)
+        root = str(made.root).replace("2027-12-28T12:00:00Z", "9999-12-31T23:59:59Z")
+        return msgspec.structs.replace(made, root=root)
+
+    seen = trust_draft.describe(trust_draft.open_on(house.propose("ann", endless), house.files()), NOW)
+    assert "root 2 holds until 9999-12-31T23:59:59Z" in seen.changes
+
+
+def test_keeper_sees_that_a_revocation_would_be_softened(house: House) -> None:
+    name = house.public("kit-1").fingerprint
+    first = trust_change.revoking([name], state="compromised", since="2026-11-01T00:00:00Z", reason="")
+    trust.publish(house.office("builder"), [house.sign("bob", house.propose("ann", first))])
+
+    def softer(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        entry = revocations.Revocation(fingerprint=name, state="retired", since="2026-11-02T00:00:00Z")
+        listed = canonical.encode_record(revocations.make([entry]))
+        return trust_change.draft_of(found, pack, office, {**pack.targets, revocations.FILE: listed})
+
+    seen = trust_draft.describe(trust_draft.open_on(house.propose("ann", softer), house.files()), NOW)
+    assert seen.changes[0] == (
+        f"SOFTENED: {name}, compromised since 2026-11-01T00:00:00Z becomes retired since 2026-11-02T00:00:00Z"
+    )
 
 
 def test_fingerprint_of_a_change_does_not_depend_on_who_signed(house: House) -> None:

@@ -3,10 +3,11 @@
 import io
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -21,8 +22,10 @@ from kit.bytes import canonical, digest
 from kit.snapshot.writer import About, write_snapshot
 from kit.trust import dsse, statement
 from kit.trust.keys import PemSigner
-from locker import store
+from locker import move, store
+from locker.settings import StoreSettings
 from locker.store import Locker
+from tests.locker import servers
 from verifier import evidence, sync
 from verifier import site as sites
 from verifier.site import Site
@@ -312,7 +315,49 @@ def present_world(tmp_path: Path) -> World:
     return World(tmp_path / "present", datetime.now(UTC).replace(microsecond=0))
 
 
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[servers.PostgreSQL]:
+    with servers.postgresql() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bucket_server() -> Iterator[servers.Bucket]:
+    with servers.bucket_server() as server:
+        yield server
+
+
 @pytest.fixture
-def locker(world: World, tmp_path: Path) -> Locker:
-    with world.make_locker(tmp_path / "locker") as made:
-        yield made
+def new_database(postgresql: servers.PostgreSQL) -> str:
+    """Return the URL of an empty database on a server."""
+    return postgresql.new_database(f"locker-{uuid4().hex}")
+
+
+@pytest.fixture
+def new_bucket(bucket_server: servers.Bucket, monkeypatch: pytest.MonkeyPatch) -> StoreSettings:
+    """Return an empty place in a bucket, for which this process has the credentials."""
+    for name, value in bucket_server.credentials.items():
+        monkeypatch.setenv(name, value)
+    return StoreSettings(url=bucket_server.new_place(), endpoint=bucket_server.endpoint)
+
+
+@pytest.fixture(params=["directory", "servers"])
+def locker(request: pytest.FixtureRequest, world: World, tmp_path: Path) -> Iterator[Locker]:
+    """Return an empty locker: all in its directory, then with its rows and objects on servers."""
+    path = tmp_path / "locker"
+    world.make_locker(path).close()
+    if request.param == "servers":
+        database, bucket = request.getfixturevalue("new_database"), request.getfixturevalue("new_bucket")
+        move.move(path, move.target_of(path, database=database, store=bucket))
+    with store.open_locker(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def trusting(world, locker) -> Locker:
+    """A locker that has been shown the RootPack."""
+    from kit.trust import rootpack
+    from locker import trust
+
+    trust.in_force(locker, rootpack.read_directory(world.pack), now=world.now)
+    return locker

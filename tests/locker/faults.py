@@ -150,7 +150,8 @@ def state_of(locker_path: Path) -> dict[str, object]:
         for path in (locker_path / "cas/replay").rglob("*.*"):
             if digest.of_file(path)[0] != f"sha256:{path.name.partition('.')[0]}":
                 raise SystemExit(f"an object is not what its name says: {path.name}")
-        promised = [*connection.execute(sa.select(rows.bundles)), *connection.execute(sa.select(rows.documents))]
+        tables = (rows.bundles, rows.documents, rows.evidence)
+        promised = [row for table in tables for row in connection.execute(sa.select(table))]
         for row in promised:
             path = locker_path / row.location.replace("cas://", "cas/", 1)
             if not path.is_file() or path.stat().st_size != row.size:

@@ -36,6 +36,12 @@ def quarantined(locker: Locker) -> list[Path]:
     return sorted(locker.quarantine.glob("*/*"))
 
 
+def object_of(location: str) -> tuple[str, str]:
+    """Return the digest and the suffix that a location is made of."""
+    name, dot, suffix = location.rpartition("/")[2].partition(".")
+    return f"sha256:{name}", dot + suffix
+
+
 def test_a_record_is_kept_with_everything_that_its_row_points_at(world, locker, tmp_path, scan_ids) -> None:
     record = world.record(tmp_path)
     done = ingest(locker, record, now=world.now)
@@ -52,13 +58,10 @@ def test_a_record_is_kept_with_everything_that_its_row_points_at(world, locker, 
     }
     assert set(shown["outputs"]) == {"sbom", "findings", "vex", "verdict", "log"}
     for kept in (*shown["bundles"], *shown["documents"]):
-        path = locker.path / kept["location"].replace("cas://", "cas/", 1)
-        found, size = digest.of_file(path)
-        assert size == kept["size"]
-        assert path.name.startswith(digest.hex_of(found))
-    assert (locker.path / shown["documents"][0]["location"].replace("cas://", "cas/", 1)).read_bytes() == (
-        record / layout.MANIFEST_FILE
-    ).read_bytes()
+        named, suffix = object_of(kept["location"])
+        assert locker.cas.digest_of(named, suffix) == (named, kept["size"])
+    manifest = b"".join(locker.cas.read(*object_of(shown["documents"][0]["location"])))
+    assert manifest == (record / layout.MANIFEST_FILE).read_bytes()
     assert events(locker) == ["rootpack.accepted", "evidence.ingested"]
 
 
@@ -86,7 +89,7 @@ def test_two_at_once_are_one(world, locker, tmp_path) -> None:
     assert {each.status for each in done} == {"verified"}
     assert sum(not each.known for each in done) == 2
     assert sorted(events(locker)) == ["evidence.ingested"] * 2 + ["rootpack.accepted"]
-    assert list((locker.path / "cas/tmp").iterdir()) == []
+    assert list(locker.cas.staged()) == []
 
 
 def flip(path: Path) -> None:
@@ -333,10 +336,10 @@ def test_a_second_signer_adds_an_envelope(world, locker, tmp_path, scan_ids) -> 
 def test_an_object_that_was_lost_is_put_back(world, locker, tmp_path, scan_ids) -> None:
     record = world.record(tmp_path)
     ingest(locker, record, now=world.now)
-    lost = views.show_run(locker, scan_ids[0])["bundles"][0]["location"].replace("cas://", "cas/", 1)
-    (locker.path / lost).unlink()
+    lost = views.show_run(locker, scan_ids[0])["bundles"][0]
+    locker.cas.remove(*object_of(lost["location"]))
     assert ingest(locker, record, now=world.now).known
-    assert (locker.path / lost).is_file()
+    assert locker.cas.holds(*object_of(lost["location"]), lost["size"])
     assert events(locker).count("evidence.ingested") == 1
 
 

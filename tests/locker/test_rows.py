@@ -7,17 +7,22 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-from kit.errors import MalformedDocument, UnsupportedVersion
+from kit.errors import MalformedDocument, NotWritable, UnsupportedVersion
 from locker import rows
 from locker.rows import Rows
+from locker.rows import database as database_module
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Rows]:
-    opened = Rows(tmp_path / "locker.db")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rows]:
+    file = rows.url_of_file(tmp_path / "locker.db")
+    opened = Rows(file if request.param == "sqlite" else request.getfixturevalue("new_database"))
     rows.create(opened, {"pinnedRoot": "sha256:00"})
     yield opened
     opened.close()
@@ -27,6 +32,7 @@ def quarantine_row(name: str) -> dict[str, object]:
     return {"id": name, "tenant": "t", "reason": "r", "source": "s", "entry": "e", "created_at": AT}
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_the_database_survives_a_power_cut_and_keeps_its_references(database: Rows) -> None:
     with database.read() as connection:
         found = {
@@ -72,7 +78,7 @@ def test_the_timeline_is_append_only(database: Rows, statement: sa.sql.Executabl
     with pytest.raises(sa.exc.IntegrityError, match="append-only"), database.write() as connection:
         connection.execute(statement)
     with database.read() as connection:
-        assert connection.exec_driver_sql("SELECT details FROM timeline_events").scalar_one() == '{"a":[true],"b":1}'
+        assert connection.execute(sa.select(rows.events.c.details)).scalar_one() == {"a": [True], "b": 1}
 
 
 def test_a_row_is_inserted_once(database: Rows) -> None:
@@ -109,14 +115,37 @@ def test_writers_wait_for_one_another(database: Rows) -> None:
 
 def test_an_unknown_schema_is_refused(database: Rows) -> None:
     with database.write() as connection:
-        connection.execute(sa.update(rows.facts).where(rows.facts.c.name == "schemaVersion").values(value="2"))
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(UnsupportedVersion), database.read() as connection:
         rows.read_facts(connection)
 
 
 def test_a_damaged_database_is_told_apart_from_a_bug(tmp_path: Path) -> None:
     (tmp_path / "locker.db").write_bytes(b"not a database, but long enough to be read as a header" * 100)
-    broken = Rows(tmp_path / "locker.db")
+    broken = Rows(rows.url_of_file(tmp_path / "locker.db"))
     with pytest.raises(MalformedDocument), broken.read() as connection:
         rows.read_facts(connection)
     broken.close()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_the_migrations_make_the_tables_that_the_code_uses(database: Rows) -> None:
+    with database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), rows.metadata) == []
+
+
+def test_the_newest_migration_is_the_one_that_the_program_asks_for() -> None:
+    migrations = Path(database_module.__file__).with_name("migrations")
+    assert ScriptDirectory(str(migrations)).get_heads() == [database_module.HEAD]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_the_timeline_cannot_be_emptied(database: Rows) -> None:
+    with pytest.raises(sa.exc.DatabaseError, match="append-only"), database.write() as connection:
+        connection.exec_driver_sql("TRUNCATE timeline_events")
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_reader_cannot_write(database: Rows) -> None:
+    with pytest.raises(NotWritable), database.read() as connection:
+        rows.append_event(connection, tenant="t", at=AT, kind="k", details={})

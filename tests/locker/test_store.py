@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from kit.errors import (
     AlreadyAccepted,
@@ -14,7 +13,7 @@ from kit.errors import (
     UnsupportedVersion,
     UsageError,
 )
-from locker import files, rows, store
+from locker import files, store
 from locker.store import open_locker
 
 
@@ -106,7 +105,7 @@ def test_a_swapped_root_is_noticed(world, present_world, tmp_path: Path) -> None
 
 def test_a_locker_of_a_later_program_is_refused(world, tmp_path: Path) -> None:
     with world.make_locker(tmp_path / "locker") as made, made.rows.write() as connection:
-        connection.execute(sa.update(rows.facts).where(rows.facts.c.name == "schemaVersion").values(value="99"))
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(UnsupportedVersion):
         open_locker(tmp_path / "locker")
 

@@ -16,7 +16,7 @@ from kit import result as results
 from kit import syncfile
 from kit.bytes import canonical, digest
 from kit.errors import LimitExceeded, NotSiteResults, SignerRetired, SignerUnknown, StellaError, UsageError
-from locker import rows, site_results, sync, views
+from locker import cas, rows, site_results, sync, views
 from locker.ingest import ingest
 from locker.store import Locker
 from locker.sync import take
@@ -40,16 +40,6 @@ def quarantined(locker: Locker) -> list[Path]:
 
 def status(locker: Locker, scan_id: str) -> str:
     return str(views.show_run(locker, scan_id)["status"])
-
-
-@pytest.fixture
-def trusting(world, locker) -> Locker:
-    """A locker that has been shown the RootPack."""
-    from kit.trust import rootpack
-    from locker import trust
-
-    trust.in_force(locker, rootpack.read_directory(world.pack), now=world.now)
-    return locker
 
 
 def test_a_strict_replay_that_verified_makes_the_run_replayed(world, locker, tmp_path, scan_ids) -> None:
@@ -511,7 +501,8 @@ def test_a_result_keeps_every_file_of_its_run(world, trusting, tmp_path) -> None
         location = connection.execute(wanted).scalar_one()
     import zstandard
 
-    with (trusting.path / location.replace("cas://", "cas/", 1)).open("rb") as source:
+    name = "sha256:" + location.rpartition("/")[2].removesuffix(cas.BUNDLE)
+    with trusting.cas.file(name, cas.BUNDLE, trusting.work) as path, path.open("rb") as source:
         stream = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True).read()
     for name in ("diff.json", "result.json", "receipt.json", "journal.ndjson"):
         assert (directory / name).read_bytes() in stream

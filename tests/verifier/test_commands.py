@@ -104,6 +104,27 @@ def test_receipt_and_report_of_a_run(terminal: Terminal) -> None:
     assert (terminal.place / "page.html").read_bytes().startswith(b"<!DOCTYPE html>")
 
 
+def test_receipt_leaves_as_page_pictures_and_letters(terminal: Terminal) -> None:
+    (terminal.place / "offline" / "README.txt").write_text("changed")
+    terminal("replay", terminal.manifest, *AT, expect=30)
+    run = str(terminal.runs()[0].relative_to(terminal.place))
+    done = terminal("receipt", run, "--paper", "page.html", "--png", "code.png", "--svg", "code.svg", "--qr")
+    assert "STELLA1:\n" in done.stdout
+    assert "##############" in done.stdout
+    assert done.stdout.isascii()
+    page = (terminal.place / "page.html").read_bytes()
+    assert page.startswith(b"<!DOCTYPE html>")
+    assert b"REFUSED" in page
+    assert (terminal.place / "code.png").read_bytes().startswith(b"\x89PNG")
+    assert (terminal.place / "code.svg").read_text().count("<path") == 2
+    printed = str(terminal.runs()[0] / "receipt.txt")
+    said = terminal("receipt", "check", printed, "--key", "ops/site/site.pub.pem")
+    assert "says REFUSED, SizeMismatch, of scan" in said.stderr
+    (terminal.runs()[0] / "receipt.dsse.json").write_bytes(b"{}")
+    elsewhere = terminal("receipt", run, "--site", "nowhere", "--json", expect=30)
+    assert json.loads(elsewhere.stdout)["reason"] == "DigestMismatch"
+
+
 @pytest.mark.parametrize(("command", "name"), [("receipt", "receipt.json"), ("report", "result.json")])
 def test_edited_document_is_refused_at_its_site(terminal: Terminal, command: str, name: str) -> None:
     (terminal.place / "offline" / "README.txt").write_text("changed")

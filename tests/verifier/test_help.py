@@ -37,6 +37,8 @@ def tree() -> dict[str, Any]:
                 group.add_typer(module.app)
                 members: dict[str, Any] = vars(get_command(group))["commands"]
                 found |= {f"{name} {word}": each for word, each in members.items()}
+                if default := getattr(module, "DEFAULT", None):
+                    found[name] = members[default]
     return found
 
 
@@ -118,6 +120,9 @@ def test_every_command_has_its_own_exit_codes() -> None:
         "verify",
         "diff",
         "report",
+        "receipt show",
+        "receipt check",
+        "receipt chain",
         "feed diff",
         "sync export",
     ):
@@ -127,7 +132,7 @@ def test_every_command_has_its_own_exit_codes() -> None:
 
 
 def test_help_shows_a_commands_own_codes_only(capsys: pytest.CaptureFixture[str]) -> None:
-    assert stella.main(["receipt", "--help"]) == 0
+    assert stella.main(["receipt", "show", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "  20  signature wrong\n" in shown
     assert "conflict" not in shown

@@ -37,6 +37,23 @@ def test_signed_kit_leads_to_the_replay_of_the_real_path(world: World, home: Pat
     assert line.endswith(f"stella replay {world.kit / forge.SCAN}/manifest.json --strict --offline")
 
 
+def test_genuine_rootpack_is_told_with_thresholds_windows_and_both_forms_of_a_fingerprint(
+    world: World, home: Path
+) -> None:
+    pack = json.loads(look(world.kit, home, "--json").out)["trust"]["rootPack"]
+    root = forge.digest_of(world.kit / ROOT_FILE)
+    assert (pack["pinned"], pack["newest"]) == (root, root)
+    assert pack["pinnedGroups"].replace(" ", "") == root.removeprefix("sha256:")
+    assert pack["versions"] == {"root": 1, "targets": 1, "snapshot": 1, "timestamp": 1}
+    assert pack["needed"] == ["root: 1 of 1", "targets: 1 of 1", "snapshot: 1 of 1", "timestamp: 1 of 1", "kit: 1 of 1"]
+    [key] = pack["keys"]
+    assert key["fingerprint"] == world.kit_signer.public.fingerprint
+    assert f"sha256:{key['groups'].replace(' ', '')}" == key["fingerprint"]
+    assert (key["usage"], key["state"], key["validUntil"]) == ("kit", "valid", "open")
+    early = json.loads(look(world.kit, home, "--json", at="2026-05-31T11:00:00Z").out)["trust"]["rootPack"]
+    assert early["keys"][0]["state"] == "not yet valid"
+
+
 def test_site_elsewhere_is_named_in_the_next_step(world: World, home: Path) -> None:
     site = world.new_site(home / "my site").path
     assert verdict(look(world.kit, home, "--site", site)).endswith(f"--offline --site '{site}'")

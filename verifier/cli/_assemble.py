@@ -25,6 +25,7 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
             app.add_typer(part.app)
         words = words or ["--help"]
     command = get_command(app)
+    words = _with_default(words, command, getattr(parts[0], "DEFAULT", None))
     examples = "\n\n".join(getattr(part, "EXAMPLES", "") for part in parts)
     subcommands: Mapping[str, object] = getattr(command, "commands", {})
     if subcommands:
@@ -34,6 +35,14 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
     else:
         _describe(command, name, examples)
     return command.main(words, prog_name=f"stella {name}", standalone_mode=False)
+
+
+def _with_default(words: list[str], group: object, default: str | None) -> list[str]:
+    """Return the words with the group's default command before them, where they name none of its commands."""
+    commands: Mapping[str, object] = getattr(group, "commands", {})
+    if default is None or not words or words[0] in commands or words == ["--help"]:
+        return words
+    return [default, *words]
 
 
 def _describe(command: Any, name: str, examples: str) -> None:

@@ -54,6 +54,11 @@ class Console:
         """Tell whether one pair of eyes reads both streams, so that nothing need be said on both."""
         return not self.json and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
 
+    @property
+    def on_terminal(self) -> bool:
+        """Tell whether the data go to a terminal."""
+        return _is_terminal(sys.stdout)
+
     def data(self, text: str) -> None:
         """Print lines of the result for people; nothing under ``--json``."""
         if not self.json:
@@ -82,6 +87,12 @@ class Console:
             write(sys.stdout, json.dumps(json.loads(encoded), separators=(",", ":")) + "\n")
         else:
             write(sys.stdout, encoded.decode() + "\n", encoding="utf-8")
+
+    def drawing(self, lines: str) -> None:
+        """Print lines that a terminal is to draw, colours and blocks included; nothing under ``--json``."""
+        if not self.json:
+            self._clear_status()
+            write(sys.stdout, lines, encoding="utf-8")
 
     def text(self, encoded: bytes) -> None:
         """Print finished ASCII lines as they are."""

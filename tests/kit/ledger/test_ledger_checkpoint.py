@@ -11,6 +11,7 @@ from kit.errors import (
     LedgerUnknown,
     LimitExceeded,
     MalformedDocument,
+    SignerNotYetValid,
     SignerRetired,
     SignerRevoked,
     StellaError,
@@ -154,7 +155,10 @@ def test_one_bad_signature_of_a_trusted_key_refuses_the_note(log, signer):
         checkpoint.open_signed(moved, log.trust(witnesses=witnesses), path="note")
 
 
-@pytest.mark.parametrize(("group", "refusal"), [("retired", SignerRetired), ("compromised", SignerRevoked)])
+@pytest.mark.parametrize(
+    ("group", "refusal"),
+    [("retired", SignerRetired), ("early", SignerNotYetValid), ("compromised", SignerRevoked)],
+)
 def test_key_that_counts_no_more_is_told_apart(log, group, refusal):
     trust = Trust((), **{group: (log.note_key,)})
     with pytest.raises(refusal):
@@ -182,6 +186,36 @@ def test_one_witness_under_two_names_is_two_keys_of_the_keyring_never(log, signe
     data = checkpoint.cosign(cosigned(log, signer, 5), WITNESSES[0], signer(20), time=6)
     with pytest.raises(MalformedDocument):
         checkpoint.open_signed(data, log.trust(witnesses=witness_keys(signer), quorum=2), path="note")
+
+
+def test_two_keys_under_one_name_are_one_witness(log, signer):
+    """While a witness rotates its key both may count, but what they saw was seen by one."""
+    witnesses = (*witness_keys(signer)[:2], NoteKey(WITNESSES[0], signer(30).public))
+    data = checkpoint.cosign(cosigned(log, signer, 5), WITNESSES[0], signer(30), time=5)
+    opened = checkpoint.open_signed(data, log.trust(witnesses=witnesses, quorum=1), path="note")
+    assert [one.witness.name for one in opened.cosignatures] == [WITNESSES[0]] * 2
+    with pytest.raises(LedgerQuorumMissing) as caught:
+        checkpoint.open_signed(data, log.trust(witnesses=witnesses, quorum=2), path="note")
+    assert caught.value.details["found"] == 1
+    whole = checkpoint.cosign(data, WITNESSES[1], signer(21), time=5)
+    assert checkpoint.open_signed(whole, log.trust(witnesses=witnesses, quorum=2), path="note")
+
+
+def test_fresh_cosignature_takes_the_place_of_the_old_one_and_strangers_are_left_out(log, signer):
+    signed, witnesses = cosigned(log, signer, 5, 5), witness_keys(signer)[:2]
+    lines = [checkpoint.cosignature(signed, WITNESSES[at], signer(20 + at), time=9) for at in (0, 2)]
+    data, found = checkpoint.with_cosignatures(signed, lines, witnesses, path="note")
+    assert found == witnesses[:1]
+    opened = checkpoint.open_signed(data, log.trust(witnesses=witness_keys(signer)), path="note")
+    assert [(one.witness.name, one.time) for one in opened.cosignatures] == [(WITNESSES[0], 9), (WITNESSES[1], 5)]
+    assert checkpoint.with_cosignatures(signed, lines[1:], witnesses, path="note") == (signed, ())
+
+
+def test_cosignature_of_another_tree_is_not_taken(log, signer):
+    other = checkpoint.sign(log.tree(6), log.key)
+    line = checkpoint.cosignature(other, WITNESSES[0], signer(20), time=9)
+    with pytest.raises(LedgerSignatureInvalid):
+        checkpoint.with_cosignatures(cosigned(log, signer), [line], witness_keys(signer), path="note")
 
 
 def test_cosignature_from_the_future_does_not_count(log, signer):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kit.bytes import canonical, merkle
-from kit.errors import LedgerConsistencyMissing, LedgerForked, LedgerRolledBack, StellaError
+from kit.errors import LedgerConsistencyMissing, LedgerForked, LedgerRolledBack, LimitExceeded, StellaError
 from kit.ledger import memory
 from kit.ledger.checkpoint import Checkpoint
 from kit.ledger.memory import Seen
@@ -80,6 +80,36 @@ def test_accepted_trees_outlive_mere_prefixes(monkeypatch):
     ]
     (log,) = memory.remember((log,), [seen(30, 20)], now=NOW)
     assert [one.size for one in log.trees] == [7, 8, 9, 20, 30]
+
+
+def test_memory_grows_no_further_than_its_counts(monkeypatch):
+    """Kit after kit, each with the most trees that one may prove, from the most logs that there may be."""
+    monkeypatch.setattr(memory, "MAX_TREES", 5)
+    monkeypatch.setattr(memory, "MAX_ACCEPTED", 7)
+    monkeypatch.setattr(memory, "MAX_LOGS", 3)
+    known, sizes = (), []
+    for size in range(2, 64):
+        steps = [seen(size, *range(max(1, size - 8), size), origin=f"log.example/{one}") for one in range(3)]
+        known = memory.remember(known, steps, now=NOW)
+        sizes.append(max(len(log.trees) for log in known))
+    assert len(known) == 3
+    assert max(sizes) == sizes[-1] == 7 + 5
+    assert all(log.trees[-1].size == 63 for log in known)
+
+
+def test_log_too_many_is_refused_and_none_forgotten(monkeypatch):
+    monkeypatch.setattr(memory, "MAX_LOGS", 2)
+    known = after(seen(3, origin="rekor.example - 1"), seen(3, origin="rekor.example - 2"))
+    with pytest.raises(LimitExceeded):
+        memory.remember(known, [seen(3, origin="rekor.example - 3")], now=NOW)
+    assert memory.remember(known, [seen(4, 3, origin="rekor.example - 1")], now=NOW)
+
+
+def test_largest_memory_is_within_what_a_site_reads_back():
+    """With real limits: the longest names of logs apart, every tree of every log."""
+    widest = memory.KnownTree(size=2**53 - 1, root="sha256:" + "0" * 64, accepted=True)
+    one = len(canonical.encode_record(widest)) + 1
+    assert memory.MAX_LOGS * (memory.MAX_ACCEPTED + memory.MAX_TREES) * one < canonical.MAX_BYTES // 2
 
 
 def test_memory_is_canonical_and_sorted():

@@ -124,6 +124,18 @@ def test_any_bytes_are_read_or_refused(data):
             assert read.text == data
 
 
+@given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda text: text.encode("utf-8", "replace"))))
+@example(SIGNED.rpartition(b"\n\n")[2])
+@example(b"\n")
+def test_any_signature_lines_are_read_or_refused(data):
+    try:
+        read = note.parse_signatures(data, "lines")
+    except StellaError:
+        return
+    assert read
+    assert note.encode_signatures(read) == data
+
+
 @given(st.text(alphabet="0123456789\u0661-+ _", max_size=20))
 def test_number_has_one_spelling(text):
     number = note.read_number(text, 1 << 53) if text else None

@@ -13,15 +13,15 @@ from securesystemslib.formats import encode_canonical
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, MetaFile, Role, Root, Snapshot, TargetFile, Targets, Timestamp
 
-from kit.trust.keys import ECDSA_P256, ED25519, PemSigner
+from kit.trust.keys import ECDSA_P256, SEED_SIZES, PemSigner
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def seeded(name, algorithm=ECDSA_P256):
     """Return the signer that a name makes."""
-    seed = hashlib.sha512(name.encode()).digest()
-    return PemSigner.from_seed(algorithm, seed[:48] if algorithm == ECDSA_P256 else seed[:32])
+    seed = hashlib.sha512(name.encode()).digest() + hashlib.sha256(name.encode()).digest()
+    return PemSigner.from_seed(algorithm, seed[: SEED_SIZES[algorithm]])
 
 
 def spki_of(private_key):
@@ -171,7 +171,7 @@ def spki():
     return spki_of
 
 
-@pytest.fixture(scope="session", params=[ECDSA_P256, ED25519])
+@pytest.fixture(scope="session", params=SEED_SIZES)
 def algorithm(request):
-    """Return each algorithm in turn."""
+    """Return each algorithm of which keys are made, in turn."""
     return request.param

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from kit.trust import keys
+
 ABSENT = [
     "_asyncio",
     "_decimal",
@@ -78,3 +80,19 @@ def test_envelope_modules_do_not_import_tuf():
     program = "import sys, kit.trust.dsse, kit.trust.statement; print('tuf' in sys.modules, 'nacl' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "False False\n"
+
+
+def test_verifying_imports_the_library_of_the_key_alone():
+    program = """
+import sys
+from kit.trust import dsse, keys
+
+spki, signature = (bytes.fromhex(word) for word in sys.argv[1:])
+keys.PublicKey.from_spki(spki).verify(b"m", signature)
+others = ("asymmetric.mldsa", "serialization.base", "x509", "kit.trust.keys.rsa", "nacl")
+print([name for name in sys.modules if name.endswith(others)])
+"""
+    signer = keys.PemSigner.from_seed(keys.ECDSA_P256, bytes(48))
+    words = [signer.public.spki.hex(), signer.sign(b"m").hex()]
+    done = subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from kit.bytes import canonical
 from kit.errors import DuplicateMember, KeyRefused, MalformedDocument, NotCanonical, StellaError, UnsupportedVersion
 from kit.trust import keyring
-from kit.trust.keys import ECDSA_P256, ED25519, PemSigner
+from kit.trust.keys import ECDSA_P256, ECDSA_P384, ED25519, PemSigner
 
 ONE = PemSigner.from_seed(ECDSA_P256, bytes(48)).public
+P384 = PemSigner.from_seed(ECDSA_P384, bytes(64)).public
 TWO = PemSigner.from_seed(ED25519, bytes(32)).public
 SINCE = "2026-01-01T00:00:00Z"
 
@@ -81,8 +82,18 @@ def refusals(one, two):
     yield "one key for two usages", ring([entry, entry_of(one, usage="site")]), MalformedDocument
     yield "not ascending", ring([entry, other]) | {"keys": ring([entry, other])["keys"][::-1]}, MalformedDocument
     yield "foreign fingerprint", ring([entry_of(one, fingerprint=two.fingerprint)]), MalformedDocument
-    yield "foreign algorithm", ring([entry_of(one, algorithm="ed25519")]), MalformedDocument
-    yield "unknown algorithm", ring([entry_of(one, algorithm="rsa")]), MalformedDocument
+    yield "foreign algorithm", ring([entry_of(one, algorithm="ed25519")]), KeyRefused
+    yield "unknown algorithm", ring([entry_of(one, algorithm="slh-dsa-sha2-128s")]), KeyRefused
+    yield "padding not named", ring([entry_of(one, algorithm="rsa")]), KeyRefused
+    yield "log of an algorithm that no note names", ring([entry_of(P384, usage="log")]), KeyRefused
+    yield "empty profile", ring([entry_of(one, profile="")]), MalformedDocument
+    yield "joined profiles", ring([entry_of(one, profile="A+B")]), MalformedDocument
+    yield "demand without a name", ring([entry_of(one, profile="A")], profiles={"kit": []}), MalformedDocument
+    yield "demand of nobody's profile", ring([entry_of(one, profile="A")], profiles={"kit": ["B"]}), MalformedDocument
+    yield "demand of another usage", ring([entry_of(one, profile="A")], profiles={"site": ["A"]}), MalformedDocument
+    two_profiles = [entry_of(one, profile="A"), entry_of(two, profile="B")]
+    yield "demand not ascending", ring(two_profiles, profiles={"kit": ["B", "A"]}), MalformedDocument
+    yield "demand twice", ring(two_profiles, profiles={"kit": ["A", "A"]}), MalformedDocument
     yield "spki is no base64", ring([entry_of(one, spki="*")]), MalformedDocument
     yield "spki of two spellings", ring([entry_of(two, spki=_spki(two)[:-2] + "F=")]), StellaError
     yield "spki is no key", ring([entry_of(one, spki="AAAA")]), KeyRefused
