@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from builder import assemble, trust_view
+from builder import assemble, signing, trust_view
 from builder.assemble import KitRequest
 from kit import layout, volume
 from kit import manifest as manifests
 from kit.errors import LimitExceeded, UsageError
-from kit.trust import rootpack
+from kit.trust import dsse, rootpack
 from verifier.medium import read_file
 
 BLOCK = 4096
@@ -96,6 +96,7 @@ def make(request: KitRequest, out: Path, *, medium: int | None = None) -> Plan:
     """Return the plan of a kit that would be built in the directory ``out``; ``medium`` is a size in bytes."""
     assemble.check_paths(request)
     listed = [PlannedFile(path=path, size=source.stat().st_size) for path, source in assemble.plan(request)]
+    listed = sorted([*listed, *_sigstore_bundles(request)], key=lambda file: file.path)
     texts = _TEXTS + _TEXT_OF_SCAN * len(request.records) + sum(_TEXT_OF_FILE + 2 * len(file.path) for file in listed)
     directories = {str(parent) for file in listed for parent in Path(file.path).parents}
     blocks = sum(-(-size // BLOCK) for size in (texts, *(file.size for file in listed)))
@@ -201,6 +202,16 @@ def _scan(record: Path, listed: Sequence[PlannedFile]) -> PlannedScan:
         ),
         size=_below(f"{layout.scan_directory(record.name)}/", listed),
     )
+
+
+def _sigstore_bundles(request: KitRequest) -> list[PlannedFile]:
+    keys = signing.own_pack(request.root_pack).keys(signing.USAGE, request.created_at)
+    planned = []
+    for record in request.records:
+        envelope = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
+        made = assemble.sigstore_bundles(record.name, envelope, keys)
+        planned += [PlannedFile(path=path, size=len(data)) for path, data in made.items()]
+    return planned
 
 
 def _below(prefix: str, listed: Sequence[PlannedFile]) -> int:

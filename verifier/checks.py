@@ -32,9 +32,10 @@ from kit.result import ActivationEntry, ReferenceTime
 from kit.snapshot import SnapshotReader
 from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
+from kit.trust.evidence import Existence
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import ages, declared, ledger, listing
+from verifier import ages, declared, envelopes, ledger, listing, sigstore_bundles
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.site import Site
@@ -75,7 +76,8 @@ class Facts:
     """What the checks have established so far.
 
     ``taken_in`` is when this site accepted the kit before, ``issued`` when a genuine RootPack was issued, expired or
-    not, ``notes`` what the result has to say aloud.
+    not, ``notes`` what the result has to say aloud. ``stamps`` and ``kit_stamps`` are the time stamps of scan
+    and kit, ``times`` what others vouch for.
     """
 
     kit: kitfile.Kit | None = None
@@ -96,6 +98,9 @@ class Facts:
     signed: dsse.Verified | None = None
     proofs: dict[str, bytes] = field(default_factory=dict)
     trees: "list[Seen]" = field(default_factory=list)
+    stamps: list[str] = field(default_factory=list)
+    kit_stamps: list[str] = field(default_factory=list)
+    times: list[Existence] = field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""
@@ -258,15 +263,22 @@ class Examination:
         if pack is None:
             raise EvidenceMissing(path=path, detail="no RootPack was verified")
         envelope = medium.read(path, limit=MAX_ENVELOPE)
+        directory = f"{path.rpartition('/')[0]}/{layout.EVIDENCE_DIRECTORY}".lstrip("/")
+        files = envelopes.beside(medium, directory)
         # When it was signed only the signer says; when it was taken in, this site's own journal does.
-        moment, taken_in = self._request.reference_time.time, self._facts.taken_in
-        verified = pack.verify(
-            envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=path, taken_in=taken_in
-        )
-        remarks = pack.standing("kit", at=moment, taken_in=taken_in).remarks
-        for key in verified.signers:
-            if key.fingerprint in remarks:
-                self._note(f"{path}: the signer's key {key.fingerprint} is {remarks[key.fingerprint]}.", evidence)
+        moments = envelopes.Moments(self._request.reference_time.time, self._facts.taken_in, self._site.settings.skew)
+        judged = envelopes.verify(envelope, pack, moments, files, name=path)
+        for sentence in judged.notes:
+            self._note(sentence, evidence)
+        if path == layout.KIT_ENVELOPE:
+            # Nobody's list can name what vouches for the list's own signature: it is there because it holds.
+            self._facts.kit_stamps = [f"{directory}/{name}" for name in files.stamps if pack.authorities]
+        else:
+            self._facts.stamps = list(files.stamps)
+        self._facts.times += judged.times
+        if judged.times:
+            evidence["times"] = envelopes.described(judged.times)
+        verified = judged.verified
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
@@ -284,10 +296,21 @@ class Examination:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
+            bundles = self._check_sigstore(medium)
             if self._facts.kit is None:
-                listing.check_scan(medium, self._facts.proofs)
+                listing.check_scan(medium, [*self._facts.proofs, *self._facts.stamps], bundles)
             else:
-                evidence.update(listing.check_kit(medium, self._facts.kit, self._path(""), self._manifest()))
+                scan, stamps = self._path(""), self._facts.kit_stamps
+                evidence.update(listing.check_kit(medium, self._facts.kit, scan, self._manifest(), stamps))
+            if bundles:
+                evidence["sigstoreBundles"] = len(bundles)
+
+    def _check_sigstore(self, medium: Medium) -> tuple[str, ...]:
+        """Hold the scan's Sigstore bundles against its envelope; return their paths."""
+        if self._facts.pack is None:
+            raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE, detail="no RootPack was verified")
+        scan = "" if self._request.scan_only else self._path("")
+        return sigstore_bundles.check(medium, scan, self._facts.envelope, self._facts.pack)
 
     def _check_bundles(self) -> None:
         """10 and 11. Both bundles: archive digest, every frame, every header, every member."""
@@ -338,6 +361,7 @@ class Examination:
         if pack is None or signed is None:
             raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
         moment = self._request.reference_time.time
+        moments = envelopes.Moments(moment, self._facts.taken_in, self._site.settings.skew)
         demanded = ledger.demanded_by(pack, asked=self._request.ledger, settings=self._site.settings)
         why = None if demanded else ledger.why_not(self._facts.proofs, pack)
         if why is not None:
@@ -352,6 +376,7 @@ class Examination:
             for sentence in ledger.remarks(findings, pack, at=moment, taken_in=taken_in):
                 self._note(sentence, evidence)
             self._facts.trees = [finding.seen for finding in findings]
+            self._facts.times += envelopes.of_findings(findings, moments.latest).times
             evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)
 
     def _check_staleness(self) -> None:

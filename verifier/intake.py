@@ -29,7 +29,7 @@ from kit.errors import (
     VolumeMissing,
 )
 from kit.kitfile import Kit
-from kit.result import ActivationEntry, Check, Result
+from kit.result import ActivationEntry, Check, ReferenceTime, Result
 from kit.volume import Piece
 from scanner import engine
 from verifier import asked, guard, mounts, quarantine, session, volumes
@@ -250,7 +250,7 @@ class _Intake:
         manifest = kit_root / layout.scan_directory(scan) / layout.MANIFEST_FILE
         request = Request(
             manifest=manifest,
-            reference_time=session.reference_time(self._setting.at, self._now),
+            reference_time=self._judged(),
             engine=engine.current(),
             verifier_version=product.__version__,
             activating=True,
@@ -281,6 +281,12 @@ class _Intake:
         for name in cut_off:
             self._taken.notes.append(f"an earlier run was cut off and counts for nothing: {name}")
             tell_cut_off(runs / name, run_id)
+
+    def _judged(self) -> ReferenceTime:
+        """Return the time to judge by, as any run does."""
+        if self._setting.at == session.FLOOR:
+            return session.floor_time(self._site)
+        return session.reference_time(self._setting.at, self._now)
 
     def _note(self, _site: Site, facts: Facts, _changes: dict[str, object]) -> None:
         """Go on: this scan holds, and others are still to be examined."""

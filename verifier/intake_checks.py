@@ -58,7 +58,8 @@ class CopyingExamination(_Gathering):
         with self._steps.step("files") as evidence:
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
             kit = self._kit()
-            check_names(medium, kit)
+            bundles, stamps = self._check_sigstore(medium), self._facts.kit_stamps
+            check_names(medium, kit, stamps)
             for file in kit.files:
                 if medium.sizes[file.path] != file.size:
                     raise SizeMismatch(path=file.path, expected=file.size, found=medium.sizes[file.path])
@@ -69,8 +70,10 @@ class CopyingExamination(_Gathering):
             ]
             copied = gather(medium, pieces, target, self._on_piece)
             sums = medium.read(layout.SUMS_FILE, limit=medium.sizes[layout.SUMS_FILE])
-            write_documents(medium, target, sums)
-            evidence.update(listing.check_kit(self._move(target), kit, self._path(""), self._manifest()))
+            write_documents(medium, target, sums, stamps)
+            evidence.update(listing.check_kit(self._move(target), kit, self._path(""), self._manifest(), stamps))
+            if bundles:
+                evidence["sigstoreBundles"] = len(bundles)
             evidence["copiedBytes"] = copied.fresh
             evidence["keptBytes"] = copied.kept
 
@@ -82,9 +85,10 @@ def gather(medium: Medium, pieces: list[Piece], target: Path, on_piece: Callable
     return copy(medium, pieces, target, on_piece)
 
 
-def write_documents(medium: Medium, target: Path, sums: bytes) -> None:
-    """Put the kit's own list, envelope and sums beside the copied files: the bytes that were verified."""
-    for path in (layout.KIT_FILE, layout.KIT_ENVELOPE):
+def write_documents(medium: Medium, target: Path, sums: bytes, stamps: Sequence[str] = ()) -> None:
+    """Put what no list names beside the copied files: the kit's list, envelope, time stamps, sums, as verified."""
+    for path in (layout.KIT_FILE, layout.KIT_ENVELOPE, *stamps):
+        make_directory((target / path).parent)
         write_atomic(target / path, medium.read(path, limit=medium.sizes[path]))
     write_atomic(target / layout.SUMS_FILE, sums)
 

@@ -117,7 +117,8 @@ def check_copy(kit_directory: Path, kit_digest: str) -> kitfile.Kit:
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     check_digest(layout.KIT_FILE, kit_digest, digest.of_bytes(raw))
     kit = kitfile.parse(raw)
-    check_names(medium, kit)
+    evidence = f"{layout.EVIDENCE_DIRECTORY}/"
+    check_names(medium, kit, [path for path in medium.sizes if path.startswith(evidence)])
     for file in kit.files:
         check_digest(file.path, file.digest, medium.digest(file.path)[0])
     return kit
@@ -132,13 +133,13 @@ def is_whole(kit_directory: Path, kit_digest: str) -> bool:
     return True
 
 
-def check_names(medium: Medium, kit: kitfile.Kit) -> None:
-    """Refuse a medium that lacks a file of the list, or has one that is not in it."""
+def check_names(medium: Medium, kit: kitfile.Kit, stamps: Sequence[str] = ()) -> None:
+    """Refuse a medium that lacks a file of the list, or has one that is not in it; no list can name time stamps."""
     listed = {file.path for file in kit.files} | {layout.KIT_FILE, layout.KIT_ENVELOPE, layout.SUMS_FILE}
     for path in sorted(listed - set(medium.sizes)):
         raise FileMissing(path=path)
     for path in medium.sizes:
-        if path not in listed:
+        if path not in listed and path not in stamps:
             raise FileUndeclared(path=path)
 
 

@@ -182,7 +182,7 @@ class Run:
             self._conduct.accept(self._site, facts, changes)
 
     def _signed_floor(self) -> TimeFloor | None:
-        """Return the site's floor, raised to the times that this run's kit and RootPack were signed with."""
+        """Return the site's floor, raised to the times of what this run found signed, or vouched for by others."""
         facts, floor = self._facts, self._site.state.time_floor
         if self._request.reference_time.source == results.AUDIT:
             return floor
@@ -192,7 +192,7 @@ class Run:
             found.append(TimeFloor(time=facts.pack.issued, source=site_time.ROOTPACK, evidence=name))
         if facts.kit is not None:
             found.append(TimeFloor(time=facts.kit.created_at, source=site_time.KIT, evidence=facts.kit.kit_id))
-        return site_time.raised(floor, *found)
+        return site_time.vouched(site_time.raised(floor, *found), facts.times, self._site.settings.jump)
 
     def _taken_in(self) -> str:
         """Return when the kit was taken in: by the clock, but never before the floor."""

@@ -138,11 +138,10 @@ class Site:
         write_atomic(self.path / STATE_FILE, encode_state(self.state))
 
     def reset_floor(self, time: str, reason: str) -> None:
-        """Lower the floor to a time, on record; :class:`UsageError` where that is not lower, or no reason is given."""
+        """Set the floor to a time, on record; :class:`UsageError` where it is that already, or no reason is given."""
         before = self.state.time_floor
-        if before is None or check_time(time, "--to") >= before.time:
-            known = before.time if before is not None else "no floor"
-            raise UsageError(detail="only a floor that is too high is set anew", expected=f"before {known}", found=time)
+        if check_time(time, "--to") == (before.time if before is not None else None):
+            raise UsageError(detail="the floor is at this time already", found=time)
         if not reason.strip():
             raise UsageError(option="--reason", detail="the reason is kept, and must not be empty")
         floor = TimeFloor(time=time, source=OPERATOR, evidence=reason)

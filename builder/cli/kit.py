@@ -33,8 +33,6 @@ Examples:
   stella kit rehearse offline --root rootpack/metadata/1.root.json --installed --json
 """
 
-_PLAN_TIME = "1970-01-01T00:00:00Z"
-
 Records = Annotated[list[Path], typer.Option("--record", help="A recorded scan's directory.", metavar="DIR")]
 Programs = Annotated[
     list[Path] | None,
@@ -68,8 +66,10 @@ def plan(
     from builder import assemble
     from builder import plan as plans
     from builder import split as splits
+    from verifier import session
+    from verifier.run_dir import stamp
 
-    request = assemble.KitRequest(record, rootpack, program or [], "plan", 1, _PLAN_TIME, 1)
+    request = assemble.KitRequest(record, rootpack, program or [], "plan", 1, stamp(session.clock()), 1)
     medium = None if medium_size is None else splits.capacity(medium_size, "--medium-size")
     words = [*_options("--record", record), *_unless_default(rootpack), *_options("--program", program or [])]
     following = join(["stella", "kit", "build", *words, "--key", "keys/kit-1.key.pem", "--sequence", "1"])

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import random
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -13,12 +14,13 @@ from unittest import mock
 import msgspec
 import pytest
 
-from builder import feeds
+from builder import feeds, signer, trust
 from kit import layout, syncfile
 from kit import result as results
 from kit.bundle import BundleReader
 from kit.bytes import digest
 from kit.errors import TrustRootNotPinned
+from kit.trust import dsse
 from tests.world import FEED, INPUTS, NOW, SCAN_ID, SCAN_TIME, World
 from verifier import evidence, guard, intake, run_dir, site_kits
 from verifier import site as sites
@@ -72,6 +74,11 @@ class Stage:
     def references(self) -> Path:
         """Return where undisturbed results lie."""
         return self.base / "references"
+
+    @property
+    def office(self) -> Path:
+        """Return where a RootPack trusts a second signer, and its keys are."""
+        return self.base / "office"
 
     @property
     def program(self) -> Path:
@@ -201,6 +208,45 @@ class KitBuild(_Directory):
             "--key", str(stage.world.keys / "kit-1.key.pem"), "--program", str(stage.program),
             "--sequence", "1", "--time", MOMENT, "--out", str(place / self.made),
         ]  # fmt: skip
+
+
+class ScanSign:
+    """A second key signs a recorded scan."""
+
+    name = "scan sign"
+    code = 0
+    envelope = f"records/{SCAN_ID}/{layout.MANIFEST_ENVELOPE}"
+
+    def prepare(self, stage: Stage, place: Path) -> None:
+        shutil.copytree(stage.world.record, place / "records" / SCAN_ID)
+        if stage.office.exists():
+            return
+        for name in ("rootpack", "keys"):
+            shutil.copytree(getattr(stage.world, name), stage.office / name)
+        second = signer.create(stage.office / "keys", "second", "ed25519", entropy=random.Random(7).randbytes)
+        known = {"usage": "kit", "owner": "second", "now": NOW}
+        trust.add_key(stage.office / "rootpack", stage.office / "keys", second.public, **known)
+
+    def words(self, stage: Stage, place: Path) -> list[str]:
+        return [
+            "scan", "sign", str(place / "records" / SCAN_ID), "--key", str(stage.office / "keys" / "second.key.pem"),
+            "--rootpack", str(stage.office / "rootpack"),
+        ]  # fmt: skip
+
+    def half_way(self, stage: Stage, place: Path) -> bool:
+        before = (stage.world.record / layout.MANIFEST_ENVELOPE).read_bytes()
+        now = (place / self.envelope).read_bytes()
+        keys = [stage.world.kit_signer.public, signer.load_public(stage.office / "keys" / "second.pub.pem")]
+        signed = dsse.open_unjudged(now, keys, name="")
+        assert {entry.signer for entry in signed.entries} == set(keys[: len(signed.entries)] if now == before else keys)
+        record = tree(place / "records" / SCAN_ID)
+        kept = {name: made for name, made in tree(stage.world.record).items() if name != layout.MANIFEST_ENVELOPE}
+        assert {name: made for name, made in record.items() if name in kept} == kept
+        return now != before
+
+    def finished(self, stage: Stage, place: Path, ended: Ended) -> None:
+        assert self.half_way(stage, place)
+        assert names(place / "records" / SCAN_ID) == names(stage.world.record)
 
 
 class OfflineInit:
@@ -413,7 +459,8 @@ class SyncExport:
 
 
 RECORD, BUILD, REPLAY, REFUSE, EXPORT = ScanRecord(), KitBuild(), Replay(), RefusedReplay(), SyncExport()
+SIGN = ScanSign()
 WHAT_IF, IMPORT = WhatIf(), OfflineImport()
-OPERATIONS: tuple[Operation, ...] = (FeedAdd(), RECORD, BUILD, OfflineInit(), REPLAY, REFUSE, IMPORT, EXPORT)
+OPERATIONS: tuple[Operation, ...] = (FeedAdd(), RECORD, SIGN, BUILD, OfflineInit(), REPLAY, REFUSE, IMPORT, EXPORT)
 EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 EACH_AND_WHAT_IF = pytest.mark.parametrize("operation", [*OPERATIONS, WHAT_IF], ids=lambda operation: operation.name)

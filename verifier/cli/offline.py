@@ -96,9 +96,10 @@ def floor(
     site: SiteDirectory = DEFAULT_SITE,
     json: Json = False,
 ) -> Verdict:
-    """Lower the site's time floor, on record.
+    """Set the site's time floor, on record.
 
-    For a site whose own clock ran ahead for a while; first set the clock right.
+    Lower, for a site whose own clock ran ahead for a while; higher, for one whose clock is lost. First set the clock
+    right if it can be.
     """
     from verifier import asked
     from verifier import site as sites
@@ -106,6 +107,8 @@ def floor(
     console = Console(json=json)
     found = sites.load(site)
     with asked.typed("--to"), found.locked():
+        before = found.state.time_floor
         found.reset_floor(to, reason)
+    word = "LOWERED" if before is not None and to < before.time else "RAISED"
     console.document({"timeFloor": msgspec.to_builtins(found.state.time_floor)})
-    return console.verdict("LOWERED", 0, "stella offline status")
+    return console.verdict(word, 0, "stella offline status")

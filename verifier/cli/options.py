@@ -26,7 +26,9 @@ Kits = Annotated[
 At = Annotated[
     str | None,
     typer.Option(
-        "--at", help="Judge expiry and age at this UTC time instead of now (audits; recorded).", metavar="TIME"
+        "--at",
+        help="Judge expiry and age at this UTC time instead of now (audits; recorded), or at the site's `floor`.",
+        metavar="TIME",
     ),
 ]
 ScanOnly = Annotated[
