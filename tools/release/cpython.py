@@ -97,7 +97,9 @@ def _copy(sources: Path, name: str, scratch: Path) -> Path:
 
 
 def _zlib(source: Path, prefix: Path, chain: Toolchain) -> None:
-    environment = chain.environment() | {"CFLAGS": "-O3 -fPIC", "CHOST": chain.machine}
+    # Its configure knows compilers by their names, and gives a library no name of its own where it knows none.
+    shared = f"{chain.tools / 'cc'} -shared -Wl,-soname,libz.so.1"
+    environment = chain.environment() | {"CFLAGS": "-O3 -fPIC", "CHOST": chain.machine, "LDSHARED": shared}
     call(["./configure", f"--prefix={prefix}"], source, environment)
     call(["make", "-j2", "install"], source, environment)
 
