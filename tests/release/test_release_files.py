@@ -29,7 +29,9 @@ def test_no_file_needs_a_newer_c_library(released, tool) -> None:
 
 
 def test_the_single_file_asks_for_no_library(released, tool) -> None:
-    said = subprocess.run([tool("readelf"), "-ld", released.one_file], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [tool("readelf"), "-ld", released.one_file], capture_output=True, text=True, check=True
+    ).stdout
     assert "INTERP" not in said
     assert "NEEDED" not in said
 

@@ -1,4 +1,4 @@
-"""Stands in for ``cc``, ``ar`` and ``ranlib``: calls zig for the one target, and mends what build systems ask of a host.
+"""Stands in for ``cc``, ``ar`` and ``ranlib``: calls zig for one target, and mends what build systems ask of a host.
 
 The program's name says which tool it is. ``STELLA_ZIG`` is the zig program, ``STELLA_ZIG_TARGET`` its target.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 TOOLS = {"cc": "cc", "ar": "ar", "ranlib": "ranlib"}
 _OF_THE_HOST = ("/usr/include", "/usr/lib", "/usr/local/include", "/usr/local/lib")
 _SONAME = "-Wl,-h"
-_OF_THE_CORE = "/Modules/pyexpat.c"  # a correction of Debian's uses headers of the core, which only its own build sets up
+_OF_THE_CORE = "/Modules/pyexpat.c"  # Debian's corrected one uses headers of the core
 
 
 def mended(words: list[str]) -> list[str]:
