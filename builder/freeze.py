@@ -120,7 +120,7 @@ def _environment(root: Path, work: Path, base: Base | None) -> Path:
     if not (stamp.is_file() and stamp.read_text() == wanted):
         name = f"python{sys.version_info.major}.{sys.version_info.minor}"
         frozen_one = base.python if base else Path(sys.base_prefix, "bin", name)
-        _call([frozen_one, "-m", "venv", "--clear", "--without-pip", place], base and _to_run(base))
+        _call([frozen_one, "-m", "venv", "--clear", "--without-pip", place], _to_run(base) if base else None)
         # Our own pip installs into it: to bring it a pip of its own would take as long as half of the packages.
         pip: list[str | Path] = [sys.executable, "-m", "pip"]
         install: list[str | Path] = ["install", "--quiet", "--disable-pip-version-check", "--no-input"]
