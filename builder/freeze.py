@@ -104,8 +104,8 @@ def freeze(root: Path, work: Path, base: Base | None = None) -> Frozen:
 
 
 def _sources(root: Path) -> list[Path]:
-    own = ("builder/__init__.py", "builder/freeze.py", "builder/freeze_prepared.py", "builder/frozen_contents.py")
-    files = {root / name for name in (LOCK, SPEC, "stella.py", *own)}
+    files = {root / name for name in (LOCK, SPEC, "stella.py", "builder/__init__.py", "builder/frozen_contents.py")}
+    files |= set((root / "builder").glob("freeze*.py"))
     files |= {path for room in frozen_contents.ROOMS for path in (root / room).rglob("*.py")}
     files |= {Path(path) for path, _directory in frozen_contents.data_files(root)}
     return sorted(files)
