@@ -76,9 +76,9 @@ def fish(options: dict[str, list[str]]) -> str:
 
 def _options() -> dict[str, list[str]]:
     """Return what may follow the words of each command, sorted; the key of the program itself is empty."""
+    from verifier.cli import _assemble  # noqa: F401, I001  # first: it tells typer to leave its optional libraries alone
+    from typer import Typer
     from typer.main import get_command
-
-    from verifier.cli import _assemble  # before the modules: it tells typer to leave its optional libraries alone
 
     found: dict[str, list[str]] = {"": sorted([*stella.COMMANDS, "help", "--help", "--version"])}
     found[""] = [word for word in found[""] if word not in stella.COMMANDS or stella.present(stella.COMMANDS[word])]
@@ -87,7 +87,7 @@ def _options() -> dict[str, list[str]]:
         for part in parts:
             group = getattr(part, "app", None)
             if group is None:
-                made: Any = _assemble.typer.Typer(add_completion=False)
+                made: Any = Typer(add_completion=False)
                 made.command(name)(part.command)
                 found[name] = _of(get_command(made))
                 continue

@@ -27,8 +27,13 @@ def test_the_man_page_has_every_command(made):
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
-    [(["ver"], "verify"), (["replay", "--stri"], "--strict"), (["offline", "in"], "init"), (["offline", "init", "--expect"], "--expect-root")],
-)  # fmt: skip
+    [
+        (["ver"], "verify"),
+        (["replay", "--stri"], "--strict"),
+        (["offline", "in"], "init"),
+        (["offline", "init", "--expect"], "--expect-root"),
+    ],
+)
 def test_bash_completes(made, typed, offered):
     script = 'source "$0"; COMP_WORDS=(stella "$@"); COMP_CWORD=$#; _stella; echo "${COMPREPLY[@]}"'
     words = [shutil.which("bash"), "-c", script, made / "completions/stella.bash", *typed]
