@@ -58,11 +58,16 @@ def split(
     """Write the volumes of a kit below a directory that is made whole or not at all; return their records.
 
     Every byte of the kit is held against its own list on the way. Raises :class:`AlreadyAccepted` where ``out`` exists,
-    :class:`UsageError` for a medium that is too small.
+    :class:`UsageError` for a medium that is too small, and for a kit with time stamps of its own.
     """
     if out.exists():
         raise AlreadyAccepted(path=str(out), detail="the directory of the volumes exists")
     medium = survey(root)
+    if stamps := medium.below(f"{layout.EVIDENCE_DIRECTORY}/"):
+        detail = "volumes carry no time stamps over the kit itself, and one would be lost"
+        raise UsageError(detail=detail, found=min(stamps.values())).then(
+            "Stamp the records instead (stella timestamp RECORD) and build the kit again, or send this one in one piece."
+        )
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     kit, kit_digest = kitfile.parse(raw), digest.of_bytes(raw)
     check_copy(root, kit_digest)

@@ -179,6 +179,15 @@ def test_a_damaged_kit_is_not_split(world: World, tmp_path: Path) -> None:
     assert not (tmp_path / "media").exists()
 
 
+def test_a_time_stamp_over_the_kit_is_not_lost_in_silence(world: World, tmp_path: Path) -> None:
+    kit = world.copy_kit(tmp_path / "kit")
+    (kit / "evidence").mkdir()
+    (kit / "evidence/12345678.tsr").write_bytes(b"stamp")
+    with pytest.raises(errors.UsageError, match="time stamps"):
+        splits.split(kit, SIZE, tmp_path / "media", [world.kit_signer], nothing)
+    assert not (tmp_path / "media").exists()
+
+
 def test_a_medium_that_is_too_small_is_refused(world: World, tmp_path: Path) -> None:
     with pytest.raises(errors.UsageError, match="fills the medium"):
         splits.split(world.kit, 30_000, tmp_path / "media", [world.kit_signer], nothing)
