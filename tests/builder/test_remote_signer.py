@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,17 +22,10 @@ from kit import layout
 from kit.errors import FileMissing, KeyStoreFailed, SigningFailed, StellaError, UsageError
 from kit.trust import dsse
 from kit.trust.keys import ECDSA_P256, ED25519, PemSigner
-from tests import softhsm
 from tests.softhsm import Token
 from tests.world import FEED, INPUTS, NOW, SCAN_ID, SCAN_TIME, World
 from verifier import session
 from verifier.run_dir import stamp
-
-
-@pytest.fixture(scope="session")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Token]:
-    with softhsm.token(tmp_path_factory.mktemp("softhsm")) as made:
-        yield made
 
 
 @pytest.fixture
@@ -60,7 +52,7 @@ def test_another_key_of_the_token_is_told_by_its_signature(token: Token, pin: st
     assert refusal.value.details["expected"] == token.keys[1].fingerprint
 
 
-@pytest.mark.parametrize("uri", ["hsm:9?label=stella+test", "hsm:1?label=other"])
+@pytest.mark.parametrize("uri", ["hsm:9?label=release", "hsm:1?label=other"])
 def test_a_key_or_token_that_is_not_there(token: Token, pin: str, uri: str) -> None:
     with pytest.raises(KeyStoreFailed):
         RemoteSigner(uri, token.keys[1]).sign(b"message")

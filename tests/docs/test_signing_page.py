@@ -3,7 +3,6 @@
 import re
 import shlex
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -15,19 +14,10 @@ from builder.remote_signer import PIN
 from kit import layout
 from kit.trust import dsse
 from kit.trust.keys import ECDSA_P256
-from tests import softhsm
 from tests.softhsm import Token
 from tests.world import INPUTS, ROOT
 
 PAGE = (ROOT / "docs" / "signing.md").read_text()
-
-
-@pytest.fixture
-def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Token]:
-    (tmp_path / "hsm").mkdir()
-    with softhsm.token(tmp_path / "hsm", "release") as made:
-        monkeypatch.setenv(PIN, made.pin)
-        yield made
 
 
 @pytest.fixture
@@ -68,7 +58,8 @@ def signers(place: Path) -> set[str]:
     return {name for name, key in keys.items() if key.fingerprint in made}
 
 
-def test_every_command_of_the_page_works(desk: Path, token: Token) -> None:
+def test_every_command_of_the_page_works(desk: Path, token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PIN, token.pin)
     blocks = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     assert len(lines) == 9
