@@ -35,7 +35,11 @@ class Command:
 
 COMMANDS = {
     "look": Command(AIR_GAP, "Show who signed a kit, what it holds and how big it is.", ("verifier.cli.look",)),
-    "offline": Command(AIR_GAP, "Pin the trust root, show the site's state.", ("verifier.cli.offline",)),
+    "offline": Command(
+        AIR_GAP,
+        "Pin the trust root, import kits, show the site's state.",
+        ("verifier.cli.offline", "verifier.cli.offline_import", "verifier.cli.offline_state"),
+    ),
     "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
     "verify": Command(AIR_GAP, "Verify a scan's signatures and bytes.", ("verifier.cli.verify",)),
     "diff": Command(AIR_GAP, "Explain the difference of two results.", ("verifier.cli.diff",)),
@@ -59,7 +63,7 @@ COMMANDS = {
     "rootpack": Command(
         CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack", "builder.cli.rootpack_require")
     ),
-    "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
+    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
     "locker": Command(
         CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.migrate", "locker.cli.audit")
     ),

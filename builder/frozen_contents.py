@@ -60,8 +60,10 @@ DEAD_WEIGHT = (
     "_codecs_kr",
     "_codecs_tw",
     "_csv",
+    "_hashlib",  # a second OpenSSL; kit.bytes.sha256 uses the signature library's
     "_lzma",
     "_multibytecodec",
+    "_pydecimal",  # the C extension is the one in use
     "_sqlite3",
     "_statistics",
     "_uuid",

@@ -21,13 +21,14 @@ from kit.errors import (
     LimitExceeded,
     MalformedDocument,
     MerkleRootMismatch,
+    OlderThanAccepted,
     SizeMismatch,
     StellaError,
     ToolHashMismatch,
     TrustExpired,
     UnsupportedVersion,
 )
-from kit.result import ReferenceTime
+from kit.result import ActivationEntry, ReferenceTime
 from kit.snapshot import SnapshotReader
 from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
@@ -53,7 +54,9 @@ MAX_PACK_BYTES = 32 << 20
 class Request:
     """What is to be checked: a manifest on a medium, at a reference time, by a running engine.
 
-    ``ledger``: proof that a log has the scan's envelope is demanded.
+    ``ledger``: proof that a log has the scan's envelope is demanded. ``activating``: the kit is to become the active
+    one of its channel, and ``overruled`` is the operator's reason to do so whatever the order of kits says. ``joined``:
+    how many volumes an import has made the kit of, and has checked.
     """
 
     manifest: Path
@@ -63,6 +66,9 @@ class Request:
     scan_only: bool = False
     vary_tools: bool = False
     ledger: bool = False
+    activating: bool = False
+    overruled: str | None = None
+    joined: int = 0
 
 
 @dataclass(slots=True)
@@ -86,6 +92,7 @@ class Facts:
     novelty: str | None = None
     taken_in: str | None = None
     issued: str | None = None
+    activation: ActivationEntry | None = None
     notes: list[str] = field(default_factory=list)
     envelope: bytes = b""
     signed: dsse.Verified | None = None
@@ -124,14 +131,24 @@ class Examination:
                 self._steps.not_made(name, "the scan directory stands alone (--scan-only)")
         else:
             self._check_kit(medium)
+        self._check_scan(medium)
+
+    def _check_scan(self, medium: Medium) -> None:
+        """6 to 15. What is left once it is known whose kit it is."""
         self._check_manifest(medium)
-        self._steps.not_made("volumes", "the kit is in one piece")
+        self._check_volumes()
         self._check_files(medium)
         self._check_bundles()
         self._check_roots()
         self._check_ledger()
         self._check_staleness()
         self._check_engine()
+
+    def _move(self, kit: Path) -> Medium:
+        """Go on with a copy of the kit, every byte of which the steps to come are made on."""
+        self._scan_root = kit / self._scan_root.relative_to(self._kit_root)
+        self._kit_root = kit
+        return survey(kit)
 
     def _path(self, name: str) -> str:
         """Return the path of one of the scan's files, relative to the medium."""
@@ -166,7 +183,8 @@ class Examination:
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
             # A kit that was accepted once stays replayable after newer ones: its RootPack may lie below the floors.
             known = self._is_known(medium)
-            floors = None if known else self._site.state.floors
+            overruled = self._request.overruled is not None
+            floors = None if known or overruled else self._site.state.floors
             if (late := self._request.reference_time.clock) is not None:
                 self._note(f"The site's clock is behind what it has accepted: it says {late}.", evidence)
             try:
@@ -177,6 +195,8 @@ class Examination:
                 raise
             if known:
                 evidence["floors"] = "not applied: this kit was accepted before"
+            elif overruled:
+                evidence["floors"] = "not applied: the operator overruled the order"
             self._note(ages.check_issued(pack.issued, moment, self._site.settings), evidence)
             self._facts.pack, self._facts.issued = pack.under(self._site.state.revocations), pack.issued
             evidence["pinned"] = digest.of_bytes(self._site.pinned_root)
@@ -208,9 +228,20 @@ class Examination:
             evidence["kitId"] = kit.kit_id
             evidence["files"] = len(kit.files)
         with self._steps.step("order") as evidence:
-            self._facts.novelty = self._site.check_order(kit, digest.of_bytes(raw))
+            self._facts.novelty = self._check_order(kit, evidence)
             evidence["sequence"] = kit.sequence
             evidence["kit"] = self._facts.novelty
+
+    def _check_order(self, kit: kitfile.Kit, evidence: dict[str, object]) -> str:
+        request, kit_digest = self._request, self._facts.kit_digest or ""
+        try:
+            return self._site.check_order(kit, kit_digest, activating=request.activating)
+        except OlderThanAccepted as older:
+            if request.overruled is None:
+                raise
+            order = f"sequence {kit.sequence}, where the site asks for {older.details['expected']}"
+            self._note(f"The operator overruled the order of kits ({order}): {request.overruled}", evidence)
+            return "known" if self._site.knows(kit_digest) else "forced"
 
     def _check_manifest(self, medium: Medium) -> None:
         """6 and 7. The manifest's envelope, then the manifest that it binds together with both bundles."""
@@ -254,6 +285,14 @@ class Examination:
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
         return envelope, verified
+
+    def _check_volumes(self) -> None:
+        """8. An import has checked the volumes before it made one kit of them; any other kit is in one piece."""
+        if not self._request.joined:
+            self._steps.not_made("volumes", "the kit is in one piece")
+            return
+        with self._steps.step("volumes") as evidence:
+            evidence["joined"] = self._request.joined
 
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""

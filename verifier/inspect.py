@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from kit import kitfile, layout
+from kit import kitfile, layout, volume
 from kit import manifest as manifests
 from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
@@ -73,6 +73,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
             "firstRoot": digest.of_bytes(first_root) if first_root else "not in the kit",
             "firstGroups": grouped(digest.of_bytes(first_root)) if first_root else "not in the kit",
             "scans": [_scan(medium, entry.id) for entry in kit.scans],
+            **_volume(medium),
         },
         "trust": trust,
         "nextStep": _next_step(trust, root, place),
@@ -97,6 +98,8 @@ def _next_step(trust: dict[str, object], kit: Path, place: Path) -> str:
         return how_to_pin(kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json", place)
     if asked_for is not None:
         return str(asked_for)
+    if (kit / volume.VOLUME_FILE).is_file():
+        return f"stella offline import {shown(kit)}{site_option(place)}, and the other volumes with it or after it"
     scans = asked.scans_of(kit)
     if not scans:
         return "The kit holds no scan."
@@ -104,8 +107,18 @@ def _next_step(trust: dict[str, object], kit: Path, place: Path) -> str:
     return f"stella replay {shown(scans[0])} --strict --offline{site_option(place)}{others}"
 
 
+def _volume(medium: Medium) -> dict[str, object]:
+    """Say which volume of how many this is; nothing of a kit in one piece."""
+    if volume.VOLUME_FILE not in medium.sizes:
+        return {}
+    record = volume.parse(medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES))
+    return {"volume": f"{record.number} of {record.count}", "pieces": len(record.pieces)}
+
+
 def _scan(medium: Medium, scan_id: str) -> dict[str, object]:
     base = layout.scan_directory(scan_id)
+    if volume.VOLUME_FILE in medium.sizes and f"{base}/{layout.MANIFEST_FILE}" not in medium.sizes:
+        return {"id": scan_id, "manifest": "on another volume"}
     manifest = manifests.parse(medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES))
     return {
         "id": scan_id,

@@ -67,7 +67,7 @@ def reference_time(at: str | None, now: datetime) -> ReferenceTime:
     return ReferenceTime(time=at, source=AUDIT)
 
 
-def _floor_time(site: Site) -> ReferenceTime:
+def floor_time(site: Site) -> ReferenceTime:
     """Return the site's floor as the time to judge by, so that the verdict does not hang on any clock."""
     floor = site.state.time_floor
     if floor is None:
@@ -97,8 +97,8 @@ def carry_out(
     judged = reference_time(setting.at, now) if setting.at != FLOOR else None
     place = asked.place(manifest, scan_only=scan_only)
     plan, taken = _with_place(plan)
-    site = _site(setting.site, place)
-    judged = judged or _floor_time(site)
+    site = pinned_site(setting.site, place.kit)
+    judged = judged or floor_time(site)
     notes = [said for said in (place.taken, taken) if said]
     notes += _check_apart(setting, place, site)
     runs = setting.ops / "replay" / _scan_of(place.manifest)
@@ -134,13 +134,13 @@ def _with_place(plan: Plan) -> tuple[Plan, str | None]:
     return replace(plan, with_path=found.manifest), found.taken
 
 
-def _site(place: Path, manifest: asked.Place) -> Site:
+def pinned_site(place: Path, kit_root: Path) -> Site:
     """Return the pinned site; where there is none, the error names the fingerprint that the kit's own root has."""
     try:
         return load(place)
     except TrustRootNotPinned as error:
         guard.enforce([])
-        root = manifest.kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
+        root = kit_root / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
         with suppress(FileMissing):
             error.details["rootInTheKit"] = root_fingerprint(read_root(root))
             error.next_step = how_to_pin(root, place)

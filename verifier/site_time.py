@@ -52,7 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``clock_skew_hours``: how far a signed time may lie ahead of the reference time. ``max_jump_days``: how far the
     site's own clock may move the floor beyond it and beyond what is signed. The budgets are ages in hours: above
     ``warn`` it is said, above ``breach`` it is refused; a kit's own window holds besides. ``require_ledger`` demands of
-    every run what ``--ledger`` demands of one.
+    every run what ``--ledger`` demands of one. ``quarantine_mebibytes``: how much room refused kits may take,
+    all together.
     """
 
     clock_skew_hours: int = 24
@@ -62,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rootpack_warn_hours: int | None = None
     rootpack_breach_hours: int | None = None
     require_ledger: bool = False
+    quarantine_mebibytes: int = 8192
 
     @property
     def skew(self) -> timedelta:

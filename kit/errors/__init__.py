@@ -39,7 +39,7 @@ from kit.errors.integrity import (
     UnsupportedVersion,
     VerifierTooOld,
 )
-from kit.errors.media import DeltaBaseMissing, VolumeMissing
+from kit.errors.media import DeltaBaseMissing, VolumeForeign, VolumeMissing
 from kit.errors.order import (
     AlreadyAccepted,
     KitFromFuture,
@@ -169,5 +169,6 @@ __all__ = [
     "UnsupportedVersion",
     "UsageError",
     "VerifierTooOld",
+    "VolumeForeign",
     "VolumeMissing",
 ]

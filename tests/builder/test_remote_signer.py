@@ -1,9 +1,7 @@
 """Keys in an HSM or KMS: a real token signs records, kits and RootPacks; nothing that a store gives is believed."""
 
 import json
-import secrets
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,50 +21,11 @@ from builder.remote_signer import PIN, RemoteSigner
 from kit import layout
 from kit.errors import FileMissing, KeyStoreFailed, SigningFailed, StellaError, UsageError
 from kit.trust import dsse
-from kit.trust.keys import ECDSA_P256, ED25519, PemSigner, PublicKey
+from kit.trust.keys import ECDSA_P256, ED25519, PemSigner
+from tests.softhsm import Token
 from tests.world import FEED, INPUTS, NOW, SCAN_ID, SCAN_TIME, World
 from verifier import session
 from verifier.run_dir import stamp
-
-MODULES = [Path("/usr/lib/softhsm/libsofthsm2.so"), Path("/usr/lib64/softhsm/libsofthsm2.so")]
-
-
-@dataclass(frozen=True)
-class Token:
-    """A token of SoftHSM with three P-256 keys, whose ids are 1, 2 and 3."""
-
-    pin: str
-    keys: dict[int, PublicKey]
-
-    def uri(self, number: int) -> str:
-        return f"hsm:{number}?label=stella+test"
-
-
-@pytest.fixture(scope="session")
-def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
-    pkcs11 = pytest.importorskip("pkcs11", reason="the extra hsm is not installed")
-    module = next((path for path in MODULES if path.exists()), None)
-    if module is None or not shutil.which("softhsm2-util"):
-        pytest.skip("SoftHSM 2 is not installed")
-    from pkcs11.util.ec import encode_ec_public_key, encode_named_curve_parameters
-
-    home, pin = tmp_path_factory.mktemp("softhsm"), secrets.token_hex(6)
-    (home / "tokens").mkdir()
-    (home / "conf").write_text(f"directories.tokendir = {home / 'tokens'}\nobjectstore.backend = file\n")
-    environment = pytest.MonkeyPatch()
-    environment.setenv("SOFTHSM2_CONF", str(home / "conf"))
-    environment.setenv("PYKCS11LIB", str(module))
-    setup = ["softhsm2-util", "--init-token", "--free", "--label", "stella test", "--pin", pin, "--so-pin", pin]
-    subprocess.run(setup, check=True, capture_output=True)
-    keys = {}
-    with pkcs11.lib(str(module)).get_token(token_label="stella test").open(rw=True, user_pin=pin) as opened:
-        curve = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters("secp256r1")}
-        parameters = opened.create_domain_parameters(pkcs11.KeyType.EC, curve, local=True)
-        for number in (1, 2, 3):
-            public, _ = parameters.generate_keypair(store=True, id=bytes([number]), label=f"key {number}")
-            keys[number] = PublicKey.from_spki(encode_ec_public_key(public))
-    yield Token(pin, keys)
-    environment.undo()
 
 
 @pytest.fixture
@@ -93,7 +52,7 @@ def test_another_key_of_the_token_is_told_by_its_signature(token: Token, pin: st
     assert refusal.value.details["expected"] == token.keys[1].fingerprint
 
 
-@pytest.mark.parametrize("uri", ["hsm:9?label=stella+test", "hsm:1?label=other"])
+@pytest.mark.parametrize("uri", ["hsm:9?label=release", "hsm:1?label=other"])
 def test_a_key_or_token_that_is_not_there(token: Token, pin: str, uri: str) -> None:
     with pytest.raises(KeyStoreFailed):
         RemoteSigner(uri, token.keys[1]).sign(b"message")
@@ -238,7 +197,7 @@ def test_a_log_key_and_a_founding_ceremony_may_be_in_the_hsm(desk: Desk) -> None
     )  # fmt: skip
     record = desk.scan(desk.pair(1))
     done = desk.run("attest", record, "--log", desk.place / "log", "--log-key", desk.pair(3))
-    assert (done["log"], done["size"]) == ("log.example/hsm", 1)
+    assert [(log["log"], log["records"][0]["size"]) for log in done["logs"]] == [("log.example/hsm", 1)]
 
 
 # Key stores that are not there, or give something else

@@ -107,7 +107,7 @@ def test_lost_clock_at_a_new_site_is_the_operators_to_set(world: World, replay: 
 def test_run_may_be_judged_by_the_floor_alone(world: World, replay: Replay, tmp_path) -> None:
     site = world.new_site(tmp_path / "floor-site")
     with pytest.raises(UsageError, match="no floor"):
-        session._floor_time(site)
+        session.floor_time(site)
     replay(world.kit, site=site, now=NOW)
-    found = session._floor_time(site)
+    found = session.floor_time(site)
     assert found == ReferenceTime(time=stamp(NOW), source=f"floor, {site.state.time_floor.source} (--at floor)")

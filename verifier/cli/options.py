@@ -17,6 +17,12 @@ SiteDirectory = Annotated[
     Path,
     typer.Option("--site", envvar="STELLA_SITE", help="The site's state: pinned root, key, memory.", metavar="DIR"),
 ]
+Kits = Annotated[
+    Path,
+    typer.Option(
+        "--kits", envvar="STELLA_KITS", help="Where imported kits and the quarantine are kept.", metavar="DIR"
+    ),
+]
 At = Annotated[
     str | None,
     typer.Option(
@@ -36,3 +42,4 @@ Ledger = Annotated[
 
 DEFAULT_OPS = places.DEFAULT_OPS
 DEFAULT_SITE = places.DEFAULT_SITE
+DEFAULT_KITS = places.DEFAULT_KITS
