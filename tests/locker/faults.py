@@ -26,7 +26,7 @@ from conftest import NOW, SCAN, World
 
 from kit.bytes import digest
 from kit.errors import NoSpace, StellaError
-from locker import rows
+from locker import audit, audit_verify, rows
 from locker.ingest import ingest
 from locker.store import open_locker
 from locker.sync import take
@@ -55,6 +55,7 @@ class Scene:
     def ingest(self) -> None:
         with open_locker(self.locker) as locker:
             ingest(locker, self.record, now=NOW)
+            audit.sign(locker, now=NOW)
 
     def sync(self) -> None:
         with open_locker(self.locker) as locker:
@@ -203,6 +204,10 @@ def check(scene: Scene, action: str, seen: Path) -> None:
     events = found.pop("events")
     if found != FINISHED[action] or events != EVENTS[action]:
         raise SystemExit(f"after running again: {found} {events}")
+    with open_locker(scene.locker) as opened:
+        audit.sign(opened, now=NOW)
+        if faults := audit_verify.verify(opened).faults:
+            raise SystemExit(f"the audit log does not hold: {faults[0].reason}: {faults[0]}")
     leftovers = [*(scene.locker / "cas/tmp").iterdir(), *(scene.locker / "tmp").iterdir()]
     leftovers += (scene.locker / "quarantine").glob(".new-*")
     if leftovers:
