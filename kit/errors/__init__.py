@@ -12,7 +12,14 @@ from kit.errors.environment import (
     SiteDamaged,
     UnsuitableFileSystem,
 )
-from kit.errors.holdings import LockerConflict, OtherRootPinned, RefusedByHold, SiteForked
+from kit.errors.holdings import (
+    ClockNotPlausible,
+    LockerConflict,
+    OtherRootPinned,
+    RefusedByHold,
+    RetentionBrake,
+    SiteForked,
+)
 from kit.errors.integrity import (
     DigestMismatch,
     DuplicateMember,
@@ -74,6 +81,7 @@ from kit.errors.trust import (
 __all__ = [
     "AirgapEgressBlocked",
     "AlreadyAccepted",
+    "ClockNotPlausible",
     "DeltaBaseMissing",
     "DigestMismatch",
     "DraftsDiffer",
@@ -118,6 +126,7 @@ __all__ = [
     "ReceiptMissing",
     "RefusedByHold",
     "ReplayDiffers",
+    "RetentionBrake",
     "RootNotExpected",
     "ServerUnreachable",
     "SignatureInvalid",
