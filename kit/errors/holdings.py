@@ -22,7 +22,7 @@ class RetentionBrake(StellaError):
 
 
 class ClockNotPlausible(StellaError):
-    """The clock is behind what the locker has seen, or far ahead of the last retention run: retention trusts a clock."""
+    """The clock is behind what the locker has seen, or far ahead of the last retention run."""
 
     exit_code = 70
     sentence = "The clock is not plausible; nothing was marked, moved or purged."
