@@ -4,6 +4,7 @@ from kit.errors.base import StellaError
 from kit.errors.environment import (
     AirgapEgressBlocked,
     GuardNotInForce,
+    KeyStoreFailed,
     LedgerUnreachable,
     NoSpace,
     NotReadable,
@@ -40,7 +41,7 @@ from kit.errors.integrity import (
     UnsupportedVersion,
     VerifierTooOld,
 )
-from kit.errors.media import DeltaBaseMissing, VolumeMissing
+from kit.errors.media import DeltaBaseMissing, VolumeForeign, VolumeMissing
 from kit.errors.order import (
     AlreadyAccepted,
     KitFromFuture,
@@ -74,6 +75,12 @@ from kit.errors.trust import (
     SignerRevoked,
     SignerUnfit,
     SignerUnknown,
+    SigningFailed,
+    SigstoreBundleWrong,
+    TimestampExpired,
+    TimestampForeign,
+    TimestampInvalid,
+    TimestampUnknown,
     TrustRootNotPinned,
     TrustRootRefused,
 )
@@ -94,6 +101,7 @@ __all__ = [
     "InternalError",
     "Interrupted",
     "KeyRefused",
+    "KeyStoreFailed",
     "KitFromFuture",
     "KitStale",
     "LedgerConsistencyMissing",
@@ -136,10 +144,16 @@ __all__ = [
     "SignerRevoked",
     "SignerUnfit",
     "SignerUnknown",
+    "SigningFailed",
+    "SigstoreBundleWrong",
     "SiteDamaged",
     "SiteForked",
     "SizeMismatch",
     "StellaError",
+    "TimestampExpired",
+    "TimestampForeign",
+    "TimestampInvalid",
+    "TimestampUnknown",
     "ToolHashMismatch",
     "TrustExpired",
     "TrustFromFuture",
@@ -150,5 +164,6 @@ __all__ = [
     "UnsupportedVersion",
     "UsageError",
     "VerifierTooOld",
+    "VolumeForeign",
     "VolumeMissing",
 ]
