@@ -33,6 +33,7 @@ from locker.rows.retention import (
     holds,
     objects,
 )
+from locker.who import same
 from verifier.asked import typed
 from verifier.run_dir import stamp
 
@@ -149,7 +150,7 @@ def release(locker: "Locker", tenant: str, asked: str, *, who: str, reason: str,
             hold = _one(connection, tenant, asked)
             if hold.status != ACTIVE:
                 raise UsageError(detail="this hold was released before", found=hold.id)
-            if locker.settings.holds.second_person and hold.created_by.strip().casefold() == who.strip().casefold():
+            if locker.settings.holds.second_person and same(hold.created_by, who):
                 raise RefusedByHold(path=hold.id, detail="somebody else than its creator must release it", found=who)
             changes = {"status": RELEASED, "released_by": who, "released_at": now, "release_reason": text}
             connection.execute(sa.update(holds).where(holds.c.id == hold.id).values(**changes))
@@ -201,6 +202,8 @@ def settle_bits(locker: "Locker", tenant: str, hold: str | None = None) -> dict[
             (row.hold_id, row.digest, is_held(connection, row.digest))
             for row in connection.execute(wanted.order_by(table.digest)).all()
         ]
+    if not found:
+        return {}
     answers: dict[str, int] = {}
     told = {digest: _set_bit(locker, digest, on=held) for _, digest, held in found}
     with locker.rows.write() as connection:

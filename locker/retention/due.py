@@ -44,6 +44,14 @@ class Plan:
     last_purged: int | None
     """How many the last run that purged anything purged; none where none ever did."""
 
+    def described(self) -> dict[str, object]:
+        """Return the plan as plain values."""
+        steps = {"mark": self.mark, "demote": self.demote, "purge": self.purge, "held": self.held}
+        answer: dict[str, object] = {"tenant": self.tenant, "bundles": self.total, "undeclared": self.undeclared}
+        for name, step in steps.items():
+            answer[name] = {"bundles": step.count, "bytes": step.size, "first": list(step.first)}
+        return answer
+
 
 def tenants(connection: sa.Connection) -> list[str]:
     """Return every tenant that has a bundle, in order."""

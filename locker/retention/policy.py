@@ -10,6 +10,7 @@ from locker import rows
 from locker.retention.mappings import undeclared
 from locker.retention.promises import Promise, declare, refresh
 from locker.rows.retention import TOMBSTONE, declarations, objects
+from locker.who import same
 
 if TYPE_CHECKING:
     from locker.store import Locker
@@ -68,7 +69,7 @@ def release(locker: "Locker", tenant: str, *, who: str, second: str, reason: str
     """
     if not reason.strip():
         raise UsageError(option="--reason", detail="a purge date is not shortened without a reason")
-    if not second.strip() or who.strip().casefold() == second.strip().casefold():
+    if not second.strip() or same(who, second):
         raise UsageError(option="--second", detail="somebody else than the first person must agree", found=second)
     days = locker.settings.retention.of(tenant).cold_days
     longer = declarations.c.retention_days > days

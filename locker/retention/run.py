@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from kit.errors import ServerUnreachable, StellaError
 from locker import rows
+from locker.holds import legal
 from locker.retention import brakes, demotion, due, policy, purge
 from locker.retention.brakes import Allowed
 from locker.rows.retention import DELETING, DEMOTING, LIVE, MARKED, objects
@@ -66,6 +67,29 @@ def dry_run(locker: Locker, order: Order) -> list[tuple[due.Plan, StellaError | 
     return [(plan, stopped or brakes.amount(plan, order.allowed)) for plan in plans]
 
 
+def forecast(locker: Locker, until: datetime, tenant: str | None = None) -> list[due.Plan]:
+    """Return what a run at a later moment would do to each tenant, if nothing changes till then."""
+    with locker.rows.read() as connection:
+        tenants = due.tenants(connection) if tenant is None else [tenant]
+        return [due.plan(connection, locker.settings.retention, each, until) for each in tenants]
+
+
+def described(done: Outcome) -> dict[str, object]:
+    """Return an outcome as plain values."""
+    answer: dict[str, object] = {
+        "tenant": done.tenant,
+        "declared": done.declared,
+        "lengthened": done.lengthened,
+        "unmarked": done.unmarked,
+        "marked": done.marked,
+        "demoted": done.demoted,
+        "purged": done.purged,
+        "purgedBytes": done.purged_bytes,
+        "keptLongerThanPolicy": done.kept_longer,
+    }
+    return answer | ({"reason": done.error.reason, "details": done.error.details} if done.error else {})
+
+
 def _check_clock(connection: sa.Connection, order: Order) -> None:
     fault = brakes.clock(connection, order.now)
     if fault is None:
@@ -93,6 +117,7 @@ class _TenantRun:
         """Make the steps; what stops them is in the outcome."""
         done, now = self._done, self._now
         try:
+            legal.settle_bits(self._locker, self._tenant)
             self._purge(self._digests(objects.c.state == DELETING))
             done.declared = policy.declare_missing(self._locker, self._tenant, now=now)
             done.lengthened = policy.lengthen(self._locker, self._tenant, now=now)

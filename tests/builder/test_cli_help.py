@@ -13,6 +13,8 @@ COMMANDS = [
     "rootpack require", "rootpack sign", "rootpack publish", "rootpack read-key", "kit plan", "kit build",
     "kit rehearse", "kit split", "kit join", "kit check-volume", "locker init", "locker ingest",
     "locker migrate", "locker status", "locker list", "locker show", "sync import",
+    "retention run", "retention forecast", "retention certificate", "retention shorten",
+    "evidence holds create", "evidence holds list", "evidence holds show", "evidence holds release",
 ]  # fmt: skip
 
 
@@ -28,9 +30,9 @@ def test_help_shows_the_commands_own_examples_and_codes(command: str, capsys: py
     assert codes < set(EXIT_CODES)
 
 
-@pytest.mark.parametrize("group", ["feed", "rootpack", "kit", "locker", "witness"])
+@pytest.mark.parametrize("group", ["feed", "rootpack", "kit", "locker", "witness", "retention", "evidence holds"])
 def test_summary_of_each_command_fits_its_line(group: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stella.main([group, "--help"]) == 0
+    assert stella.main([*group.split(), "--help"]) == 0
     lines = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert len(lines) == sum(command.startswith(f"{group} ") for command in COMMANDS)
     assert not [line for line in lines if line.endswith("...")]

@@ -45,15 +45,15 @@ def tree() -> dict[str, Any]:
 COMMANDS = tree()
 
 
-GROUPS = {name.split()[0] for name in COMMANDS}
+GROUPS = {name.rpartition(" ")[0] or name for name in COMMANDS}
 
 
 def resolve(words: list[str]) -> str | None:
     """Return the command that words of a text begin with; nothing but the name of a group is an empty one."""
-    for length in (2, 1):
+    for length in (3, 2, 1):
         if " ".join(words[:length]) in COMMANDS:
             return " ".join(words[:length])
-    return "" if words[0] == "help" or (words[0] in GROUPS and len(words) == 1) else None
+    return "" if words[0] == "help" or " ".join(words) in GROUPS else None
 
 
 def mentions(text: str) -> Iterator[list[str]]:
