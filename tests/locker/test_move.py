@@ -9,9 +9,13 @@ from kit.errors import DigestMismatch, LockerConflict, NotWritable, ServerUnreac
 from locker import cas, move, rows, settings, store, views
 from locker.files import writer
 from locker.ingest import ingest
+from locker.rows import database, retention
 from locker.settings import Settings, StoreSettings
 from locker.store import open_locker
 from locker.sync import take
+
+LATER = {table.name for table in vars(retention).values() if isinstance(table, sa.Table)}
+"""Tables that later migrations made."""
 
 
 @pytest.fixture
@@ -125,11 +129,13 @@ def test_a_store_without_the_right_key_is_told_from_a_bug(filled, new_bucket, mo
 def test_a_locker_of_before_migrations_is_brought_up_to_date(filled) -> None:
     with open_locker(filled) as opened, opened.rows.write() as connection:
         connection.exec_driver_sql("DROP TABLE alembic_version")
-        connection.exec_driver_sql("DROP TABLE replay_evidence")
+        for table in reversed(rows.metadata.sorted_tables):
+            if table.name == "replay_evidence" or table.name in LATER:
+                connection.exec_driver_sql(f"DROP TABLE {table.name}")
         connection.execute(sa.insert(rows.facts).values(name="schemaVersion", value="1"))
     with pytest.raises(UnsupportedVersion):
         open_locker(filled)
-    assert move.upgrade(filled) == ("1", "0002")
+    assert move.upgrade(filled) == ("1", database.HEAD)
     open_locker(filled).close()
 
 
