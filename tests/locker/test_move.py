@@ -9,7 +9,8 @@ from kit.errors import DigestMismatch, LockerConflict, NotWritable, ServerUnreac
 from locker import cas, move, rows, settings, store, views
 from locker.files import writer
 from locker.ingest import ingest
-from locker.rows import database, retention
+from locker.rows import database as databases
+from locker.rows import retention
 from locker.settings import Settings, StoreSettings
 from locker.store import open_locker
 from locker.sync import take
@@ -135,7 +136,7 @@ def test_a_locker_of_before_migrations_is_brought_up_to_date(filled) -> None:
         connection.execute(sa.insert(rows.facts).values(name="schemaVersion", value="1"))
     with pytest.raises(UnsupportedVersion):
         open_locker(filled)
-    assert move.upgrade(filled) == ("1", database.HEAD)
+    assert move.upgrade(filled) == ("1", databases.HEAD)
     open_locker(filled).close()
 
 
