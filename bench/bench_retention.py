@@ -54,11 +54,11 @@ def forecast() -> None:
         rows.create(database, {"made": "here"})
         fill(database)
         with database.read() as connection:
-            began = time.perf_counter()
+            began = time.process_time()
             plan = due.plan(connection, RetentionSettings(), "t", NOW + timedelta(days=30))
-            took = time.perf_counter() - began
+            took = time.process_time() - began
         database.close()
-    measure.told("", f"plan: {plan.mark.count} to mark of {plan.total}", f"{took * 1e3:.0f} ms")
+    measure.told("", f"plan: {plan.mark.count} to mark of {plan.total}", f"{took * 1e3:.0f} ms of CPU")
 
 
 if __name__ == "__main__":
