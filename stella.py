@@ -64,6 +64,8 @@ COMMANDS = {
         CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack", "builder.cli.rootpack_require")
     ),
     "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
+    "retention": Command(CONNECTED, "Purge what is past its date, with proof.", ("locker.cli.retention",)),
+    "evidence holds": Command(CONNECTED, "Hold evidence against every purge.", ("locker.cli.holds",)),
     "locker": Command(
         CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.migrate", "locker.cli.audit")
     ),
@@ -107,8 +109,9 @@ def overview() -> str:
     """Return the help of the program itself: every command that is installed, without importing any."""
     lines = ["Usage: stella COMMAND [OPTIONS] ...", "       stella help COMMAND"]
     installed = {name: command for name, command in COMMANDS.items() if present(command)}
+    width = max(10, *(len(name) + 2 for name in installed))
     for side in (AIR_GAP, CONNECTED):
-        here = [f"  {name:<10}{command.summary}" for name, command in installed.items() if command.side == side]
+        here = [f"  {name:<{width}}{command.summary}" for name, command in installed.items() if command.side == side]
         lines += ["", f"{side.capitalize()}:", *here] if here else []
     closing = (
         "  help exit-codes   Print what the exit codes mean.",

@@ -66,7 +66,7 @@ def split(
     if stamps := medium.below(f"{layout.EVIDENCE_DIRECTORY}/"):
         detail = "volumes carry no time stamps over the kit itself, and one would be lost"
         raise UsageError(detail=detail, found=min(stamps.values())).then(
-            "Stamp the records instead (stella timestamp RECORD) and build the kit again, or send this one in one piece."
+            "Send it in one piece; or stamp the records instead (stella timestamp RECORD) and build the kit again."
         )
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     kit, kit_digest = kitfile.parse(raw), digest.of_bytes(raw)

@@ -6,7 +6,7 @@ repeated, so an ingest that was killed is completed by the next one.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,8 @@ from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
 from kit.trust.rootpack import RootPackFiles, TrustedPack
 from locker import cas, quarantine, registry, trust
+from locker.holds import components
+from locker.retention.admit import ObjectGone, is_leaving
 from locker.store import Locker
 from verifier import envelopes, ledger, sigstore_bundles
 from verifier.medium import Medium, survey
@@ -90,6 +92,7 @@ class _Attempt:
         self._tenant = tenant
         self._checks: list[Check] = []
         self._steps = Steps(self._checks.append)
+        self._listed = components.Listed(())
 
     def run(self, *, own_rootpack: bool) -> Ingested:
         """Make the checks, then keep the record."""
@@ -175,6 +178,7 @@ class _Attempt:
             BundleReader(self._directory / layout.OUTPUT_BUNDLE, parsed.bundles.output) as reader,
         ):
             reader.verify()
+            self._listed = components.read(reader)
         with BundleReader(self._directory / layout.INPUT_BUNDLE, parsed.bundles.input) as reader:
             with self._steps.step("input-bundle"):
                 reader.verify()
@@ -207,10 +211,13 @@ class _Attempt:
 
     def _complete(self, record: registry.Record, manifest_size: int) -> bool:
         """Tell whether the store still has what a known run's row promises."""
-        store = self._locker.cas
         bundles = (record.manifest.bundles.input, record.manifest.bundles.output)
-        held = all(store.holds(bundle.archive_digest, cas.BUNDLE, bundle.archive_size) for bundle in bundles)
-        return held and store.holds(record.manifest_hash, cas.DOCUMENT, manifest_size)
+        with self._locker.rows.read() as connection:
+            if any(is_leaving(connection, digest.hex_of(bundle.archive_digest)) for bundle in bundles):
+                return False
+        tiers = self._locker.tiers
+        held = all(tiers.holds(bundle.archive_digest, bundle.archive_size) for bundle in bundles)
+        return held and self._locker.cas.holds(record.manifest_hash, cas.DOCUMENT, manifest_size)
 
     def _add_envelope(self, record: registry.Record, envelope: bytes) -> Ingested:
         """Keep the envelope of a known run, which may be signed by others than the one that is there."""
@@ -219,6 +226,11 @@ class _Attempt:
         return Ingested(record.manifest.scan.id, record.manifest_hash, status, known=True)
 
     def _keep(self, record: registry.Record, raw: bytes, envelope: bytes) -> Ingested:
+        while True:
+            with suppress(ObjectGone):  # a retention run removed what lay there before: put it again
+                return self._put(record, raw, envelope)
+
+    def _put(self, record: registry.Record, raw: bytes, envelope: bytes) -> Ingested:
         store = self._locker.cas
         documents = {
             registry.MANIFEST: store.put_bytes(raw, cas.DOCUMENT),
@@ -231,7 +243,7 @@ class _Attempt:
             size = described.archive_size
             stored = store.put_file(path, cas.BUNDLE, digest=described.archive_digest, size=size)
             bundles[role] = (described, stored)
-        status, known = registry.finish(self._locker, record, bundles, documents, now=self._now)
+        status, known = registry.finish(self._locker, record, bundles, documents, self._listed, now=self._now)
         return Ingested(record.manifest.scan.id, record.manifest_hash, status, known)
 
     def _refuse(self, error: StellaError) -> None:

@@ -5,11 +5,10 @@ then is anything of the old place renamed. Cut off at any moment, the locker is 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from io import RawIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -20,7 +19,7 @@ from kit.bytes import canonical
 from kit.errors import DigestMismatch, LockerConflict, MalformedDocument, SizeMismatch, UsageError
 from locker import audit_keys, settings
 from locker import rows as tables
-from locker.cas import SUFFIXES, Cas, open_store
+from locker.cas import SUFFIXES, Cas, Pieces, open_store
 from locker.files import sole_writer, sync_directory, typed_errors
 from locker.rows import Rows
 from locker.settings import Settings
@@ -45,7 +44,7 @@ class Moved:
 def target_of(path: Path, *, database: str | None, store: settings.StoreSettings | None) -> Settings:
     """Return a locker's settings with other places; :class:`UsageError` where nothing would be moved."""
     present = settings.read(path)
-    wanted = Settings(database=database or present.database, store=store or present.store)
+    wanted = msgspec.structs.replace(present, database=database or present.database, store=store or present.store)
     if wanted == present:
         raise UsageError(detail="nothing to move: the locker is there already", found=database or "")
     return settings.checked(wanted)
@@ -91,7 +90,7 @@ def _copy_objects(source: Cas, target: Cas) -> tuple[int, int]:
     for name, length in source.names():
         digest, suffix = _named(name)
         if not target.holds(digest, suffix, length) or target.digest_of(digest, suffix) != (digest, length):
-            target.put(cast("BinaryIO", _Pieces(source.read(digest, suffix))), suffix, digest=digest, size=length)
+            target.put(cast("BinaryIO", Pieces(source.read(digest, suffix))), suffix, digest=digest, size=length)
             if (found := target.digest_of(digest, suffix)) != (digest, length):
                 raise DigestMismatch(path=f"cas://{name}", expected=digest, found=found[0])
         count, size = count + 1, size + length
@@ -168,21 +167,3 @@ def _put_aside(path: Path, wanted: Settings) -> tuple[str, ...]:
             left.append(f"{name}{MOVED}")
     sync_directory(path)
     return tuple(left)
-
-
-class _Pieces(RawIOBase):
-    """Pieces of bytes as a file."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = b""
-
-    def read(self, size: int = -1) -> bytes:
-        """Return at most ``size`` bytes, none at the end."""
-        while not self._left:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return b""
-            self._left = piece
-        piece, self._left = self._left[:size], self._left[size:]
-        return piece

@@ -19,6 +19,9 @@ from kit.manifest import Manifest, check_time
 from kit.trust.keys import PublicKey
 from locker import rows
 from locker.cas import Stored
+from locker.holds import components
+from locker.holds.components import Listed
+from locker.retention.admit import admit
 from locker.rows import FAILED, PENDING, REPLAYED, VERIFIED, append_event, insert_absent, runs
 from locker.store import Locker
 
@@ -80,12 +83,14 @@ def finish(
     record: Record,
     bundles: Mapping[str, tuple[BundleRecord, Stored]],
     documents: Mapping[str, Stored],
+    listed: Listed,
     *,
     now: datetime,
 ) -> tuple[str, bool]:
     """Make the run ``verified``, with all that its row points at; return its status and whether it was so before.
 
-    Raises :class:`LockerConflict`, and changes nothing, where another manifest took the scan id since :func:`begin`.
+    ``listed`` are the components of its SBOM. Raises :class:`LockerConflict`, and changes nothing, where another
+    manifest took the scan id since :func:`begin`, and :class:`ObjectGone` where a bundle has to be put again.
     """
     scan_id = record.manifest.scan.id
     with locker.rows.write() as connection:
@@ -106,6 +111,9 @@ def finish(
         held = connection.execute(sa.select(runs).where(runs.c.id == scan_id)).one()
         if held.manifest_hash != record.manifest_hash:
             raise LockerConflict(path=scan_id, expected=held.manifest_hash, found=record.manifest_hash)
+        components.add(connection, record.manifest.outputs.sbom, listed)
+        kinds = {hex_of(stored.digest): role for role, (_, stored) in bundles.items()}
+        admit(connection, locker, tenant=record.tenant, mapping=scan_id, bundles=kinds, now=now)
     return str(held.status), not fresh
 
 

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +22,7 @@ from locker.cas import Cas, DirectoryCas, open_store
 from locker.files import exclusive, refuse_network, sync_directory, typed_errors, writer
 from locker.rows import Rows, url_of_file
 from locker.settings import Settings
+from locker.tiers import Tiers, open_cold
 from verifier import site as sites
 from verifier.run_dir import stamp
 from verifier.site import Site
@@ -53,8 +55,9 @@ _PRIVATE = 0o700
 class Locker:
     """An open locker. Reading is free; whatever stores or changes happens inside :meth:`writing`."""
 
-    def __init__(self, path: Path, site: Site, rows: Rows, objects: Cas) -> None:
+    def __init__(self, path: Path, site: Site, rows: Rows, objects: Cas, chosen: Settings) -> None:
         self.path = path
+        self.settings = chosen
         self.site = site
         self.rows = rows
         self.cas = objects
@@ -66,6 +69,11 @@ class Locker:
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
+
+    @cached_property
+    def tiers(self) -> Tiers:
+        """Return the hot store and the cold one; :class:`ServerUnreachable` where that is not there."""
+        return Tiers(self.cas, open_cold(self.settings.cold))
 
     def close(self) -> None:
         """Close the database."""
@@ -119,7 +127,7 @@ def init(path: Path, root: bytes, expect_root: str, *, now: datetime, entropy: C
             sync_directory(path)
             sync_directory(path.parent)
     rows.act(of_process())
-    return Locker(path, site, rows, DirectoryCas(path / OBJECTS))
+    return Locker(path, site, rows, DirectoryCas(path / OBJECTS), Settings())
 
 
 def open_locker(path: Path, acting: Acting | None = None) -> Locker:
@@ -136,7 +144,7 @@ def open_locker(path: Path, acting: Acting | None = None) -> Locker:
     except BaseException:
         rows.close()
         raise
-    return Locker(path, site, rows, open_store(chosen.store, path / OBJECTS))
+    return Locker(path, site, rows, open_store(chosen.store, path / OBJECTS), chosen)
 
 
 def _checked_site(path: Path, rows: Rows) -> Site:

@@ -6,7 +6,7 @@ of the site that signed it, and its origin is written beside it: it never counts
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -40,13 +40,14 @@ from kit.trust.keys import PublicKey
 from kit.trust.rootpack import RootPackFiles
 from locker import cas, quarantine, registry, rows, sightings, site_receipts, trust
 from locker.files import typed_errors
+from locker.retention.admit import ObjectGone, admit
+from locker.retention.mappings import SITE_RESULT
 from locker.site_results import MAX_MEMBER, members_by_run, verify_envelope, verify_run
 from locker.store import Locker
 from verifier.evidence import RECEIPT_FILE
 
 MAX_FILE = 1 << 30
 
-BUNDLE_TYPE = "site-result"
 IMPORTED = "imported"
 KNOWN = "known"
 QUARANTINED = "quarantined"
@@ -174,21 +175,33 @@ class _Importer:
         return self._keep(entry, files, result)
 
     def _keep(self, entry: RunEntry, files: dict[str, bytes], result: Result) -> TakenRun:
+        while True:
+            with suppress(ObjectGone):  # a retention run removed what lay there before: put it again
+                return self._put(entry, files, result)
+
+    def _put(self, entry: RunEntry, files: dict[str, bytes], result: Result) -> TakenRun:
         packed = BytesIO()
         described = write_bundle(packed, files.items())
         stored = self._locker.cas.put_bytes(packed.getvalue(), cas.BUNDLE)
         with self._locker.rows.write() as connection:
-            rows.add_bundle(connection, stored, BUNDLE_TYPE, described.content_root, at=self._now)
+            rows.add_bundle(connection, stored, SITE_RESULT, described.content_root, at=self._now)
             values = self._values(connection, entry, result)
-            if not rows.insert_absent(
-                connection, rows.site_results, {**values, "bundle_digest": digest.hex_of(stored.digest)}
-            ):
+            bundle = digest.hex_of(stored.digest)
+            fresh = rows.insert_absent(connection, rows.site_results, {**values, "bundle_digest": bundle})
+            self._admit(connection, values, bundle)
+            if not fresh:
                 return TakenRun(entry, KNOWN, _conflicts(connection, entry, self._site))
             conflicts = _conflicts(connection, entry, self._site)
             self._tell(connection, entry, values, conflicts, files[RECEIPT_FILE])
             if result.mode == registry.STRICT and result.verdict == results.VERIFIED:
                 registry.mark_replayed(connection, entry.manifest_digest, now=self._now)
         return TakenRun(entry, IMPORTED, conflicts)
+
+    def _admit(self, connection: sa.Connection, values: dict[str, object], bundle: str) -> None:
+        """Take the result under retention, and under the holds that look ahead."""
+        tenant, mapping = str(values["tenant"]), str(values["digest"])
+        kinds = {bundle: SITE_RESULT}
+        admit(connection, self._locker, tenant=tenant, mapping=mapping, bundles=kinds, now=self._now)
 
     def _values(self, connection: sa.Connection, entry: RunEntry, result: Result) -> dict[str, object]:
         known = sa.select(rows.runs.c.tenant).where(rows.runs.c.manifest_hash == entry.manifest_digest)

@@ -5,7 +5,7 @@ A kind that stands not here is written all the same: nothing is left out of the 
 
 from dataclasses import dataclass
 
-TYPED_EVERYWHERE = frozenset({"actor", "approvedBy", "comment", "createdBy", "note", "releasedBy", "requestedBy"})
+TYPED_EVERYWHERE = frozenset({"actor", "by", "comment", "createdBy", "note", "second"})
 """Members of details that name a person or were typed by one, whatever the kind."""
 
 
@@ -26,10 +26,24 @@ KINDS = {
     "evidence.quarantined": Kind("what cannot be told by its scan id was refused and lies in the quarantine"),
     "evidence.refused": Kind("a scan was refused, with the reason code"),
     "replay.hold.created": Kind("a legal hold was laid on evidence", frozenset({"reason"})),
+    "replay.hold.extended": Kind("a hold took in evidence that came after it"),
     "replay.hold.released": Kind("a legal hold was released", frozenset({"reason"})),
     "replay.result.conflict": Kind("a site's results contradict one another"),
     "replay.result.imported": Kind("a result of a site was kept"),
     "replay.run.replayed": Kind("a site's strict replay gave the recorded bytes"),
+    "retention.brake.released": Kind("somebody let a run go on past a brake"),
+    "retention.declared": Kind("evidence got a promise of how long it is kept"),
+    "retention.deleting": Kind("a bundle is about to be removed; told before it is"),
+    "retention.demoted": Kind("a bundle is in the cold store alone"),
+    "retention.demoting": Kind("a cold copy was verified, and the hot one is about to be removed"),
+    "retention.demotion.stopped": Kind("a bundle stays in the hot store after all"),
+    "retention.lengthened": Kind("a promise became longer"),
+    "retention.marked": Kind("a bundle is past its date, and its days of grace begin"),
+    "retention.purged": Kind("a bundle was removed; its certificate is kept"),
+    "retention.rescued": Kind("a bundle that was to be removed is kept after all"),
+    "retention.revived": Kind("bytes that had been removed came again"),
+    "retention.shortened": Kind("promises became shorter, for a reason and with a second person"),
+    "retention.unmarked": Kind("a mark was taken back"),
     "rootpack.accepted": Kind("a newer RootPack is in force"),
 }
 

@@ -13,7 +13,14 @@ from kit.errors.environment import (
     SiteDamaged,
     UnsuitableFileSystem,
 )
-from kit.errors.holdings import LockerConflict, OtherRootPinned, RefusedByHold, SiteForked
+from kit.errors.holdings import (
+    ClockNotPlausible,
+    LockerConflict,
+    OtherRootPinned,
+    RefusedByHold,
+    RetentionBrake,
+    SiteForked,
+)
 from kit.errors.integrity import (
     AuditEventChanged,
     AuditEventMissing,
@@ -95,6 +102,7 @@ __all__ = [
     "AuditRolledBack",
     "AuditTreeDamaged",
     "AuditUnprotected",
+    "ClockNotPlausible",
     "DeltaBaseMissing",
     "DigestMismatch",
     "DraftsDiffer",
@@ -140,6 +148,7 @@ __all__ = [
     "ReceiptMissing",
     "RefusedByHold",
     "ReplayDiffers",
+    "RetentionBrake",
     "RootNotExpected",
     "ServerUnreachable",
     "SignatureInvalid",

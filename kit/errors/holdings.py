@@ -11,6 +11,24 @@ class RefusedByHold(StellaError):
     next_step = "Nothing was changed; ask the keeper of the locker which hold or brake it is."
 
 
+class RetentionBrake(StellaError):
+    """A retention run would purge more at once than anybody expects."""
+
+    exit_code = 70
+    sentence = "The run would purge more than is plausible; nothing was purged."
+    next_step = (
+        "Look at it: stella retention run --dry-run. If it is right, run again with the --allow option and a reason."
+    )
+
+
+class ClockNotPlausible(StellaError):
+    """The clock is behind what the locker has seen, or far ahead of the last retention run."""
+
+    exit_code = 70
+    sentence = "The clock is not plausible; nothing was marked, moved or purged."
+    next_step = "Check the clock. If it is right, run again with --allow-clock and the reason."
+
+
 class LockerConflict(StellaError):
     """The locker already holds something else under the same identity."""
 

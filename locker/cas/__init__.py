@@ -4,6 +4,7 @@ from pathlib import Path
 
 from locker.cas.directory import DirectoryCas
 from locker.cas.keys import BUNDLE, DOCUMENT, EVIDENCE, SUFFIXES, Stored, key, location
+from locker.cas.pieces import Pieces
 from locker.cas.store import Cas
 from locker.settings import StoreSettings
 
@@ -14,6 +15,7 @@ __all__ = [
     "SUFFIXES",
     "Cas",
     "DirectoryCas",
+    "Pieces",
     "Stored",
     "key",
     "location",

@@ -20,6 +20,7 @@ class BucketCas(Cas):
     """
 
     def __init__(self, settings: StoreSettings) -> None:
+        self.settings = settings
         store = S3Store(
             settings.bucket,
             prefix=settings.prefix or None,

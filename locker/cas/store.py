@@ -44,6 +44,15 @@ class Cas(ABC):
             except FileNotFoundError:
                 return False
 
+    def has(self, digest: str, suffix: str) -> bool:
+        """Tell whether there is an object under this digest, whatever its size."""
+        with typed_errors("cas"):
+            try:
+                obstore.head(self._store, key(digest, suffix))
+            except FileNotFoundError:
+                return False
+            return True
+
     def put(self, source: BinaryIO, suffix: str, *, digest: str, size: int) -> Stored:
         """Store ``source``, whose bytes must be ``size`` long and hash to ``digest``; idempotent.
 

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from locker.who import named
+
 LockerDirectory = Annotated[
     Path, typer.Option("--locker", envvar="STELLA_LOCKER", help="The locker's directory.", metavar="DIR")
 ]
@@ -20,8 +22,25 @@ Actor = Annotated[
     ),
 ]
 
+By = Annotated[
+    str | None, typer.Option("--by", help="Who orders it, besides the account; the account by default.", metavar="NAME")
+]
+
 DEFAULT_LOCKER = Path("locker")
 DEFAULT_TENANT = "default"
+
+
+def person(by: str | None) -> str:
+    """Return who orders something: the name that was given, with the account of this machine that gave it."""
+    import os
+    import pwd
+
+    number = os.getuid()
+    try:
+        account = pwd.getpwuid(number).pw_name
+    except KeyError:
+        account = str(number)
+    return named(by or "", account)
 
 
 def elsewhere(locker: Path) -> list[str]:

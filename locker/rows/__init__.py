@@ -1,5 +1,6 @@
 """The locker's rows: tables, database and migrations (docs/locker.md, "Rows")."""
 
+from locker.rows import retention as retention  # its tables belong to the metadata
 from locker.rows.database import Rows, create, make_schema, read_facts, upgrade, url_of_file
 from locker.rows.schema import (
     EVERY_TENANT,
@@ -55,6 +56,7 @@ __all__ = [
     "metadata",
     "quarantine",
     "read_facts",
+    "retention",
     "rootpacks",
     "run_bundles",
     "runs",

@@ -15,6 +15,8 @@ COMMANDS = [
     "locker migrate", "locker status", "locker list", "locker show", "locker receipt", "locker audit verify",
     "locker audit checkpoint", "locker audit restart", "timeline list", "timeline show", "timeline export",
     "sync acknowledge", "sync import",
+    "retention run", "retention forecast", "retention certificate", "retention shorten",
+    "evidence holds create", "evidence holds list", "evidence holds show", "evidence holds release",
 ]  # fmt: skip
 
 
@@ -30,7 +32,10 @@ def test_help_shows_the_commands_own_examples_and_codes(command: str, capsys: py
     assert codes < set(EXIT_CODES)
 
 
-@pytest.mark.parametrize("group", ["feed", "rootpack", "kit", "locker", "locker audit", "timeline", "witness"])
+@pytest.mark.parametrize(
+    "group",
+    ["feed", "rootpack", "kit", "locker", "locker audit", "timeline", "witness", "retention", "evidence holds"],
+)
 def test_summary_of_each_command_fits_its_line(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert stella.main([*group.split(), "--help"]) == 0
     lines = capsys.readouterr().out.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()

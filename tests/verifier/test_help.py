@@ -54,7 +54,7 @@ def tree() -> dict[str, Any]:
 COMMANDS = tree()
 
 
-GROUPS = {name.split()[0] for name in COMMANDS}
+GROUPS = {name.rpartition(" ")[0] or name for name in COMMANDS}
 
 
 def resolve(words: list[str]) -> str | None:
@@ -62,7 +62,7 @@ def resolve(words: list[str]) -> str | None:
     for length in (3, 2, 1):
         if " ".join(words[:length]) in COMMANDS:
             return " ".join(words[:length])
-    return "" if words[0] == "help" or (words[0] in GROUPS and len(words) == 1) else None
+    return "" if words[0] == "help" or " ".join(words) in GROUPS else None
 
 
 def mentions(text: str) -> Iterator[list[str]]:

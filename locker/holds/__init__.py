@@ -1,0 +1,1 @@
+"""Legal holds: what stops every purge (docs/locker.md, "Holds")."""

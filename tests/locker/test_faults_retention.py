@@ -1,0 +1,114 @@
+"""Retention under faults: nothing held is ever deleted, no row loses its object, and running again finishes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kit.errors import ServerUnreachable
+from locker import cas, move
+from locker.ingest import ingest
+from locker.retention import purge
+from locker.retention.run import Order, run
+from locker.store import open_locker
+
+HERE = Path(__file__).resolve().parent
+PROGRAM = [sys.executable, str(HERE / "faults_retention.py")]
+ALLOWED = {"share": "a test", "growth": "a test", "clock": "a test"}
+DAY = timedelta(days=1)
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where there is one: a kill does not care how slow the disk is."""
+    base = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=base if os.access(base, os.W_OK) else tmp_path) as directory:
+        yield Path(directory)
+
+
+def report(*command: str) -> dict[str, dict[str, int]]:
+    environment = {**os.environ, "PYTHONPATH": f"{HERE.parents[1]}:{HERE}:{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("action", "points"), [("purge", 16), ("demote", 12), ("hold", 6)])
+def test_a_killed_run_is_finished_by_the_next(fast: Path, action: str, points: int) -> None:
+    found = report(*PROGRAM, "kill", action, str(fast), os.environ.get("STELLA_FAULT_POINTS", str(points)))
+    assert found["killed"] >= points
+    if action == "purge":
+        assert any("deleting" in state for state in found["states"])
+
+
+def test_a_full_disk_stops_a_run_and_loses_nothing(tmp_path: Path) -> None:
+    unshare = shutil.which("unshare")
+    allowed = unshare and subprocess.run([unshare, "-m", "true"], capture_output=True, check=False).returncode == 0
+    if not unshare or not allowed:
+        pytest.skip("needs the right to mount a small file system (root, or CAP_SYS_ADMIN)")
+    found = report(unshare, "-m", *PROGRAM, "disk", str(tmp_path))
+    assert set(found["outcomes"]) == {"refused", "done"}
+
+
+@pytest.fixture
+def marked(world, tmp_path, new_database, new_bucket):
+    """A locker on servers, all of whose bundles are marked."""
+    path = tmp_path / "locker"
+    with world.make_locker(path) as made:
+        ingest(made, world.record(tmp_path / "r"), now=world.now)
+    move.move(path, move.target_of(path, database=new_database, store=new_bucket))
+    with open_locker(path) as opened:
+        run(opened, Order("keeper", world.now + 731 * DAY, ALLOWED))
+        yield opened
+
+
+def bundles(locker) -> int:
+    return sum(name.endswith(cas.BUNDLE) for name, _ in locker.cas.names()) - 1
+
+
+def test_a_database_that_stops_in_the_middle_is_gone_on_with(world, marked, postgresql, monkeypatch) -> None:
+    order = Order("keeper", world.now + 738 * DAY, ALLOWED)
+    finish, done = purge.finish, []
+
+    def then_stopped(*words, **named):
+        if done:
+            postgresql.stop("immediate")
+        done.append(finish(*words, **named))
+        return done[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(purge, "finish", then_stopped)
+        try:
+            [outcome] = run(marked, order)
+        finally:
+            postgresql.start()
+    assert (outcome.purged, outcome.error.reason) == (1, "ServerUnreachable")
+    assert bundles(marked) == 1
+    [outcome] = run(marked, order)
+    assert (outcome.purged, outcome.error) == (1, None)
+    assert bundles(marked) == 0
+
+
+def test_a_store_that_is_gone_stops_the_run_and_is_gone_on_with(world, marked, bucket_server, monkeypatch) -> None:
+    order = Order("keeper", world.now + 738 * DAY, ALLOWED)
+    bucket_server.stop(signal.SIGKILL)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(type(marked.cas), "sweep", lambda _: None)
+            [outcome] = run(marked, order)
+    finally:
+        bucket_server.start()
+    assert (outcome.purged, type(outcome.error)) == (0, ServerUnreachable)
+    assert bundles(marked) == 2
+    [outcome] = run(marked, order)
+    assert (outcome.purged, outcome.error) == (2, None)
