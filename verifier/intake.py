@@ -163,7 +163,7 @@ class _Intake:
         self._guarded = guarded
         self._taken = taken
         self._now = setting.clock()
-        self._examined: set[str] = set()
+        self._examined: set[tuple[str, str | None]] = set()
         self._place: str | None = None
         self._facts: Facts | None = None
 
@@ -266,6 +266,11 @@ class _Intake:
         def seen(wanted: Request, site: Site, steps: Steps, facts: Facts) -> None:
             self._facts = facts
             examine(wanted, site, steps, facts)
+            self._examined.add((scan, facts.kit_digest))
+            if len({found for _, found in self._examined}) != 1:
+                raise DigestMismatch(
+                    path=layout.KIT_FILE, detail="the medium shows another kit than to the scan before"
+                )
 
         conduct = Conduct(seen, self._accept if is_last and not self._wanted.dry_run else self._note)
         try:
@@ -273,7 +278,6 @@ class _Intake:
                 Plan(IMPORT), request, self._site, directory, self._guarded, self._setting.clock,
                 self._heard.check, conduct,
             )  # fmt: skip
-            self._examined.add(scan)
             self._taken.results.append(run.execute())
             self._taken.runs.append(directory.path)
         finally:
@@ -295,7 +299,7 @@ class _Intake:
     def _accept(self, site: Site, facts: Facts, changes: dict[str, object]) -> None:
         """Keep the kit, then accept and activate it in one change of the state, then let the link follow."""
         kit, kit_digest = facts.kit, facts.kit_digest
-        if kit is None or kit_digest is None or {scan.id for scan in kit.scans} != self._examined:
+        if kit is None or kit_digest is None or {(scan.id, kit_digest) for scan in kit.scans} != self._examined:
             raise EvidenceMissing(path=layout.KIT_FILE, detail="not every scan of the kit was examined")
         if self._place is None:
             self._store.put(self._store.staging(kit_digest) / KIT_DIRECTORY, kit.kit_id, kit_digest)

@@ -156,6 +156,30 @@ def test_a_fault_in_the_last_scan_refuses_the_whole_kit(world: World, host: Host
     assert not host.current.exists()
 
 
+@pytest.mark.parametrize("way", ["in_place", "dry_run"])
+def test_a_medium_that_is_swapped_between_two_scans_is_refused(
+    world: World, host: Host, tmp_path: Path, way: str
+) -> None:
+    medium = two_scans(world, tmp_path)
+    swapped = Path(shutil.copytree(medium, tmp_path / "swapped"))
+    (swapped / layout.README_FILE).write_bytes(b"another kit")
+    broken = swapped / layout.scan_directory(SCAN_ID) / layout.MANIFEST_ENVELOPE
+    broken.write_bytes(b"{}")
+    forge.seal(swapped, [world.kit_signer])
+    heard: list[str] = []
+
+    def swap(check: results.Check) -> None:
+        heard.append(check.name)
+        if check.name == "engine-and-tools" and heard.count(check.name) == 1:
+            medium.rename(tmp_path / "first")
+            swapped.rename(medium)
+
+    taken = host.take_in(medium, heard=[swap], **{way: True})
+    assert (taken.last.reason, taken.activation) == ("DigestMismatch", None)
+    assert [result.verdict for result in taken.results] == [results.INTACT, results.REFUSED]
+    assert host.site.state.activations == ()
+
+
 def test_what_is_refused_lies_untouched_in_quarantine(host: Host, tampered: Path) -> None:
     taken = host.take_in(tampered)
     assert (taken.last.reason, taken.activation) == ("DigestMismatch", None)
