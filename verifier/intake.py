@@ -24,6 +24,7 @@ from kit.errors import (
     FileMissing,
     GuardNotInForce,
     NoSpace,
+    SizeMismatch,
     StellaError,
     UsageError,
     VolumeMissing,
@@ -49,6 +50,8 @@ from verifier.steps import Steps
 
 NO_FAULT_OF_THE_KIT = (0, VolumeMissing.exit_code, NoSpace.exit_code, GuardNotInForce.exit_code)
 """Ends of an import after which nothing goes to quarantine."""
+FAULTS_OF_A_MEDIUM = (DigestMismatch.__name__, SizeMismatch.__name__, FileMissing.__name__)
+"""Reasons to end a copy that another medium with the same kit may not give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +339,7 @@ def _is_fault_of_medium(result: Result, copied_in: str) -> bool:
     What fails after that fails in the copy.
     """
     failed = [check.name for check in result.checks if check.state == "failed"]
-    return failed == [copied_in] and result.exit_code in (DigestMismatch.exit_code, FileMissing.exit_code)
+    return failed == [copied_in] and result.reason in FAULTS_OF_A_MEDIUM
 
 
 def _plainly(request: Request, site: Site, steps: Steps, facts: Facts) -> None:
