@@ -127,8 +127,13 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
         intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=list(dict.fromkeys(notes))))
         kit_root = kit_root.resolve()
         result = intake.of_volumes(roots) if roots else intake.of_kit(kit_root)
-        intake.put_aside({f"{root.name}/": root for root in roots} or {"": kit_root})
+        intake.put_aside(_prefixed(roots) or {"": kit_root})
         return result
+
+
+def _prefixed(roots: Sequence[Path]) -> dict[str, Path]:
+    """Return media by the prefix of their files in quarantine: numbers keep those of one name apart."""
+    return {f"{number:03d}-{root.name}/": root for number, root in enumerate(roots, 1)}
 
 
 def _one_kit(media: Sequence[Path]) -> tuple[Path, str | None]:
