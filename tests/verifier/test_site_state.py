@@ -239,7 +239,9 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
     assert entry in forge.stella(*words, "list", cwd=tmp_path).out
     shown = json.loads(forge.stella(*words, "show", entry, "--json", cwd=tmp_path).out)
     assert (shown["reason"], shown["kept"]) == ("OlderThanAccepted", "every file")
-    assert forge.stella(*words, "remove", entry, cwd=tmp_path).code == 2
+    unexplained = forge.stella(*words, "remove", entry, cwd=tmp_path)
+    assert unexplained.code == 2
+    assert "remove needs a reason" in unexplained.err
     assert forge.stella(*words, "remove", entry, "--reason", "seen", cwd=tmp_path).code == 0
     assert forge.stella(*words, "show", entry, cwd=tmp_path).code == 2
     removed = tmp_path / "ops/kits/quarantine/.removed" / entry
