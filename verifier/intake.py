@@ -24,6 +24,7 @@ from kit.errors import (
     FileMissing,
     GuardNotInForce,
     NoSpace,
+    SizeMismatch,
     StellaError,
     UsageError,
     VolumeMissing,
@@ -49,6 +50,8 @@ from verifier.steps import Steps
 
 NO_FAULT_OF_THE_KIT = (0, VolumeMissing.exit_code, NoSpace.exit_code, GuardNotInForce.exit_code)
 """Ends of an import after which nothing goes to quarantine."""
+FAULTS_OF_A_MEDIUM = (DigestMismatch.__name__, SizeMismatch.__name__, FileMissing.__name__)
+"""Reasons to end a copy that another medium with the same kit may not give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +127,13 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
         intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=list(dict.fromkeys(notes))))
         kit_root = kit_root.resolve()
         result = intake.of_volumes(roots) if roots else intake.of_kit(kit_root)
-        intake.put_aside({f"{root.name}/": root for root in roots} or {"": kit_root})
+        intake.put_aside(_prefixed(roots) or {"": kit_root})
         return result
+
+
+def _prefixed(roots: Sequence[Path]) -> dict[str, Path]:
+    """Return media by the prefix of their files in quarantine: numbers keep those of one name apart."""
+    return {f"{number:03d}-{root.name}/": root for number, root in enumerate(roots, 1)}
 
 
 def _one_kit(media: Sequence[Path]) -> tuple[Path, str | None]:
@@ -163,7 +171,7 @@ class _Intake:
         self._guarded = guarded
         self._taken = taken
         self._now = setting.clock()
-        self._examined: set[str] = set()
+        self._examined: set[tuple[str, str | None]] = set()
         self._place: str | None = None
         self._facts: Facts | None = None
 
@@ -266,6 +274,11 @@ class _Intake:
         def seen(wanted: Request, site: Site, steps: Steps, facts: Facts) -> None:
             self._facts = facts
             examine(wanted, site, steps, facts)
+            self._examined.add((scan, facts.kit_digest))
+            if len({found for _, found in self._examined}) != 1:
+                raise DigestMismatch(
+                    path=layout.KIT_FILE, detail="the medium shows another kit than to the scan before"
+                )
 
         conduct = Conduct(seen, self._accept if is_last and not self._wanted.dry_run else self._note)
         try:
@@ -273,7 +286,6 @@ class _Intake:
                 Plan(IMPORT), request, self._site, directory, self._guarded, self._setting.clock,
                 self._heard.check, conduct,
             )  # fmt: skip
-            self._examined.add(scan)
             self._taken.results.append(run.execute())
             self._taken.runs.append(directory.path)
         finally:
@@ -295,7 +307,7 @@ class _Intake:
     def _accept(self, site: Site, facts: Facts, changes: dict[str, object]) -> None:
         """Keep the kit, then accept and activate it in one change of the state, then let the link follow."""
         kit, kit_digest = facts.kit, facts.kit_digest
-        if kit is None or kit_digest is None or {scan.id for scan in kit.scans} != self._examined:
+        if kit is None or kit_digest is None or {(scan.id, kit_digest) for scan in kit.scans} != self._examined:
             raise EvidenceMissing(path=layout.KIT_FILE, detail="not every scan of the kit was examined")
         if self._place is None:
             self._store.put(self._store.staging(kit_digest) / KIT_DIRECTORY, kit.kit_id, kit_digest)
@@ -332,7 +344,7 @@ def _is_fault_of_medium(result: Result, copied_in: str) -> bool:
     What fails after that fails in the copy.
     """
     failed = [check.name for check in result.checks if check.state == "failed"]
-    return failed == [copied_in] and result.exit_code in (DigestMismatch.exit_code, FileMissing.exit_code)
+    return failed == [copied_in] and result.reason in FAULTS_OF_A_MEDIUM
 
 
 def _plainly(request: Request, site: Site, steps: Steps, facts: Facts) -> None:

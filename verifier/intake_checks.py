@@ -64,6 +64,7 @@ class CopyingExamination(_Gathering):
                 if medium.sizes[file.path] != file.size:
                     raise SizeMismatch(path=file.path, expected=file.size, found=medium.sizes[file.path])
             target = self._staged()
+            drop_stamps(target, kit)
             pieces = [
                 Piece(path=file.path, offset=0, size=file.size, digest=file.digest, stored=file.path)
                 for file in kit.files
@@ -83,6 +84,14 @@ def gather(medium: Medium, pieces: list[Piece], target: Path, on_piece: Callable
     make_directory(target)
     check_space(target, pieces)
     return copy(medium, pieces, target, on_piece)
+
+
+def drop_stamps(target: Path, kit: Kit) -> None:
+    """Remove the time stamps that a medium before has left in a staging directory: no list names them."""
+    listed = {file.path for file in kit.files}
+    for left in sorted((target / layout.EVIDENCE_DIRECTORY).glob("*")):
+        if left.is_file() and left.relative_to(target).as_posix() not in listed:
+            left.unlink()
 
 
 def write_documents(medium: Medium, target: Path, sums: bytes, stamps: Sequence[str] = ()) -> None:
@@ -136,6 +145,7 @@ class VolumesExamination(_Gathering):
             evidence["taken"] = volume.numbers_text(taken.numbers())
             gathered.check_complete(taken.numbers())
             first = gathered.first.medium
+            drop_stamps(target, kit)
             named = [(file.path, file.digest) for file in kit.files]
             named += [
                 (path, digest.of_bytes(first.read(path, limit=first.sizes[path])))

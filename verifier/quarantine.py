@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -134,7 +134,7 @@ def keep(
         _put(working / ENTRY_FILE, canonical.encode_record(entry))
         _put(working / REASON_FILE, f"{result.reason}\n{result.sentence}\nNext: {result.next_step}\n".encode())
         _put(working / LOG_FILE, _log(result, run).encode())
-        if (manifest := _manifest(first)) is not None:
+        if (manifest := _manifest(found)) is not None:
             _put(working / layout.MANIFEST_FILE, manifest)
         sync_directory(working)
         working.rename(quarantine / name)
@@ -318,10 +318,13 @@ def _claimed(root: Path) -> str | None:
         return None
 
 
-def _manifest(root: Path) -> bytes | None:
-    """Return the first manifest, as it is."""
-    try:
-        found = sorted((root / layout.SCANS_DIRECTORY).glob(f"*/{layout.MANIFEST_FILE}"))
-        return read_file(found[0], limit=manifests.MAX_BYTES) if found else None
-    except (StellaError, OSError):
-        return None
+def _manifest(found: Sequence[_Found]) -> bytes | None:
+    """Return the first manifest, as it is, of the plain files that were met: no link leads to it."""
+    for one in found:
+        in_scan = one.path.parent.parent.name == layout.SCANS_DIRECTORY
+        if in_scan and one.file.kind == "file" and one.path.name == layout.MANIFEST_FILE:
+            try:
+                return read_file(one.path, limit=manifests.MAX_BYTES)
+            except (StellaError, OSError):
+                return None
+    return None

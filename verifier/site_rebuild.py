@@ -136,7 +136,13 @@ def _remember(site: Site, signed: Sequence[Signed], store: Store) -> Rebuilt:
     if any(one.result.activation is not None and one.result.activation.in_place for one in signed):
         lost.append("kits that were activated in place: import them again")
     activations += _as_linked(activations, store)
-    revoked, unread = _revoked(site, tuple(accepted.values()), store)
+    revoked, unread, read = _revoked(site, tuple(accepted.values()), store)
+    for one in signed:
+        if _is_newer(one.result, read):
+            # What it told was learned even where its kit was refused: no older RootPack may speak in its place.
+            floors = _versions(one.result, floors)
+            if not _was_accepted(one.result):
+                unread.append(_untold(one.result))
     state = SiteState(
         schema_version=sites.SCHEMA_VERSION,
         floors=floors,
@@ -237,9 +243,33 @@ def _gaps(signed: Sequence[Signed]) -> list[str]:
     return [f"what the run before {name} was about: it is not here" for name in missing]
 
 
-def _revoked(site: Site, accepted: Sequence[AcceptedKit], store: Store) -> tuple[tuple[Revocation, ...], list[str]]:
-    """Return the revocations that the RootPacks of kept kits tell, and of which kits none could be read."""
+def _is_newer(result: Result, read: Versions | None) -> bool:
+    """Tell whether a run's RootPack may tell of revoked keys that none of those that were read tells of."""
+    found = _versions(result, None)
+    if found is None or read is None:
+        return found is not None
+    if result.root_pack is not None and result.root_pack.targets_version is None:  # a result of old
+        return (found.root, found.timestamp) != (min(found.root, read.root), min(found.timestamp, read.timestamp))
+    return found.root > read.root or found.targets > read.targets
+
+
+def _untold(result: Result) -> str:
+    version = result.root_pack.timestamp_version if result.root_pack is not None else 0
+    return (
+        f"revoked keys that run {result.run_id} learned of: its kit was not taken in, so its RootPack (timestamp "
+        f"{version}) is not here; new kits need one that is no older, and kits taken in before are judged without it"
+    )
+
+
+def _revoked(
+    site: Site, accepted: Sequence[AcceptedKit], store: Store
+) -> tuple[tuple[Revocation, ...], list[str], Versions | None]:
+    """Return the revocations that the RootPacks of kept kits tell, of which kits none could be read, and the versions.
+
+    These are the highest that were read.
+    """
     revoked: tuple[Revocation, ...] = ()
+    read: Versions | None = None
     unread = []
     for entry in accepted:
         try:
@@ -251,9 +281,10 @@ def _revoked(site: Site, accepted: Sequence[AcceptedKit], store: Store) -> tuple
                 reference_time=site_time.moment(kit.created_at),
             )
             revoked = revocations.strictest(revoked, pack.revoked)
+            read = pack.versions if read is None else pack.versions.raised(read)
         except (StellaError, OSError):
             unread.append(f"revoked keys that {entry.kit_id} told of: no whole copy of it is kept here")
-    return revoked, unread
+    return revoked, unread, read
 
 
 def _pack_files(place: Path, kit: Kit) -> dict[str, bytes]:

@@ -7,12 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from builder import signer
+from builder import signer, signing, timestamps, trust, trust_change
 from builder.record import record
+from builder.trust_publish import Office
 from kit import errors, layout
 from kit import result as results
 from kit.bytes import digest
 from tests.attacks import forge
+from tests.stamps import StampingAuthority
 from tests.verifier.conftest import Host
 from tests.world import NOW, SCAN_ID, Replay, World, scan_request
 from verifier import evidence, intake, quarantine
@@ -156,6 +158,30 @@ def test_a_fault_in_the_last_scan_refuses_the_whole_kit(world: World, host: Host
     assert not host.current.exists()
 
 
+@pytest.mark.parametrize("way", ["in_place", "dry_run"])
+def test_a_medium_that_is_swapped_between_two_scans_is_refused(
+    world: World, host: Host, tmp_path: Path, way: str
+) -> None:
+    medium = two_scans(world, tmp_path)
+    swapped = Path(shutil.copytree(medium, tmp_path / "swapped"))
+    (swapped / layout.README_FILE).write_bytes(b"another kit")
+    broken = swapped / layout.scan_directory(SCAN_ID) / layout.MANIFEST_ENVELOPE
+    broken.write_bytes(b"{}")
+    forge.seal(swapped, [world.kit_signer])
+    heard: list[str] = []
+
+    def swap(check: results.Check) -> None:
+        heard.append(check.name)
+        if check.name == "engine-and-tools" and heard.count(check.name) == 1:
+            medium.rename(tmp_path / "first")
+            swapped.rename(medium)
+
+    taken = host.take_in(medium, heard=[swap], **{way: True})
+    assert (taken.last.reason, taken.activation) == ("DigestMismatch", None)
+    assert [result.verdict for result in taken.results] == [results.INTACT, results.REFUSED]
+    assert host.site.state.activations == ()
+
+
 def test_what_is_refused_lies_untouched_in_quarantine(host: Host, tampered: Path) -> None:
     taken = host.take_in(tampered)
     assert (taken.last.reason, taken.activation) == ("DigestMismatch", None)
@@ -188,6 +214,35 @@ def test_a_copy_that_was_cut_off_is_gone_on_with(world: World, host: Host) -> No
     assert proof is not None
     assert proof["keptBytes"] == (world.kit / bundle).stat().st_size
     assert files(host.current) == files(world.kit)
+
+
+def test_a_stamp_that_a_bad_medium_left_on_the_way_hinders_no_clean_one(
+    world: World, host: Host, stamping: StampingAuthority, tmp_path: Path
+) -> None:
+    pack = Path(shutil.copytree(world.rootpack, tmp_path / "pack"))
+    keys = Path(shutil.copytree(world.keys, tmp_path / "keys"))
+    change = trust_change.stamping(stamping.chain, uri="https://tsa.example")
+    trust.carry_out(Office(pack, keys, NOW - timedelta(hours=20)), change)
+    kit = world.build_kit(tmp_path / "kit", root_pack=pack)
+    hostile = Path(shutil.copytree(kit, tmp_path / "hostile"))
+    (hostile / layout.EVIDENCE_DIRECTORY).mkdir()
+    signature = timestamps.place(hostile, signing.own_pack(pack)).signatures[0][1]
+    (hostile / layout.EVIDENCE_DIRECTORY / "a.tsr").write_bytes(stamping.stamp(signature, NOW))
+    (hostile / layout.SUMS_FILE).write_bytes(b"broken")
+    assert host.take_in(hostile).last.reason == "SizeMismatch"
+    assert list(host.store.incoming.iterdir()) != []
+    assert host.take_in(kit).last.verdict == results.INTACT
+    assert files(host.current) == files(kit)
+
+
+def test_what_an_undeclared_file_refuses_leaves_nothing_on_the_way(world: World, host: Host, tmp_path: Path) -> None:
+    host.store.prepare()
+    staged = host.store.staging(kit_digest(world.kit)) / "kit"
+    staged.mkdir(parents=True)
+    (staged / "stray.txt").write_bytes(b"left by a fault")
+    assert host.take_in(world.kit).last.reason == "FileUndeclared"
+    assert list(host.store.incoming.iterdir()) == []
+    assert host.take_in(world.kit).last.verdict == results.INTACT
 
 
 def test_two_imports_at_once_are_one(world: World, host: Host) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from builder import split as splits
 from kit import errors, layout
 from kit.bytes import digest
 from tests.verifier.conftest import Host
@@ -84,6 +86,31 @@ def test_large_files_are_left_out_where_only_small_ones_fit(
     entry = quarantine.show(host.store.quarantine, entry_id)
     assert entry.kept == quarantine.DOCUMENTS
     assert {file.name for file in entry.files if file.member is None} == {bundle.relative_to(tampered).as_posix()}
+
+
+def test_media_of_one_name_are_all_kept(world: World, host: Host, tmp_path: Path) -> None:
+    media = []
+    for at in ("a", "b"):
+        splits.split(world.kit, 1 << 20, tmp_path / f"cut-{at}", [world.kit_signer], lambda _: None)
+        (tmp_path / at).mkdir()
+        media.append(min((tmp_path / f"cut-{at}").iterdir()).rename(tmp_path / at / "media"))
+    (media[0] / "forged.txt").write_bytes(b"evidence of a forgery")
+    taken = host.take_in(*media)
+    entry = quarantine.show(host.store.quarantine, taken.quarantined or "")
+    prefixes = {file.name.partition("/")[0] for file in entry.files}
+    assert prefixes == {"001-media", "002-media"}
+    assert any(file.name.endswith("/forged.txt") and file.member for file in entry.files)
+
+
+def test_no_link_on_the_medium_leads_to_a_manifest(world: World, host: Host, tmp_path: Path) -> None:
+    secret = tmp_path / "elsewhere" / "secret"
+    secret.mkdir(parents=True)
+    (secret / layout.MANIFEST_FILE).write_bytes(b"what the host keeps to itself")
+    kit = world.copy_kit(tmp_path / "kit")
+    shutil.rmtree(kit / layout.SCANS_DIRECTORY)
+    (kit / layout.SCANS_DIRECTORY).symlink_to(secret.parent)
+    taken = host.take_in(kit)
+    assert not (host.store.quarantine / (taken.quarantined or "") / layout.MANIFEST_FILE).exists()
 
 
 def test_removal_needs_a_reason_and_leaves_the_record(host: Host, tampered: Path) -> None:

@@ -1,6 +1,8 @@
 """The site's memory: its checksum, what status says of it, going back, and making it anew from signed results."""
 
 import json
+import random
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builder import signer, trust, trust_change
+from builder.trust_publish import Office
 from kit import errors
 from kit.bytes import canonical
 from tests.attacks import forge
@@ -188,6 +192,39 @@ def test_a_changed_result_counts_for_nothing(host: Host, lived: sites.SiteState)
     assert any("is not here" in sentence for sentence in made.lost)
 
 
+def revoking_pack(world: World, place: Path, since: str) -> Path:
+    """Return the world's RootPack with its first kit key compromised."""
+    pack = Path(shutil.copytree(world.rootpack, place / "pack"))
+    keys = Path(shutil.copytree(world.keys, place / "keys"))
+    new = signer.create(keys, "kit-2", "ed25519", entropy=random.Random(7).randbytes).public
+    old = world.kit_signer.public
+    for change in (
+        trust_change.rotating([(old, new)], overlap=timedelta(days=90)),
+        trust_change.revoking([old.fingerprint], state="compromised", since=since, reason="stolen"),
+    ):
+        trust.carry_out(Office(pack, keys, NOW), change)
+    return pack
+
+
+def test_what_a_refused_kit_told_of_revoked_keys_is_named_and_no_older_rootpack_counts(
+    world: World, host: Host, tmp_path: Path
+) -> None:
+    host.take_in(world.kit)
+    warning = world.copy_kit(tmp_path / "warning")
+    shutil.rmtree(warning / "rootpack")
+    shutil.copytree(revoking_pack(world, tmp_path, stamp(NOW)), warning / "rootpack")
+    forge.seal(warning, [world.kit_signer])
+    refused = host.take_in(warning, now=LATER)
+    assert refused.last.reason == "SignerRevoked"
+    thief = world.build_kit(tmp_path / "thief", sequence=2)
+    assert host.take_in(thief, now=LATER).last.reason == "SignerRevoked"
+    (host.home / "site" / "state.json").write_bytes(b"")
+    made = rebuilt(host)
+    assert any(f"revoked keys that run {refused.last.run_id} learned of" in sentence for sentence in made.lost)
+    assert host.take_in(thief, now=LATER).last.reason == "OlderThanAccepted"
+    assert host.take_in(warning, now=LATER).last.reason == "SignerRevoked"
+
+
 def test_the_commands(world: World, tmp_path: Path) -> None:
     world.new_site(tmp_path / "ops/site")
     at = ("--at", stamp(NOW))
@@ -202,7 +239,9 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
     assert entry in forge.stella(*words, "list", cwd=tmp_path).out
     shown = json.loads(forge.stella(*words, "show", entry, "--json", cwd=tmp_path).out)
     assert (shown["reason"], shown["kept"]) == ("OlderThanAccepted", "every file")
-    assert forge.stella(*words, "remove", entry, cwd=tmp_path).code == 2
+    unexplained = forge.stella(*words, "remove", entry, cwd=tmp_path)
+    assert unexplained.code == 2
+    assert "remove needs a reason" in unexplained.err
     assert forge.stella(*words, "remove", entry, "--reason", "seen", cwd=tmp_path).code == 0
     assert forge.stella(*words, "show", entry, cwd=tmp_path).code == 2
     removed = tmp_path / "ops/kits/quarantine/.removed" / entry

@@ -47,7 +47,9 @@ def quarantined(
 
     console, store = Console(json=json), Store(kits)
     _check_action(action, ("list", "show", "remove"), needs_name=action != "list", name=entry)
-    if (reason is not None) != (action == "remove"):
+    if action == "remove" and reason is None:
+        raise UsageError(option="--reason", detail="remove needs a reason, which is kept")
+    if action != "remove" and reason is not None:
         raise UsageError(option="--reason", detail="belongs to remove, and to nothing else")
     if action == "list":
         found = quarantine.entries(store.quarantine)
