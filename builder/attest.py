@@ -151,8 +151,11 @@ def _submitted(record: Path, logged: Logged, entries: Sequence[Submitted], trust
 
 
 def stem(origin: str, kind: str = "log") -> str:
-    """Return the name that a log's files have beside a record, without their endings."""
-    return f"{kind}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}"
+    """Return the name that a log's files have beside a record, without their endings.
+
+    It is so long that no log can choose an origin whose files would take the place of another's.
+    """
+    return f"{kind}-{hashlib.sha256(origin.encode()).hexdigest()[:32]}"
 
 
 def _name(pack: TrustedPack, signer: Signer, now: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from builder import files
+from builder import files, web
 from kit import layout
 from kit.bytes import digest
 from kit.errors import (
@@ -28,6 +28,8 @@ from verifier.medium import read_file
 
 USAGE = "kit"
 TIMEOUT = 30
+WHOLE_SECONDS = 60
+"""How long an authority may be silent, and how long its whole answer may take."""
 """Seconds to wait for an authority."""
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 SKEW = timedelta(hours=24)
@@ -125,6 +127,12 @@ def by_http(url: str) -> Ask:
         raise UsageError(option="--tsa", expected="http:// or https://", found=url[:80])
 
     def ask(request: bytes) -> bytes:
+        try:
+            return web.within(WHOLE_SECONDS, lambda: once(request))
+        except TimeoutError as fault:
+            raise _unanswered(url, f"no whole answer in {WHOLE_SECONDS} seconds") from fault
+
+    def once(request: bytes) -> bytes:
         import requests
 
         headers = {"Content-Type": QUERY, "Accept": REPLY}

@@ -4,17 +4,20 @@ Nothing that is answered is believed here. The client library is imported when t
 certificates are those of the environment, as everywhere.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from kit.errors import LedgerRefused, LedgerUnreachable, LimitExceeded, UsageError
 
 if TYPE_CHECKING:
     import requests
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
@@ -63,9 +66,16 @@ class Client:
     def _ask(self, method: str, path: str, body: bytes | None, kind: str, limit: int) -> Answer:
         for wait in PAUSES:
             with suppress(LedgerUnreachable):
-                return self._attempt(method, path, body, kind, limit)
+                return self._in_time(method, path, body, kind, limit)
             self.pause(wait)
-        return self._attempt(method, path, body, kind, limit)
+        return self._in_time(method, path, body, kind, limit)
+
+    def _in_time(self, method: str, path: str, body: bytes | None, kind: str, limit: int) -> Answer:
+        try:
+            return within(WHOLE_SECONDS, lambda: self._attempt(method, path, body, kind, limit))
+        except TimeoutError as fault:
+            detail = f"no whole answer in {WHOLE_SECONDS} seconds"
+            raise LedgerUnreachable(path=self.prefix, detail=detail) from fault
 
     def _attempt(self, method: str, path: str, body: bytes | None, kind: str, limit: int) -> Answer:
         import requests
@@ -97,7 +107,6 @@ class Client:
         return answer
 
     def _body(self, response: "requests.Response", limit: int) -> bytes:
-        end = time.monotonic() + WHOLE_SECONDS
         parts: list[bytes] = []
         size = 0
         while part := response.raw.read1(_CHUNK):
@@ -105,12 +114,35 @@ class Client:
             size += len(part)
             if size > limit:
                 raise LimitExceeded(path=self.prefix, detail="the answer is too large", expected=limit)
-            if time.monotonic() > end:
-                raise LedgerUnreachable(path=self.prefix, detail=f"no whole answer in {WHOLE_SECONDS} seconds")
         declared = response.headers.get("Content-Length", str(size))
         if declared != str(size):
             raise LedgerUnreachable(path=self.prefix, detail="half an answer", expected=declared[:20], found=size)
         return b"".join(parts)
+
+
+def within(seconds: float, attempt: Callable[[], T]) -> T:
+    """Return what an attempt returns, or raise what it raises; TimeoutError when it takes longer.
+
+    The client library bounds each wait only, so a service that sends a little for ever would never be given up. What
+    takes too long is left to a thread that ends with the program.
+    """
+    results: list[T] = []
+    faults: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(attempt())
+        except BaseException as fault:  # noqa: BLE001 - raised again, in the thread that asked
+            faults.append(fault)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if faults:
+        raise faults[0]
+    if not results:
+        raise TimeoutError
+    return results[0]
 
 
 def shown(text: bytes) -> str:

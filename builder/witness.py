@@ -11,7 +11,7 @@ from builder import files
 from kit.bytes import canonical
 from kit.errors import MalformedDocument, StellaError
 from kit.ledger import checkpoint, memory, note, proof
-from kit.ledger.checkpoint import Checkpoint, Opened, Trust
+from kit.ledger.checkpoint import Checkpoint, Opened, Trust, shown
 from kit.ledger.known import KnownLog
 from kit.ledger.memory import Seen
 from kit.ledger.proof import Tree
@@ -38,7 +38,7 @@ def cosign(
     files.make_directory(state, 0o700)
     with files.locked(state):
         place = state / _file(opened.checkpoint.origin)
-        known = _read(place)
+        known = _read(place, opened.checkpoint.origin)
         memory.check(known, seen, path="checkpoint")
         kept = memory.remember((), [Seen(opened.checkpoint)], now=known[0].first_seen if known else now)
         files.write_atomic(place, canonical.encode_record(kept[0]))
@@ -61,15 +61,20 @@ def _prefixes(opened: Opened, history: bytes | None) -> tuple[Tree, ...]:
 
 
 def _file(origin: str) -> str:
-    return f"{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
+    return f"{hashlib.sha256(origin.encode()).hexdigest()}.json"
 
 
-def _read(place: Path) -> tuple[KnownLog, ...]:
-    """Return what the witness keeps of a log; a file that cannot be read is never taken for a first use."""
+def _read(place: Path, origin: str) -> tuple[KnownLog, ...]:
+    """Return what the witness keeps of a log; a file that is unreadable or another log's is never a first use."""
     if not place.exists():
         return ()
     try:
-        return (canonical.decode_record(read_file(place, limit=MAX_STATE), KnownLog),)
+        log = canonical.decode_record(read_file(place, limit=MAX_STATE), KnownLog)
     except StellaError as fault:
         fault.details["path"] = place.name
         raise
+    if log.origin != origin:
+        raise MalformedDocument(
+            path=place.name, detail="is of another log", expected=shown(origin), found=shown(log.origin)
+        ).then("Nothing was signed. Find out who changed the witness's directory, and bring back its newest copy.")
+    return (log,)

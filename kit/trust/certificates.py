@@ -4,7 +4,9 @@ The authority's own certificate is pinned with its chain, so nothing is searched
 next, the last by itself, and what a certificate may be used for is held against one fixed profile.
 """
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -26,6 +28,20 @@ T = TypeVar("T", bound=x509.ExtensionType)
 MIN_RSA, MAX_RSA = 2048, 8192
 _KNOWN_CRITICAL = (x509.BasicConstraints, x509.ExtendedKeyUsage, x509.KeyUsage)
 _HASHES = ("sha256", "sha384", "sha512")
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    NotImplementedError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+_PANIC = "PanicException"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +72,35 @@ class Chain:
         return max(first, self.authority.valid_from), last if until is None else min(last, until)
 
 
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn whatever the libraries raise on hostile DER into one ValueError, and keep their warnings from the screen."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except BaseException as fault:
+        # A panic of Rust code is no Exception, and its class cannot be imported.
+        if isinstance(fault, _UNREADABLE) or type(fault).__name__ == _PANIC:
+            raise ValueError(type(fault).__name__) from fault
+        raise
+
+
 @lru_cache(maxsize=trusted_root.MAX_AUTHORITIES)
 def check(authority: Authority) -> Chain:
     """Return an authority's chain after holding it against its rules; raises :class:`TrustRootRefused`."""
     try:
-        certificates = tuple(x509.load_der_x509_certificate(data) for data in authority.chain)
-        _check_chain(certificates)
+        with reading():
+            certificates = tuple(x509.load_der_x509_certificate(data) for data in authority.chain)
+            _check_chain(certificates)
+            chain = Chain(authority, certificates)
+            valid, window = chain.valid, chain.window
     except TrustRootRefused as fault:
         raise TrustRootRefused(path=trusted_root.FILE, found=authority.uri, **fault.details) from None
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.DuplicateExtension) as fault:
-        detail = f"a certificate cannot be read or is not signed by the next one: {type(fault).__name__}"
+    except ValueError as fault:
+        detail = f"a certificate cannot be read or is not signed by the next one: {fault}"
         raise TrustRootRefused(path=trusted_root.FILE, found=authority.uri, detail=detail) from fault
-    chain = Chain(authority, certificates)
-    if chain.valid[0] >= chain.valid[1] or chain.window[0] > chain.window[1]:
+    if valid[0] >= valid[1] or window[0] > window[1]:
         detail = "the windows of the authority and its certificates have no moment in common"
         raise TrustRootRefused(path=trusted_root.FILE, found=authority.uri, detail=detail)
     return chain
@@ -94,6 +126,9 @@ def _check_chain(certificates: Sequence[x509.Certificate]) -> None:
 
 
 def _check_form(certificate: x509.Certificate) -> None:
+    # Names are decoded when they are asked for: what is wrong in them is found here.
+    for name in (certificate.subject, certificate.issuer):
+        name.rfc4514_string()
     for extension in certificate.extensions:
         if extension.critical and not isinstance(extension.value, _KNOWN_CRITICAL):
             raise TrustRootRefused(detail="unknown critical extension", extension=extension.oid.dotted_string)

@@ -67,12 +67,16 @@ NOTHING = Evidence()
 def newest_agreed(times: Iterable[Existence]) -> Existence | None:
     """Return the newest time that two independent sources reach; None where there are not two.
 
-    Sources are independent where their keys differ; what one of them says alone counts for nothing.
+    Sources are independent where both their keys and their names differ: one that has two keys, after a rotation, is
+    still one. What one of them says alone counts for nothing.
     """
-    newest: dict[str, Existence] = {}
+    newest: dict[tuple[str, str], Existence] = {}
     for one in times:
-        known = newest.get(one.by)
+        known = newest.get((one.by, one.name))
         if known is None or (one.earliest, one.file) > (known.earliest, known.file):
-            newest[one.by] = one
+            newest[one.by, one.name] = one
     ranked = sorted(newest.values(), key=lambda one: (one.earliest, one.file), reverse=True)
-    return ranked[1] if len(ranked) > 1 else None
+    for place, one in enumerate(ranked):
+        if any(one.by != newer.by and one.name != newer.name for newer in ranked[:place]):
+            return one
+    return None

@@ -40,7 +40,6 @@ _HASHES = {
     "2.16.840.1.101.3.4.2.3": hashlib.sha512,
 }
 _VERSION = 1
-_UNREADABLE = (ValueError, TypeError, OverflowError, AttributeError, NotImplementedError)
 
 Signatures = Sequence[tuple[PublicKey, bytes]]
 """The signatures of an envelope that fit, with their keys."""
@@ -102,13 +101,15 @@ def _read(data: bytes, path: str) -> _Info:
     if len(data) > MAX_STAMP:
         raise LimitExceeded(path=path, expected=MAX_STAMP, found=len(data))
     try:
-        response = decode_timestamp_response(data)
-        granted = response.status in {PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS}
-        info = _info(response) if granted else None
-    except _UNREADABLE as fault:
+        with certificates.reading():
+            response = decode_timestamp_response(data)
+            granted = response.status in {PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS}
+            info = _info(response) if granted else None
+            status = int(response.status)
+    except ValueError as fault:
         raise MalformedDocument(path=path, detail="not an RFC 3161 response in DER") from fault
     if info is None:
-        raise TimestampInvalid(path=path, detail="the authority did not grant the stamp", found=response.status)
+        raise TimestampInvalid(path=path, detail="the authority did not grant the stamp", found=status)
     return info
 
 
@@ -150,8 +151,9 @@ def _check_signed(info: _Info, chain: Chain, path: str) -> None:
     if not info.digests or not info.digests <= set(_HASHES):
         raise TimestampInvalid(path=path, detail="is not signed with SHA-256, SHA-384 or SHA-512", by=_shown(chain))
     try:
-        _cms.pkcs7_verify(info.token, chain.valid[0], list(chain.authority.chain))
-    except _UNREADABLE as fault:
+        with certificates.reading():
+            _cms.pkcs7_verify(info.token, chain.valid[0], list(chain.authority.chain))
+    except ValueError as fault:
         raise TimestampInvalid(path=path, detail="the signature does not fit", by=_shown(chain)) from fault
     if info.accuracy > MAX_ACCURACY:
         raise TimestampInvalid(path=path, detail="is too vague", expected="an hour at most", found=str(info.accuracy))

@@ -3,13 +3,17 @@
 import json
 import random
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from builder import attest, rekor, web
+from builder import attest, rekor, timestamps, web
 from builder.rekor import V1, V2
 from builder.web import Client
 from kit.errors import (
@@ -21,6 +25,7 @@ from kit.errors import (
     LedgerUnreachable,
     LimitExceeded,
     MalformedDocument,
+    NotReadable,
     SignerUnfit,
     StellaError,
     UsageError,
@@ -307,6 +312,45 @@ def test_silent_service_is_given_up(world: World, record: Path, log: Rekor, monk
     log.faults = ["hang"] * 10
     with pytest.raises(LedgerUnreachable, match="Timeout"):
         submit(world, record, log)
+
+
+def dripping(listener: socket.socket, first: bytes, more: bytes) -> None:
+    """Answer every connection with bytes that never end an answer."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with connection, suppress(OSError):
+            connection.recv(4096)
+            connection.sendall(first)
+            while connection.send(more):
+                time.sleep(0.01)
+
+
+@pytest.fixture(
+    params=[(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), (b"HTTP/1.1 200 OK\r\nX: ", b"y")], ids=["100", "header"]
+)
+def drip(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Return the address of a service that is never silent and never done."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=dripping, args=(listener, *request.param), daemon=True).start()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+def test_service_that_drips_for_ever_is_given_up(drip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web, "WHOLE_SECONDS", 0.2)
+    monkeypatch.setattr(web, "PAUSES", ())
+    with pytest.raises(LedgerUnreachable, match="no whole answer"):
+        Client(drip, option="--rekor").get("/")
+
+
+def test_authority_that_drips_for_ever_is_given_up(drip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timestamps, "WHOLE_SECONDS", 0.2)
+    with pytest.raises(NotReadable, match="no whole answer"):
+        timestamps.by_http(drip)(b"")
 
 
 def test_nobody_there_is_unreachable(world: World, record: Path) -> None:

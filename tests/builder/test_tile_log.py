@@ -184,3 +184,7 @@ def test_any_growth_is_consistent_with_every_tree_before(tmp_path: Path) -> None
 
 def test_files_of_a_log_have_one_stem() -> None:
     assert attest.stem(NAME) == attest.stem(NAME) != attest.stem("log.example/other")
+
+
+def test_no_log_can_choose_a_name_whose_files_replace_another_logs() -> None:
+    assert len(attest.stem(NAME)) == len("log-") + 128 // 4

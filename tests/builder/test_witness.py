@@ -1,5 +1,6 @@
 """Witnesses: the small one without a network signs no fork; those on the network are believed by their keys."""
 
+import hashlib
 import os
 import random
 import shutil
@@ -127,6 +128,24 @@ def test_state_that_cannot_be_read_is_no_first_use(tmp_path: Path) -> None:
     with pytest.raises(StellaError) as caught:
         ask(tmp_path, 7, FORK)
     assert caught.value.details["path"] == place.name
+
+
+def test_state_of_another_log_is_neither_a_first_use_nor_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names logs can make their digests alike as far as they are short: such a log must not erase another."""
+    ask(tmp_path, 7)
+    (place,) = tmp_path.iterdir()
+    assert place.name == f"{hashlib.sha256(ORIGIN.encode()).hexdigest()}.json"
+    before = place.read_bytes()
+    monkeypatch.setattr(witness, "_file", lambda _: place.name)
+    other = NoteKey("log.example/two", LOG.public)
+    signed = checkpoint.sign(replace(tree(3, FORK), origin=other.name), LOG)
+    with pytest.raises(MalformedDocument, match="another log"):
+        witness.cosign(signed, None, Trust((other,)), NAME, KEY, tmp_path, now=AT)
+    assert place.read_bytes() == before
+    with pytest.raises(LedgerForked):
+        ask(tmp_path, 7, FORK)
 
 
 def test_state_is_on_the_disk_before_the_signature_leaves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The floor of time: whose word moves it, and how far (docs/format.md section 4.8)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -41,6 +41,13 @@ CASES = [
     Case("one authority, at the bound", BASE, (vouched("a", NOW + BOUND),), 400, STAMP),
     Case("one authority, beyond the bound", BASE, (vouched("a", NOW + BOUND + DAY),), 0, site_time.KIT),
     Case("one authority twice is one", BASE, (vouched("a", FAR), vouched("a", FAR + DAY)), 0, site_time.KIT),
+    Case(
+        "one name with two keys is one",
+        BASE,
+        (vouched("a", FAR), replace(vouched("b", FAR + DAY), name="name of a")),
+        0,
+        site_time.KIT,
+    ),
     Case("two agree beyond the bound", BASE, (vouched("a", FAR), vouched("b", FAR + DAY, WITNESS)), 500, STAMP),
     Case("one lies far ahead, one is near", BASE, (vouched("a", FAR), vouched("b", NOW + 5 * DAY)), 5, STAMP),
     Case("an older word lowers nothing", BASE, (vouched("a", NOW - DAY), vouched("b", NOW - DAY)), 0, site_time.KIT),

@@ -1,5 +1,6 @@
 """Time stamps (RFC 3161): what counts, and each way in which one may be wrong."""
 
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,6 +201,47 @@ def test_size_is_limited(stamping):
 def test_garbage_is_a_typed_error(stamping, data):
     with pytest.raises(MalformedDocument):
         verify(data, stamping)
+
+
+def test_name_of_no_known_string_type_is_malformed(stamping):
+    """The library decodes names when they are asked for, and then raises what it does not document."""
+    whole = stamping.stamp(SIGNATURE, NOW)
+    name = b"\x0c\x0bstamps root"
+    assert whole.count(name) == 1
+    with pytest.raises(MalformedDocument):
+        verify(whole.replace(name, b"\x06" + name[1:]), stamping)
+
+
+def test_panic_and_warning_of_the_library_are_malformed_and_silent(stamping, monkeypatch):
+    class PanicException(BaseException):
+        """As Rust code raises it."""
+
+    def panics(_: bytes) -> None:
+        warnings.warn("seen by nobody", stacklevel=1)
+        raise PanicException
+
+    monkeypatch.setattr(timestamp, "decode_timestamp_response", panics)
+    with pytest.raises(MalformedDocument):
+        verify(b"", stamping)
+
+
+def test_interruption_while_reading_is_passed_on(stamping, monkeypatch):
+    def interrupted(_: bytes) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(timestamp, "decode_timestamp_response", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        verify(b"", stamping)
+
+
+@pytest.mark.parametrize(
+    ("part", "other"), [(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07"), (b"\x0c\x06stamps", b"\x06\x06stamps")]
+)
+def test_certificate_of_another_version_or_with_an_unreadable_name_is_refused(stamping, part, other):
+    own, root = stamping.chain
+    assert own.count(part) == 1
+    with pytest.raises(TrustRootRefused):
+        certificates.check(replace(stamping.authority, chain=(own.replace(part, other), root)))
 
 
 @settings(max_examples=300)
