@@ -128,11 +128,12 @@ class VolumesExamination(_Gathering):
             kit, record, target = self._kit(), gathered.first.record, self._staged()
             taken = Staged(target.parent, record)
             for number, one in sorted(gathered.given.items()):
-                self._check_record(one, evidence)
-                if number not in taken.numbers():
-                    copied = gather(one.medium, volume.pieces_of(one.record, kit), target, self._on_piece)
-                    evidence[f"copiedBytes{number}"] = copied.fresh
-                    taken.add(number)
+                with volumes.named(one.where):
+                    self._check_record(one, evidence)
+                    if number not in taken.numbers():
+                        copied = gather(one.medium, volume.pieces_of(one.record, kit), target, self._on_piece)
+                        evidence[f"copiedBytes{number}"] = copied.fresh
+                        taken.add(number)
             evidence["taken"] = volume.numbers_text(taken.numbers())
             gathered.check_complete(taken.numbers())
             first = gathered.first.medium
@@ -147,7 +148,7 @@ class VolumesExamination(_Gathering):
     def _check_record(self, one: OnMedium, evidence: dict[str, object]) -> None:
         """Hold a volume's record against its signers; what it says is what was read before."""
         signed = self._check_envelope(one.medium, volume.VOLUME_ENVELOPE, evidence)[1]
-        raw = one.medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES)
+        raw = one.medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES, hold=False)
         if volume.check_statement(signed.payload, raw) != one.record:
             raise DigestMismatch(path=volume.VOLUME_FILE)
 

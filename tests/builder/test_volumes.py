@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import stella
 from builder import split as splits
-from kit import errors, layout, volume
+from kit import errors, kitfile, layout, volume
 from kit.bytes import canonical, digest
 from kit.volume import Piece, Volume
 from tests.attacks import forge
@@ -136,9 +136,34 @@ def test_a_fault_of_a_volume_is_refused_by_name(media: list[Path], tmp_path: Pat
     spoil(media)
     with pytest.raises(expected):
         volumes.check_alone(media[0], nothing)
-    with pytest.raises(expected):
+    with pytest.raises(expected) as refused:
         splits.join(media, tmp_path / "joined", nothing)
+    assert str(refused.value.details["volume"]).endswith(media[0].name)
     assert not (tmp_path / "joined").exists()
+
+
+def test_a_damaged_volume_among_several_is_named_by_number_and_directory(media: list[Path], tmp_path: Path) -> None:
+    change(largest(media[2]))
+    with pytest.raises(errors.DigestMismatch, match=f"volume 3 of {len(media)} in {media[2].name}"):
+        splits.join(media, tmp_path / "joined", nothing)
+
+
+def test_the_kits_list_is_parsed_and_held_once_for_all_volumes(
+    cut: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    genuine = volumes.kitfile.parse
+
+    def parse(data: bytes) -> kitfile.Kit:
+        parsed.append(data)
+        return genuine(data)
+
+    monkeypatch.setattr(volumes.kitfile, "parse", parse)
+    gathered = volumes.gather(cut)
+    assert (len(gathered.given), len(parsed)) == (len(cut), 1)
+    assert len({id(one.kit) for one in gathered.given.values()}) == 1
+    for number, one in gathered.given.items():
+        assert set(one.medium._held) == ({layout.KIT_FILE} if number == 1 else set())
 
 
 def test_a_missing_volume_is_named(cut: list[Path], tmp_path: Path) -> None:
