@@ -118,6 +118,7 @@ def join(roots: Sequence[Path], out: Path, on_piece: Callable[[Piece], None]) ->
         )
     gathered = volumes.gather(found)
     gathered.check_complete()
+    volume.check_tiles((one.record for one in gathered.given.values()), gathered.first.kit)
     kit, first = gathered.first.kit, gathered.first.medium
     with whole_directory(out) as working:
         for _, one in sorted(gathered.given.items()):

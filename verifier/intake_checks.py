@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kit import kitfile, layout, volume
-from kit.bytes import digest
+from kit.bytes import canonical, digest
 from kit.errors import DigestMismatch, EvidenceMissing, SizeMismatch
 from kit.kitfile import Kit
 from kit.volume import Piece
@@ -13,7 +13,7 @@ from verifier.checks import Examination, Facts, Request
 from verifier.durable import make_directory, write_atomic
 from verifier.intake_copy import Copied, check_space, copy
 from verifier.kit_store import Store, check_names
-from verifier.medium import Medium
+from verifier.medium import Medium, read_file
 from verifier.site import Site
 from verifier.steps import Steps
 from verifier.volumes import Gathered, OnMedium
@@ -133,9 +133,10 @@ class VolumesExamination(_Gathering):
                     if number not in taken.numbers():
                         copied = gather(one.medium, volume.pieces_of(one.record, kit), target, self._on_piece)
                         evidence[f"copiedBytes{number}"] = copied.fresh
-                        taken.add(number)
+                        taken.add(one.record)
             evidence["taken"] = volume.numbers_text(taken.numbers())
             gathered.check_complete(taken.numbers())
+            volume.check_tiles(taken.records(), kit)
             first = gathered.first.medium
             named = [(file.path, file.digest) for file in kit.files]
             named += [
@@ -168,7 +169,15 @@ class Staged:
         names = [path.name for path in self._directory.glob(f"{self._name}-*")] if self._directory.is_dir() else []
         return sorted(int(name.rpartition("-")[2]) for name in names)
 
-    def add(self, number: int) -> None:
+    def records(self) -> list[volume.Volume]:
+        """Return what the volumes that were taken say, as it was signed."""
+        paths = [self._mark(number) for number in self.numbers()]
+        return [volume.parse(read_file(path, limit=kitfile.MAX_BYTES)) for path in paths]
+
+    def add(self, record: volume.Volume) -> None:
         """Remember that every piece of a volume is in its place."""
         make_directory(self._directory)
-        write_atomic(self._directory / f"{self._name}-{number:03d}", b"")
+        write_atomic(self._mark(record.number), canonical.encode_record(record))
+
+    def _mark(self, number: int) -> Path:
+        return self._directory / f"{self._name}-{number:03d}"

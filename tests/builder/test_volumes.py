@@ -1,5 +1,6 @@
 """A kit on several media: cutting, checking one alone, joining, and importing it volume by volume."""
 
+import errno
 import os
 import random
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ from kit.volume import Piece, Volume
 from tests.attacks import forge
 from tests.world import NOW, World
 from verifier import session, volumes
+from verifier.intake_copy import check_space
 
 SIZE = 150_000
 
@@ -254,6 +257,46 @@ def test_cut_pieces_cover_every_file_once_and_fit(sizes: dict[str, int], capacit
     assert covered == sizes
 
 
+@pytest.mark.parametrize("fault", ["gap", "overlap", "short", "a file left out"])
+def test_pieces_of_a_complete_set_that_do_not_tile_are_refused(cut: list[Path], fault: str) -> None:
+    given = volumes.gather(cut).given
+    records, kit = [one.record for one in given.values()], given[1].kit
+    volume.check_tiles(records, kit)
+    at = next(number for number, one in enumerate(records) if any(".part002" in piece.stored for piece in one.pieces))
+    pieces = list(records[at].pieces)
+    part = next(number for number, piece in enumerate(pieces) if ".part002" in piece.stored)
+    kept = pieces[part]
+    if fault == "a file left out":
+        records = [
+            msgspec.structs.replace(one, pieces=tuple(piece for piece in one.pieces if piece.path != kept.path))
+            for one in records
+        ]
+    else:
+        changes = {"gap": {"offset": kept.offset + 1}, "overlap": {"offset": kept.offset - 1}, "short": {"size": 1}}
+        pieces[part] = msgspec.structs.replace(kept, **changes[fault])
+        records[at] = msgspec.structs.replace(records[at], pieces=tuple(pieces))
+    with pytest.raises(errors.MalformedDocument, match="gap or overlap"):
+        volume.check_tiles(records, kit)
+
+
+def test_a_file_too_large_for_the_file_system_is_told(
+    cut: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> int:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(os, "pwrite", too_large)
+    with pytest.raises(errors.NoSpace, match="no file that large"):
+        splits.join(cut, tmp_path / "joined", nothing)
+
+
+def test_space_is_counted_up_to_the_last_byte_of_a_file(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    piece = Piece(path="a", offset=2 * free, size=1, digest=digest.of_bytes(b"x"), stored="a.part002")
+    with pytest.raises(errors.NoSpace, match="does not fit"):
+        check_space(tmp_path, [piece])
+
+
 def record(**changes: object) -> dict[str, object]:
     piece = {"path": "a/b", "offset": 0, "size": 3, "digest": digest.of_bytes(b"abc"), "stored": "a/b"}
     base: dict[str, object] = {
@@ -307,9 +350,12 @@ def test_the_commands(
     media = tmp_path / "media"
     assert stella.main(["kit", "split", str(large), "--size", str(SIZE), *key, "--out", str(media)]) == 0
     first = min(media.iterdir())
+    assert f"check-volume {first} --root {world.rootpack}/metadata/1.root.json" in capsys.readouterr().err
     root = ("--root", str(world.rootpack / "metadata" / "1.root.json"))
     assert stella.main(["kit", "check-volume", str(first), *root]) == 0
-    assert "of the pinned root's keys" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "of the pinned root's keys" in said.out
+    assert "check volume 2 of" in said.err
     assert stella.main(["kit", "join", str(media), "--out", str(tmp_path / "joined")]) == 0
     assert files(tmp_path / "joined") == files(large)
     shutil.rmtree(first)
