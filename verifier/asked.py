@@ -1,7 +1,8 @@
 """What an operator asked for, held against the disk before a run starts.
 
 A path or a value that was mistyped is a usage error and leaves no evidence; what is wrong with the kit itself is for
-the checks of the run (docs/format.md section 5). Nothing is read here but what a volume says it is: names are looked up, no more.
+the checks of the run (docs/format.md section 5). Names are looked up; nothing is read
+but what a volume says that it is.
 """
 
 import os
