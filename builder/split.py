@@ -118,10 +118,12 @@ def join(roots: Sequence[Path], out: Path, on_piece: Callable[[Piece], None]) ->
         )
     gathered = volumes.gather(found)
     gathered.check_complete()
+    volume.check_tiles((one.record for one in gathered.given.values()), gathered.first.kit)
     kit, first = gathered.first.kit, gathered.first.medium
     with whole_directory(out) as working:
         for _, one in sorted(gathered.given.items()):
-            copy(one.medium, volume.pieces_of(one.record, kit), working, on_piece)
+            with volumes.named(one.where):
+                copy(one.medium, volume.pieces_of(one.record, kit), working, on_piece)
         named = [(file.path, file.digest) for file in kit.files]
         for path in (layout.KIT_FILE, layout.KIT_ENVELOPE):
             data = first.read(path, limit=first.sizes[path])

@@ -196,6 +196,27 @@ def check_kit(volume: Volume, kit: Kit, kit_digest: str) -> None:
             raise DigestMismatch(path=piece.stored, expected=file.digest, found=piece.digest)
 
 
+def check_tiles(volumes: Iterable[Volume], kit: Kit) -> None:
+    """Hold a complete set against the kit: its pieces cover each file from its first byte to its last, once.
+
+    Raises :class:`MalformedDocument` for a gap or an overlap.
+    """
+    ends = {file.path: 0 for file in kit.files if not is_common(file.path)}
+    pieces = sorted((piece.path, piece.offset, piece.size) for volume in volumes for piece in volume.pieces)
+    for path, offset, size in pieces:
+        if offset != ends[path]:
+            raise _untiled(path, expected=ends[path], found=offset)
+        ends[path] = offset + size
+    for file in kit.files:
+        if not is_common(file.path) and ends[file.path] != file.size:
+            raise _untiled(file.path, expected=ends[file.path], found=file.size)
+
+
+def _untiled(path: str, *, expected: int, found: int) -> MalformedDocument:
+    detail = f"the pieces of {path[:120]} leave a gap or overlap"
+    return MalformedDocument(path=VOLUME_FILE, pointer="/pieces", detail=detail, expected=expected, found=found)
+
+
 def pieces_of(volume: Volume, kit: Kit) -> list[Piece]:
     """Return everything of the kit that a volume brings: its own pieces, and the common files as whole ones."""
     common = [

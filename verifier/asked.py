@@ -1,20 +1,24 @@
 """What an operator asked for, held against the disk before a run starts.
 
 A path or a value that was mistyped is a usage error and leaves no evidence; what is wrong with the kit itself is for
-the checks of the run (docs/format.md section 5). Nothing is read here: names are looked up, no more.
+the checks of the run (docs/format.md section 5). Names are looked up; nothing is read
+but what a volume says that it is.
 """
 
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from kit import layout
-from kit.errors import MalformedDocument, UsageError
+from kit.errors import MalformedDocument, StellaError, UsageError
+from kit.kitfile import MAX_BYTES
 from kit.manifest import check_scan_id
+from kit.volume import VOLUME_FILE, parse
+from verifier.medium import read_file
 
 MAX_NAMED = 5
 """How many scans of a kit an error names."""
@@ -95,6 +99,10 @@ def _of_directory(named: Path, *, scan_only: bool) -> Place:
     if not _is_file(kit / layout.KIT_FILE):
         raise _mistaken(named, "this directory is neither a kit nor a scan's")
     scans = scans_of(kit)
+    if _is_file(kit / VOLUME_FILE):
+        raise UsageError(path=str(named), detail=f"this is {_volume(kit)}; a kit is replayed when it is whole").then(
+            f"stella offline import {named}, and the other volumes with it or after it"
+        )
     if len(scans) != 1:
         shown = ", ".join(path.parent.name for path in scans[:MAX_NAMED]) or "none"
         example = scans[0] if scans else kit / layout.SCANS_DIRECTORY / "<scan-id>" / layout.MANIFEST_FILE
@@ -105,6 +113,14 @@ def _of_directory(named: Path, *, scan_only: bool) -> Place:
         ).then(f"Give the one you mean, such as {example}")
     anchored = _anchored(scans[0].parent, scan_only=scan_only)
     return Place(anchored / layout.MANIFEST_FILE, f"taken: {scans[0]}, the kit's only scan")
+
+
+def _volume(place: Path) -> str:
+    """Say which volume of which kit this claims to be."""
+    with suppress(StellaError):
+        record = parse(read_file(place / VOLUME_FILE, limit=MAX_BYTES))
+        return f"volume {record.number} of {record.count} of kit {record.kit_id}"
+    return "one volume of a kit"
 
 
 def _anchored(directory: Path, *, scan_only: bool) -> Path:

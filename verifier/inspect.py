@@ -24,6 +24,9 @@ from verifier.session import how_to_pin
 from verifier.site import Site
 
 MAX_METADATA = 1 << 20
+MAX_SCANS = 50
+MAX_SCANS_UNSIGNED = 5
+"""How many scans of a kit are described, and how many where no trusted key has signed for their number."""
 SIGNED = "signed by a trusted key, files not checked"
 STATES = {
     "TrustRootNotPinned": "no root pinned here, nothing checked",
@@ -59,6 +62,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
     files = read_pack(medium, layout.ROOTPACK_DIRECTORY)
     first_root = files.get("metadata/1.root.json")
     trust = _trust(medium, files, raw, site, moment)
+    described = kit.scans[: MAX_SCANS if trust["state"] == SIGNED else MAX_SCANS_UNSIGNED]
     return {
         "claimed": {
             "kitId": kit.kit_id,
@@ -72,7 +76,8 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
             "rootPack": msgspec.to_builtins(kit.root_pack),
             "firstRoot": digest.of_bytes(first_root) if first_root else "not in the kit",
             "firstGroups": grouped(digest.of_bytes(first_root)) if first_root else "not in the kit",
-            "scans": [_scan(medium, entry.id) for entry in kit.scans],
+            "scans": [_scan(medium, entry.id) for entry in described],
+            **({"moreScans": len(kit.scans) - len(described)} if len(kit.scans) > len(described) else {}),
             **_volume(medium),
         },
         "trust": trust,
@@ -119,7 +124,7 @@ def _scan(medium: Medium, scan_id: str) -> dict[str, object]:
     base = layout.scan_directory(scan_id)
     if volume.VOLUME_FILE in medium.sizes and f"{base}/{layout.MANIFEST_FILE}" not in medium.sizes:
         return {"id": scan_id, "manifest": "on another volume"}
-    manifest = manifests.parse(medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES))
+    manifest = manifests.parse(medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES, hold=False))
     return {
         "id": scan_id,
         "time": manifest.scan.time,
@@ -162,7 +167,7 @@ def _trust(
         "state": SIGNED,
         "sentence": "KIT.json is signed by trusted keys; its files are not checked yet.",
         "signers": signers,
-        "scans": [_signed_scan(medium, entry.id, pack, moments) for entry in kit.scans],
+        "scans": [_signed_scan(medium, entry.id, pack, moments) for entry in kit.scans[:MAX_SCANS]],
     } | known
 
 
@@ -173,10 +178,10 @@ def _signed_scan(
     base = layout.scan_directory(scan_id)
     path = f"{base}/{layout.MANIFEST_ENVELOPE}"
     try:
-        envelope = medium.read(path, limit=MAX_METADATA)
+        envelope = medium.read(path, limit=MAX_METADATA, hold=False)
         near = envelopes.beside(medium, f"{base}/{layout.EVIDENCE_DIRECTORY}")
         verified = envelopes.verify(envelope, pack, moments, near, name=path).verified
-        raw = medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES)
+        raw = medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES, hold=False)
         manifests.check_statement(verified.payload, raw, signed_profiles=pack.profiles(verified.signers))
     except StellaError as error:
         return {"id": scan_id, "state": STATES.get(error.reason, "damaged"), "reason": error.reason}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kit import kitfile, layout, volume
-from kit.bytes import digest
+from kit.bytes import canonical, digest
 from kit.errors import DigestMismatch, EvidenceMissing, SizeMismatch
 from kit.kitfile import Kit
 from kit.volume import Piece
@@ -13,7 +13,7 @@ from verifier.checks import Examination, Facts, Request
 from verifier.durable import make_directory, write_atomic
 from verifier.intake_copy import Copied, check_space, copy
 from verifier.kit_store import Store, check_names
-from verifier.medium import Medium
+from verifier.medium import Medium, read_file
 from verifier.site import Site
 from verifier.steps import Steps
 from verifier.volumes import Gathered, OnMedium
@@ -137,13 +137,15 @@ class VolumesExamination(_Gathering):
             kit, record, target = self._kit(), gathered.first.record, self._staged()
             taken = Staged(target.parent, record)
             for number, one in sorted(gathered.given.items()):
-                self._check_record(one, evidence)
-                if number not in taken.numbers():
-                    copied = gather(one.medium, volume.pieces_of(one.record, kit), target, self._on_piece)
-                    evidence[f"copiedBytes{number}"] = copied.fresh
-                    taken.add(number)
+                with volumes.named(one.where):
+                    self._check_record(one, evidence)
+                    if number not in taken.numbers():
+                        copied = gather(one.medium, volume.pieces_of(one.record, kit), target, self._on_piece)
+                        evidence[f"copiedBytes{number}"] = copied.fresh
+                        taken.add(one.record)
             evidence["taken"] = volume.numbers_text(taken.numbers())
             gathered.check_complete(taken.numbers())
+            volume.check_tiles(taken.records(), kit)
             first = gathered.first.medium
             drop_stamps(target, kit)
             named = [(file.path, file.digest) for file in kit.files]
@@ -157,7 +159,7 @@ class VolumesExamination(_Gathering):
     def _check_record(self, one: OnMedium, evidence: dict[str, object]) -> None:
         """Hold a volume's record against its signers; what it says is what was read before."""
         signed = self._check_envelope(one.medium, volume.VOLUME_ENVELOPE, evidence)[1]
-        raw = one.medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES)
+        raw = one.medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES, hold=False)
         if volume.check_statement(signed.payload, raw) != one.record:
             raise DigestMismatch(path=volume.VOLUME_FILE)
 
@@ -177,7 +179,15 @@ class Staged:
         names = [path.name for path in self._directory.glob(f"{self._name}-*")] if self._directory.is_dir() else []
         return sorted(int(name.rpartition("-")[2]) for name in names)
 
-    def add(self, number: int) -> None:
+    def records(self) -> list[volume.Volume]:
+        """Return what the volumes that were taken say, as it was signed."""
+        paths = [self._mark(number) for number in self.numbers()]
+        return [volume.parse(read_file(path, limit=kitfile.MAX_BYTES)) for path in paths]
+
+    def add(self, record: volume.Volume) -> None:
         """Remember that every piece of a volume is in its place."""
         make_directory(self._directory)
-        write_atomic(self._directory / f"{self._name}-{number:03d}", b"")
+        write_atomic(self._mark(record.number), canonical.encode_record(record))
+
+    def _mark(self, number: int) -> Path:
+        return self._directory / f"{self._name}-{number:03d}"

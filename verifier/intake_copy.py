@@ -4,10 +4,12 @@ A piece is a file or a part of one, known by its digest from a signed list. It i
 that digest, and nothing else needs to be remembered: what a crash has left is read again and kept, or written anew.
 """
 
+import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +32,11 @@ class Copied:
 
 def check_space(target: Path, pieces: Sequence[Piece]) -> None:
     """Refuse to begin a copy for which there is no room: :class:`NoSpace`."""
-    needed = sum(piece.size for piece in pieces)
-    there = sum(_allocated(target / path) for path in {piece.path for piece in pieces})
+    ends: dict[str, int] = {}
+    for piece in pieces:
+        ends[piece.path] = max(ends.get(piece.path, 0), piece.offset + piece.size)
+    needed = sum(ends.values())  # up to the last byte: not every file system leaves out what is not written yet
+    there = sum(_allocated(target / path) for path in ends)
     free = shutil.disk_usage(target).free
     if needed - there > free:
         raise NoSpace(detail="the kit does not fit here", expected=f"{needed - there} bytes", found=f"{free} bytes")
@@ -54,7 +59,8 @@ def copy(medium: Medium, pieces: Sequence[Piece], target: Path, on_piece: Callab
             if _is_there(descriptor, piece):
                 done.kept += piece.size
             else:
-                _fetch(medium, piece, descriptor)
+                with _fitting(piece):
+                    _fetch(medium, piece, descriptor)
                 done.fresh += piece.size
             if piece.path.startswith(f"{layout.PROGRAM_DIRECTORY}/"):
                 os.fchmod(descriptor, 0o755)
@@ -63,6 +69,20 @@ def copy(medium: Medium, pieces: Sequence[Piece], target: Path, on_piece: Callab
     for directory in sorted(directories):
         sync_directory(directory)
     return done
+
+
+@contextmanager
+def _fitting(piece: Piece) -> Iterator[None]:
+    """Raise :class:`NoSpace` where the file system holds no file of that size."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EFBIG, errno.EOVERFLOW):
+            raise
+        detail = "this file system holds no file that large"
+        raise NoSpace(path=piece.path, detail=detail, expected=f"{piece.offset + piece.size} bytes").then(
+            "Keep the kits on another file system (--kits DIR) and run again."
+        ) from None
 
 
 def _is_there(descriptor: int, piece: Piece) -> bool:

@@ -27,8 +27,11 @@ class Medium:
     sizes: dict[str, int]
     _held: dict[str, bytes] = field(default_factory=dict)
 
-    def read(self, path: str, *, limit: int) -> bytes:
-        """Return a small file's bytes; raises :class:`FileMissing` or :class:`LimitExceeded`."""
+    def read(self, path: str, *, limit: int, hold: bool = True) -> bytes:
+        """Return a small file's bytes; raises :class:`FileMissing` or :class:`LimitExceeded`.
+
+        Without ``hold`` they are forgotten: for what is read once, or held against a digest at each reading.
+        """
         if path in self._held:
             return self._held[path]
         if path not in self.sizes:
@@ -39,7 +42,8 @@ class Medium:
             data = source.read(limit + 1)
         if len(data) != self.sizes[path]:
             raise SizeMismatch(path=path, expected=self.sizes[path], found=len(data))
-        self._held[path] = data
+        if hold:
+            self._held[path] = data
         return data
 
     def digest(self, path: str) -> tuple[str, int]:

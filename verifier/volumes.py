@@ -1,6 +1,7 @@
 """Volumes on their media: checking one alone, and making one kit of several (docs/format.md section 2.1)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from kit.errors import (
     FileMissing,
     FileUndeclared,
     SizeMismatch,
+    StellaError,
     UsageError,
     VolumeForeign,
     VolumeMissing,
@@ -37,6 +39,11 @@ class OnMedium:
     def text(self) -> str:
         """Return which volume of how many it is."""
         return f"{self.record.number} of {self.record.count}"
+
+    @property
+    def where(self) -> str:
+        """Return which volume it is, and the name of the directory it lies in."""
+        return f"{self.text} in {self.medium.root.name}"
 
 
 def find(media: Sequence[Path]) -> list[Path]:
@@ -64,20 +71,40 @@ def _is_volume(path: Path) -> bool:
     return (path / volume.VOLUME_FILE).is_file()
 
 
-def read(root: Path) -> OnMedium:
+@contextmanager
+def named(which: str) -> Iterator[None]:
+    """Let an error say which volume it is about, where none inside has said so."""
+    try:
+        yield
+    except StellaError as error:
+        error.details.setdefault("volume", which)
+        raise
+
+
+def read(root: Path, known: Mapping[str, Kit] | None = None) -> OnMedium:
     """Read a volume's own documents and hold them against one another; its files are only counted.
 
-    Raises the errors of :func:`kit.volume.parse` and :func:`kit.volume.check_kit`, :class:`FileMissing` and
-    :class:`FileUndeclared` for files that are not those listed.
+    A list of the kit that is ``known`` by its digest is neither parsed nor held again. Raises the errors of
+    :func:`kit.volume.parse` and :func:`kit.volume.check_kit`, :class:`FileMissing` and :class:`FileUndeclared` for
+    files that are not those listed; each names the volume.
     """
-    medium = survey(root)
-    for path in volume.DOCUMENTS:
-        if path not in medium.sizes:
-            raise EvidenceMissing(path=path)
-    record = volume.parse(medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES))
-    raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
-    kit = kitfile.parse(raw)
-    volume.check_kit(record, kit, digest.of_bytes(raw))
+    with named(root.name):
+        medium = survey(root)
+        for path in volume.DOCUMENTS:
+            if path not in medium.sizes:
+                raise EvidenceMissing(path=path)
+        record = volume.parse(medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES, hold=False))
+        with named(f"{record.number} of {record.count} in {root.name}"):
+            return _of_record(medium, record, known or {})
+
+
+def _of_record(medium: Medium, record: Volume, known: Mapping[str, Kit]) -> OnMedium:
+    raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES, hold=False)
+    kit_digest = digest.of_bytes(raw)
+    kit = known.get(kit_digest)
+    if kit is None:
+        kit = kitfile.parse(medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES))
+    volume.check_kit(record, kit, kit_digest)
     listed = {piece.stored: piece.size for piece in volume.pieces_of(record, kit)}
     for path in sorted({*listed, *volume.DOCUMENTS} - set(medium.sizes)):
         raise FileMissing(path=path)
@@ -87,7 +114,7 @@ def read(root: Path) -> OnMedium:
         if path in listed and listed[path] != size:
             raise SizeMismatch(path=path, expected=listed[path], found=size)
     _check_sums(medium, record, kit)
-    return OnMedium(medium, record, kit, digest.of_bytes(raw))
+    return OnMedium(medium, record, kit, kit_digest)
 
 
 def _check_sums(medium: Medium, record: Volume, kit: Kit) -> None:
@@ -95,31 +122,28 @@ def _check_sums(medium: Medium, record: Volume, kit: Kit) -> None:
     expected = sums(medium, record, kit)
     if medium.sizes[layout.SUMS_FILE] != len(expected):
         raise SizeMismatch(path=layout.SUMS_FILE, expected=len(expected), found=medium.sizes[layout.SUMS_FILE])
-    if medium.read(layout.SUMS_FILE, limit=len(expected)) != expected:
+    if medium.read(layout.SUMS_FILE, limit=len(expected), hold=False) != expected:
         raise DigestMismatch(path=layout.SUMS_FILE, expected=digest.of_bytes(expected))
 
 
 def sums(medium: Medium, record: Volume, kit: Kit) -> bytes:
     """Return what SHA256SUMS of a volume has to be."""
     entries = [(piece.stored, piece.digest) for piece in volume.pieces_of(record, kit)]
-    entries += [
-        (path, digest.of_bytes(medium.read(path, limit=kitfile.MAX_BYTES)))
-        for path in volume.DOCUMENTS
-        if path != layout.SUMS_FILE
-    ]
+    entries += [(path, medium.digest(path)[0]) for path in volume.DOCUMENTS if path != layout.SUMS_FILE]
     return kitfile.sums(entries)
 
 
 def check_alone(root: Path, on_piece: Callable[[Piece], None]) -> OnMedium:
     """Check every byte of one volume without any other; no signature, for which a trust root is needed."""
     found = read(root)
-    for piece in volume.pieces_of(found.record, found.kit):
-        on_piece(piece)
-        actual, size = found.medium.digest(piece.stored)
-        if size != piece.size:
-            raise SizeMismatch(path=piece.stored, expected=piece.size, found=size)
-        if actual != piece.digest:
-            raise DigestMismatch(path=piece.stored, expected=piece.digest, found=actual)
+    with named(found.where):
+        for piece in volume.pieces_of(found.record, found.kit):
+            on_piece(piece)
+            actual, size = found.medium.digest(piece.stored)
+            if size != piece.size:
+                raise SizeMismatch(path=piece.stored, expected=piece.size, found=size)
+            if actual != piece.digest:
+                raise DigestMismatch(path=piece.stored, expected=piece.digest, found=actual)
     return found
 
 
@@ -154,8 +178,10 @@ class Gathered:
 def gather(roots: Sequence[Path]) -> Gathered:
     """Read volumes that are to be one kit, in whatever order they are given; :class:`VolumeForeign` for a stranger."""
     gathered = Gathered()
+    known: dict[str, Kit] = {}
     for root in roots:
-        one = read(root)
+        one = read(root, known)
+        known[one.kit_digest] = one.kit
         if gathered.given:
             check_same_set(gathered.first, one)
         if one.record.number in gathered.given:

@@ -63,7 +63,11 @@ def split(
     sizes = [sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) for place in places]
     written = [{"directory": str(place), "bytes": size} for place, size in zip(places, sizes, strict=True)]
     console.document({"kit": made[0].kit_id, "volumes": written})
-    return console.verdict(f"SPLIT IN {len(made)}", 0, quoted(["stella", "kit", "check-volume", str(places[0])]))
+    return console.verdict(
+        f"SPLIT IN {len(made)}",
+        0,
+        quoted(["stella", "kit", "check-volume", str(places[0]), "--root", str(rootpack / "metadata" / "1.root.json")]),
+    )
 
 
 @app.command()
@@ -120,4 +124,6 @@ def check_volume(
             "signatures": "not checked (--root)" if pinned is None else "of the pinned root's keys",
         }
     )
-    return console.verdict("WHOLE", 0, "" if found.record.number == found.record.count else "check the next volume")
+    following = found.record.number + 1
+    is_last = following > found.record.count
+    return console.verdict("WHOLE", 0, "" if is_last else f"check volume {following} of {found.record.count}")

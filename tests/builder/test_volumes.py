@@ -1,5 +1,6 @@
 """A kit on several media: cutting, checking one alone, joining, and importing it volume by volume."""
 
+import errno
 import os
 import random
 import shutil
@@ -7,18 +8,20 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import stella
 from builder import split as splits
-from kit import errors, layout, volume
+from kit import errors, kitfile, layout, volume
 from kit.bytes import canonical, digest
 from kit.volume import Piece, Volume
 from tests.attacks import forge
 from tests.world import NOW, World
 from verifier import session, volumes
+from verifier.intake_copy import check_space
 
 SIZE = 150_000
 
@@ -136,9 +139,34 @@ def test_a_fault_of_a_volume_is_refused_by_name(media: list[Path], tmp_path: Pat
     spoil(media)
     with pytest.raises(expected):
         volumes.check_alone(media[0], nothing)
-    with pytest.raises(expected):
+    with pytest.raises(expected) as refused:
         splits.join(media, tmp_path / "joined", nothing)
+    assert str(refused.value.details["volume"]).endswith(media[0].name)
     assert not (tmp_path / "joined").exists()
+
+
+def test_a_damaged_volume_among_several_is_named_by_number_and_directory(media: list[Path], tmp_path: Path) -> None:
+    change(largest(media[2]))
+    with pytest.raises(errors.DigestMismatch, match=f"volume 3 of {len(media)} in {media[2].name}"):
+        splits.join(media, tmp_path / "joined", nothing)
+
+
+def test_the_kits_list_is_parsed_and_held_once_for_all_volumes(
+    cut: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[bytes] = []
+    genuine = volumes.kitfile.parse
+
+    def parse(data: bytes) -> kitfile.Kit:
+        parsed.append(data)
+        return genuine(data)
+
+    monkeypatch.setattr(volumes.kitfile, "parse", parse)
+    gathered = volumes.gather(cut)
+    assert (len(gathered.given), len(parsed)) == (len(cut), 1)
+    assert len({id(one.kit) for one in gathered.given.values()}) == 1
+    for number, one in gathered.given.items():
+        assert set(one.medium._held) == ({layout.KIT_FILE} if number == 1 else set())
 
 
 def test_a_missing_volume_is_named(cut: list[Path], tmp_path: Path) -> None:
@@ -229,6 +257,46 @@ def test_cut_pieces_cover_every_file_once_and_fit(sizes: dict[str, int], capacit
     assert covered == sizes
 
 
+@pytest.mark.parametrize("fault", ["gap", "overlap", "short", "a file left out"])
+def test_pieces_of_a_complete_set_that_do_not_tile_are_refused(cut: list[Path], fault: str) -> None:
+    given = volumes.gather(cut).given
+    records, kit = [one.record for one in given.values()], given[1].kit
+    volume.check_tiles(records, kit)
+    at = next(number for number, one in enumerate(records) if any(".part002" in piece.stored for piece in one.pieces))
+    pieces = list(records[at].pieces)
+    part = next(number for number, piece in enumerate(pieces) if ".part002" in piece.stored)
+    kept = pieces[part]
+    if fault == "a file left out":
+        records = [
+            msgspec.structs.replace(one, pieces=tuple(piece for piece in one.pieces if piece.path != kept.path))
+            for one in records
+        ]
+    else:
+        changes = {"gap": {"offset": kept.offset + 1}, "overlap": {"offset": kept.offset - 1}, "short": {"size": 1}}
+        pieces[part] = msgspec.structs.replace(kept, **changes[fault])
+        records[at] = msgspec.structs.replace(records[at], pieces=tuple(pieces))
+    with pytest.raises(errors.MalformedDocument, match="gap or overlap"):
+        volume.check_tiles(records, kit)
+
+
+def test_a_file_too_large_for_the_file_system_is_told(
+    cut: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object) -> int:
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(os, "pwrite", too_large)
+    with pytest.raises(errors.NoSpace, match="no file that large"):
+        splits.join(cut, tmp_path / "joined", nothing)
+
+
+def test_space_is_counted_up_to_the_last_byte_of_a_file(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    piece = Piece(path="a", offset=2 * free, size=1, digest=digest.of_bytes(b"x"), stored="a.part002")
+    with pytest.raises(errors.NoSpace, match="does not fit"):
+        check_space(tmp_path, [piece])
+
+
 def record(**changes: object) -> dict[str, object]:
     piece = {"path": "a/b", "offset": 0, "size": 3, "digest": digest.of_bytes(b"abc"), "stored": "a/b"}
     base: dict[str, object] = {
@@ -282,9 +350,12 @@ def test_the_commands(
     media = tmp_path / "media"
     assert stella.main(["kit", "split", str(large), "--size", str(SIZE), *key, "--out", str(media)]) == 0
     first = min(media.iterdir())
+    assert f"check-volume {first} --root {world.rootpack}/metadata/1.root.json" in capsys.readouterr().err
     root = ("--root", str(world.rootpack / "metadata" / "1.root.json"))
     assert stella.main(["kit", "check-volume", str(first), *root]) == 0
-    assert "of the pinned root's keys" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "of the pinned root's keys" in said.out
+    assert "check volume 2 of" in said.err
     assert stella.main(["kit", "join", str(media), "--out", str(tmp_path / "joined")]) == 0
     assert files(tmp_path / "joined") == files(large)
     shutil.rmtree(first)

@@ -11,7 +11,7 @@ from kit import errors, layout, volume
 from kit import result as results
 from tests.verifier.conftest import Host
 from tests.world import NOW, Replay, World
-from verifier import inspect, quarantine, volumes
+from verifier import asked, inspect, quarantine, volumes
 
 SIZE = 150_000
 
@@ -138,3 +138,11 @@ def test_look_says_which_volume_of_how_many(host: Host, cut: list[Path]) -> None
     assert claimed["volume"] == f"2 of {len(cut)}"
     assert inspect.state(document) == inspect.SIGNED
     assert "stella offline import" in str(document["nextStep"])
+
+
+def test_a_volume_that_is_to_be_replayed_is_told_by_number_and_kit(cut: list[Path]) -> None:
+    kit_id = volumes.read(cut[0]).kit.kit_id
+    for number, place in enumerate(cut, 1):
+        with pytest.raises(errors.UsageError, match=f"volume {number} of {len(cut)} of kit {kit_id}") as refused:
+            asked.place(place)
+        assert refused.value.next_step.startswith(f"stella offline import {place}")

@@ -5,6 +5,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kit import layout
@@ -12,6 +13,7 @@ from kit.trust import dsse
 from tests.attacks import forge
 from tests.world import NOW, SCAN_ID, World
 from verifier import inspect
+from verifier import site as sites
 from verifier.run_dir import stamp
 
 ROOT_FILE = "rootpack/metadata/1.root.json"
@@ -123,6 +125,38 @@ def test_each_scan_is_named_with_its_own_signers(world: World, home: Path, tmp_p
     envelope.write_bytes(dsse.sign(payload, dsse.IN_TOTO, [stranger]))
     (found,) = json.loads(look(kit, home, "--json").out)["trust"]["scans"]
     assert found == {"id": SCAN_ID, "state": "SIGNER NOT KNOWN HERE", "reason": "SignerUnknown"}
+
+
+@pytest.mark.parametrize(("is_signed", "described"), [(True, inspect.MAX_SCANS), (False, inspect.MAX_SCANS_UNSIGNED)])
+def test_of_many_scans_the_first_are_described_and_none_is_held(
+    world: World, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_signed: bool, described: int
+) -> None:
+    kit = world.copy_kit(tmp_path / "kit")
+    genuine, parsed, media = inspect.kitfile.parse, [], []
+
+    def many(data: bytes) -> inspect.kitfile.Kit:
+        found = genuine(data)
+        return msgspec.structs.replace(found, scans=found.scans * 400)
+
+    def parse(data: bytes, **more: object) -> object:
+        parsed.append(data)
+        return manifest_parse(data, **more)
+
+    def surveyed(root: Path) -> inspect.Medium:
+        media.append(genuine_survey(root))
+        return media[-1]
+
+    manifest_parse, genuine_survey = inspect.manifests.parse, inspect.survey
+    monkeypatch.setattr(inspect.kitfile, "parse", many)
+    monkeypatch.setattr(inspect.manifests, "parse", parse)
+    monkeypatch.setattr(inspect, "survey", surveyed)
+    site = sites.load(home / "ops" / "site") if is_signed else None
+    document = inspect.look(kit, site, NOW, place=home / "ops" / "site")
+    claimed = document["claimed"]
+    assert isinstance(claimed, dict)
+    assert (len(claimed["scans"]), claimed["moreScans"]) == (described, 400 - described)
+    assert len(parsed) == described * (2 if is_signed else 1)
+    assert [path for path in media[0]._held if path.endswith(layout.MANIFEST_FILE)] == []
 
 
 def test_no_state_reads_like_the_verdict_of_a_replay() -> None:

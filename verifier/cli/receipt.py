@@ -108,6 +108,8 @@ def show(
     console.data(receipt_text(receipt, is_checked=key is not None, slip=slip))
     if qr:
         _draw(console, _needed(code))
+    for written in filter(None, (out, png, svg, paper)):
+        console.talk(f"written: {written}")
     if key is None:
         return console.verdict("RECEIPT, NOT CHECKED", 0)
     return console.verdict("RECEIPT", 0, "hand it back; stella sync export sends it with the results")

@@ -138,7 +138,13 @@ def test_first_receipt_of_a_site_says_so(load_case):
 def test_readme_of_a_kit_is_80_columns_and_names_root_signers_and_commands():
     text = kit_readme(**README)
     check_lines(text, 80)
-    for said in ("sha256sum -c SHA256SUMS", "stella look MEDIUM", "number 42", "Signer release engineering:"):
+    for said in (
+        "sha256sum -c SHA256SUMS",
+        "stella look MEDIUM",
+        "number 42",
+        "Signer release engineering:",
+        "If VOLUME.json",
+    ):
         assert said in text
     assert "".join(text.split()).count("ab12" * 16) == 1
     assert "travels with the kit" not in text
