@@ -314,7 +314,7 @@ def revoke(
         typer.Option("--last-good-log", help="Log whose entries up to --last-good-index count.", metavar="ORIGIN"),
     ] = None,
     last_good_index: Annotated[
-        int | None, typer.Option("--last-good-index", help="The last of them.", min=0, metavar="INDEX")
+        int | None, typer.Option("--last-good-index", help="The last of them: the inclusion proof's index, not Rekor v1's larger global logIndex.", min=0, metavar="INDEX")
     ] = None,
     rootpack: RootPack = DEFAULT_ROOTPACK,
     keys: Keys = Path("keys"),
@@ -513,7 +513,11 @@ def _check_expected(opened: "Opened", expect: str | None) -> None:
         return
     digits = "".join(expect.lower().removeprefix("sha256:").split())
     if f"sha256:{digits}" != opened.fingerprint:
-        raise DraftsDiffer(expected=f"sha256:{digits}", found=opened.fingerprint)
+        raise DraftsDiffer(
+            detail="this draft is not the change that you expected, and was not signed",
+            expected=f"sha256:{digits}",
+            found=opened.fingerprint,
+        )
 
 
 def _now(time: str | None) -> datetime:
