@@ -314,7 +314,13 @@ def revoke(
         typer.Option("--last-good-log", help="Log whose entries up to --last-good-index count.", metavar="ORIGIN"),
     ] = None,
     last_good_index: Annotated[
-        int | None, typer.Option("--last-good-index", help="The last of them: the inclusion proof's index, not Rekor v1's larger global logIndex.", min=0, metavar="INDEX")
+        int | None,
+        typer.Option(
+            "--last-good-index",
+            help="The last of them: the inclusion proof's index, not Rekor v1's larger global logIndex.",
+            min=0,
+            metavar="INDEX",
+        ),
     ] = None,
     rootpack: RootPack = DEFAULT_ROOTPACK,
     keys: Keys = Path("keys"),
