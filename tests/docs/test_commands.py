@@ -87,10 +87,10 @@ def test_shown_commands_and_options_exist(page: str) -> None:
         words = shlex.split(line.replace("<", "").replace(">", ""))
         group = (
             words[1:3]
-            if words[1] in ("rootpack", "feed", "kit", "locker", "offline", "sync", "timeline")
+            if words[1] in ("rootpack", "feed", "kit", "locker", "offline", "sync", "timeline", "retention", "evidence")
             else words[1:2]
         )
-        group = words[1:4] if group == ["locker", "audit"] else group
+        group = words[1:4] if group in (["locker", "audit"], ["evidence", "holds"]) else group
         command = [sys.executable, "-m", "stella", *group, "--help"]
         environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
