@@ -4,6 +4,7 @@ import msgspec
 
 from kit.bytes import canonical
 from kit.errors import MalformedDocument, UnsupportedVersion
+from kit.trust.revocations import Revocation
 
 SCHEMA_VERSION = "1.0"
 RESULT_TYPE = "https://stella-ops.org/attestations/replay-result/1"
@@ -78,7 +79,7 @@ class ActivationEntry(_Document, frozen=True):
 
 
 class RootPackEntry(_Document, frozen=True):
-    """The RootPack that the run relied on."""
+    """The RootPack that the run relied on; ``revoked`` is every revocation that the site knew of with it."""
 
     pinned: str
     root_version: int
@@ -87,6 +88,7 @@ class RootPackEntry(_Document, frozen=True):
     issued: str | None = None
     snapshot_version: int | None = None
     targets_version: int | None = None
+    revoked: tuple[Revocation, ...] = ()
 
 
 class SignerEntry(_Document, frozen=True):

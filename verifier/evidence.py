@@ -77,6 +77,7 @@ def known(facts: Facts, site: Site) -> dict[str, object]:
             issued=pack.issued,
             snapshot_version=pack.versions.snapshot,
             targets_version=pack.versions.targets,
+            revoked=pack.revoked,
         )
         members["signers"] = tuple(
             results.SignerEntry(

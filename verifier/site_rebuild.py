@@ -10,19 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from kit import layout
 from kit import result as results
 from kit.bytes import digest
 from kit.errors import SiteDamaged, StellaError, UsageError
-from kit.kitfile import Kit
 from kit.result import Receipt, Result
-from kit.trust import revocations, rootpack
-from kit.trust.revocations import Revocation
+from kit.trust import revocations
 from kit.trust.trusted import Versions
 from verifier import evidence, site_kits, site_time
 from verifier import site as sites
 from verifier.durable import write_atomic
-from verifier.kit_store import Store, check_copy
+from verifier.kit_store import Store
 from verifier.run import IMPORT
 from verifier.run_dir import is_finished
 from verifier.site import AcceptedKit, Site, SiteState
@@ -136,23 +133,17 @@ def _remember(site: Site, signed: Sequence[Signed], store: Store) -> Rebuilt:
     if any(one.result.activation is not None and one.result.activation.in_place for one in signed):
         lost.append("kits that were activated in place: import them again")
     activations += _as_linked(activations, store)
-    revoked, unread, read = _revoked(site, tuple(accepted.values()), store)
-    for one in signed:
-        if _is_newer(one.result, read):
-            # What it told was learned even where its kit was refused: no older RootPack may speak in its place.
-            floors = _versions(one.result, floors)
-            if not _was_accepted(one.result):
-                unread.append(_untold(one.result))
+    told = [entry for one in signed if one.result.root_pack is not None for entry in one.result.root_pack.revoked]
     state = SiteState(
         schema_version=sites.SCHEMA_VERSION,
         floors=floors,
         accepted=tuple(accepted.values()),
         last_receipt=_head(signed),
         time_floor=floor,
-        revocations=revoked,
+        revocations=revocations.strictest((), told),
         activations=tuple(activations),
     )
-    return Rebuilt(state, len(signed), lost=lost + unread)
+    return Rebuilt(state, len(signed), lost=lost)
 
 
 def _was_accepted(result: Result) -> bool:
@@ -241,53 +232,3 @@ def _gaps(signed: Sequence[Signed]) -> list[str]:
     known = {one.receipt_digest for one in signed}
     missing = [one.result.run_id for one in signed if one.receipt.previous and one.receipt.previous not in known]
     return [f"what the run before {name} was about: it is not here" for name in missing]
-
-
-def _is_newer(result: Result, read: Versions | None) -> bool:
-    """Tell whether a run's RootPack may tell of revoked keys that none of those that were read tells of."""
-    found = _versions(result, None)
-    if found is None or read is None:
-        return found is not None
-    if result.root_pack is not None and result.root_pack.targets_version is None:  # a result of old
-        return (found.root, found.timestamp) != (min(found.root, read.root), min(found.timestamp, read.timestamp))
-    return found.root > read.root or found.targets > read.targets
-
-
-def _untold(result: Result) -> str:
-    version = result.root_pack.timestamp_version if result.root_pack is not None else 0
-    return (
-        f"revoked keys that run {result.run_id} learned of: its kit was not taken in, so its RootPack (timestamp "
-        f"{version}) is not here; new kits need one that is no older, and kits taken in before are judged without it"
-    )
-
-
-def _revoked(
-    site: Site, accepted: Sequence[AcceptedKit], store: Store
-) -> tuple[tuple[Revocation, ...], list[str], Versions | None]:
-    """Return the revocations that the RootPacks of kept kits tell, of which kits none could be read, and the versions.
-
-    These are the highest that were read.
-    """
-    revoked: tuple[Revocation, ...] = ()
-    read: Versions | None = None
-    unread = []
-    for entry in accepted:
-        try:
-            place = store.kits / entry.kit_id
-            kit = check_copy(place, entry.digest)
-            pack = rootpack.load(
-                _pack_files(place, kit),
-                pinned_root=site.pinned_root,
-                reference_time=site_time.moment(kit.created_at),
-            )
-            revoked = revocations.strictest(revoked, pack.revoked)
-            read = pack.versions if read is None else pack.versions.raised(read)
-        except (StellaError, OSError):
-            unread.append(f"revoked keys that {entry.kit_id} told of: no whole copy of it is kept here")
-    return revoked, unread, read
-
-
-def _pack_files(place: Path, kit: Kit) -> dict[str, bytes]:
-    prefix = f"{layout.ROOTPACK_DIRECTORY}/"
-    paths = [file.path for file in kit.files if file.path.startswith(prefix)]
-    return {path.removeprefix(prefix): (place / path).read_bytes() for path in paths}
