@@ -19,7 +19,7 @@ from kit.result import Check, ReferenceTime, Result
 from kit.trust.keys import PemSigner
 from scanner import engine
 from verifier import site as sites
-from verifier.checks import Request
+from verifier.facts import Request
 from verifier.run import STRICT, Plan, Run
 from verifier.run_dir import RunDirectory, stamp
 

@@ -5,9 +5,7 @@ what held. No step reads a document before the steps that vouch for it have pass
 handed onward.
 """
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kit import kitfile, layout
 from kit import manifest as manifests
@@ -18,7 +16,6 @@ from kit.errors import (
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
-    LimitExceeded,
     MalformedDocument,
     MerkleRootMismatch,
     OlderThanAccepted,
@@ -28,87 +25,19 @@ from kit.errors import (
     TrustExpired,
     UnsupportedVersion,
 )
-from kit.result import ActivationEntry, ReferenceTime
 from kit.snapshot import SnapshotReader
 from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
-from kit.trust.evidence import Existence
-from kit.trust.keys import PublicKey
-from scanner.engine import MATCH_CONTRACT, EngineIdentity
+from scanner.engine import MATCH_CONTRACT
 from verifier import ages, declared, envelopes, ledger, listing, locker_notes, sigstore_bundles
+from verifier.facts import Facts, Request
 from verifier.medium import Medium, survey
+from verifier.pack_files import read_pack
 from verifier.replay import check_contract
 from verifier.site import Site
 from verifier.steps import Steps
 
-if TYPE_CHECKING:
-    from kit.ledger.memory import Seen
-
 MAX_ENVELOPE = 1 << 20
-MAX_METADATA = 1 << 20
-MAX_PACK_FILES = 400
-MAX_PACK_BYTES = 32 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What is to be checked: a manifest on a medium, at a reference time, by a running engine.
-
-    ``ledger``: proof that a log has the scan's envelope is demanded. ``activating``: the kit is to become the active
-    one of its channel, and ``overruled`` is the operator's reason to do so whatever the order of kits says. ``joined``:
-    how many volumes an import has made the kit of, and has checked.
-    """
-
-    manifest: Path
-    reference_time: ReferenceTime
-    engine: EngineIdentity
-    verifier_version: str
-    scan_only: bool = False
-    vary_tools: bool = False
-    ledger: bool = False
-    activating: bool = False
-    overruled: str | None = None
-    joined: int = 0
-
-
-@dataclass(slots=True)
-class Facts:
-    """What the checks have established so far.
-
-    ``taken_in`` is when this site accepted the kit before, ``issued`` when a genuine RootPack was issued, expired or
-    not, ``notes`` what the result has to say aloud. ``stamps`` and ``kit_stamps`` are the time stamps of scan
-    and kit, ``times`` what others vouch for.
-    """
-
-    kit: kitfile.Kit | None = None
-    kit_digest: str | None = None
-    manifest: manifests.Manifest | None = None
-    manifest_digest: str | None = None
-    pack: rootpack.TrustedPack | None = None
-    signers: list[tuple[str, PublicKey]] = field(default_factory=list)
-    input: BundleReader | None = None
-    output: BundleReader | None = None
-    feeds: dict[str, SnapshotReader] = field(default_factory=dict)
-    novelty: str | None = None
-    taken_in: str | None = None
-    issued: str | None = None
-    activation: ActivationEntry | None = None
-    notes: list[str] = field(default_factory=list)
-    envelope: bytes = b""
-    signed: dsse.Verified | None = None
-    proofs: dict[str, bytes] = field(default_factory=dict)
-    trees: "list[Seen]" = field(default_factory=list)
-    lockers: dict[str, bytes] = field(default_factory=dict)
-    acknowledged: tuple[str, ...] = ()
-    stamps: list[str] = field(default_factory=list)
-    kit_stamps: list[str] = field(default_factory=list)
-    times: list[Existence] = field(default_factory=list)
-
-    def close(self) -> None:
-        """Close the bundles."""
-        for reader in (self.input, self.output):
-            if reader is not None:
-                reader.close()
 
 
 class Examination:
@@ -429,18 +358,6 @@ class Examination:
         if self._facts.manifest is None:
             raise EvidenceMissing(path=layout.MANIFEST_FILE)
         return self._facts.manifest
-
-
-def read_pack(medium: Medium, base: str) -> dict[str, bytes]:
-    """Return the files of the RootPack in a directory of a medium, by path in the RootPack.
-
-    Nobody has vouched for any of them yet: :class:`LimitExceeded` for more than any RootPack has.
-    """
-    declared = medium.below(f"{base}/")
-    size = sum(medium.sizes[path] for path in declared.values())
-    if len(declared) > MAX_PACK_FILES or size > MAX_PACK_BYTES:
-        raise LimitExceeded(path=base, expected=f"{MAX_PACK_FILES} files, {MAX_PACK_BYTES} bytes")
-    return {name: medium.read(path, limit=MAX_METADATA) for name, path in declared.items()}
 
 
 def _check_snapshot_members(reader: SnapshotReader, prefix: str, bundle: BundleRecord) -> None:

@@ -29,7 +29,7 @@ from kit.trust import dsse, revocations, statement
 from kit.trust.keys import PublicKey
 from scanner.difference import Difference
 from verifier import render, report, site_time
-from verifier.checks import Facts
+from verifier.facts import Facts
 from verifier.medium import read_file
 from verifier.run_dir import JOURNAL_FILE, RunDirectory, ends_finished
 from verifier.site import Site

@@ -15,8 +15,8 @@ from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
 from kit.trust.keys import grouped
 from verifier import ages, asked, envelopes, inspect_trust, site_time
-from verifier.checks import read_pack
 from verifier.medium import Medium, survey
+from verifier.pack_files import read_pack
 from verifier.places import shown, site_option
 from verifier.report_rows import section, text_of
 from verifier.run_dir import stamp

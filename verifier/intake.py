@@ -34,9 +34,10 @@ from kit.result import ActivationEntry, Check, ReferenceTime, Result
 from kit.volume import Piece
 from scanner import engine
 from verifier import asked, guard, mounts, quarantine, session, volumes
-from verifier.checks import Examination, Facts, Request
+from verifier.checks import Examination
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
+from verifier.facts import Facts, Request
 from verifier.intake_checks import KIT_DIRECTORY, CopyingExamination, VolumesExamination
 from verifier.kit_store import Store, is_whole
 from verifier.medium import read_file

@@ -9,8 +9,9 @@ from kit.errors import DigestMismatch, EvidenceMissing, SizeMismatch
 from kit.kitfile import Kit
 from kit.volume import Piece
 from verifier import ledger, listing, volumes
-from verifier.checks import Examination, Facts, Request
+from verifier.checks import Examination
 from verifier.durable import make_directory, write_atomic
+from verifier.facts import Facts, Request
 from verifier.intake_copy import Copied, check_space, copy
 from verifier.kit_store import Store, check_names
 from verifier.medium import Medium, read_file

@@ -15,6 +15,7 @@ from kit import kitfile, layout
 from kit.bytes import digest
 from kit.errors import DigestMismatch, FileMissing, FileUndeclared, NotWritable, StellaError
 from verifier.durable import make_directory, sync_directory
+from verifier.envelopes import read_stamps
 from verifier.medium import Medium, survey
 from verifier.site_kits import Activation, active
 
@@ -117,8 +118,8 @@ def check_copy(kit_directory: Path, kit_digest: str) -> kitfile.Kit:
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     check_digest(layout.KIT_FILE, kit_digest, digest.of_bytes(raw))
     kit = kitfile.parse(raw)
-    evidence = f"{layout.EVIDENCE_DIRECTORY}/"
-    check_names(medium, kit, [path for path in medium.sizes if path.startswith(evidence)])
+    stamps = [f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in read_stamps(medium, layout.EVIDENCE_DIRECTORY)]
+    check_names(medium, kit, stamps)
     for file in kit.files:
         check_digest(file.path, file.digest, medium.digest(file.path)[0])
     return kit

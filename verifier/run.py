@@ -17,7 +17,8 @@ from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
 from scanner.difference import Difference
 from verifier import evidence, locker_notes, replay, site_time, stopping
-from verifier.checks import Examination, Facts, Request
+from verifier.checks import Examination
+from verifier.facts import Facts, Request
 from verifier.report_rows import text_of
 from verifier.run_dir import Clock, RunDirectory, stamp
 from verifier.site import AcceptedKit, Site

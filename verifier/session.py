@@ -16,9 +16,9 @@ from kit.manifest import check_scan_id, check_time
 from kit.result import AUDIT, Check, ReferenceTime, Result
 from scanner import engine
 from verifier import asked, guard, mounts, whatif
-from verifier.checks import Request
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
+from verifier.facts import Request
 from verifier.places import check_outside, shown, site_option
 from verifier.run import Plan, Run
 from verifier.run_dir import Clock, RunDirectory, stamp, tell_cut_off, unfinished

@@ -9,10 +9,13 @@ from kit import kitfile, layout
 from kit import result as results
 from kit.bytes import digest
 from kit.errors import FileMissing, StellaError
+from kit.trust import rootpack
 from kit.trust.keys import grouped
-from verifier import ages, evidence, quarantine, site_kits, site_time
+from verifier import ages, envelopes, evidence, quarantine, site_kits, site_time
+from verifier.envelopes import Moments
 from verifier.kit_store import Store, check_digest
-from verifier.medium import read_file
+from verifier.medium import Medium, read_file, survey
+from verifier.pack_files import MAX_METADATA, read_pack
 from verifier.run_dir import JOURNAL_FILE, ends_finished, stamp
 from verifier.site import Site, root_fingerprint
 
@@ -71,6 +74,7 @@ def _active(
         described["ageHours"] = ages.in_hours(kit.created_at, moment)
         described["windowHours"] = kit.staleness_window_hours
         described["scans"] = [scan.id for scan in kit.scans]
+        _check_signers(survey(store.place(entry)), raw, site, moment)
         described["state"] = ages.check_kit(kit, moment, site.settings) or "ok"
     except StellaError as error:
         fault = error
@@ -81,6 +85,18 @@ def _active(
     if store.lags(entry):
         described["link"] = "does not lead to it yet: the next import mends that"
     return {name: value for name, value in described.items() if value is not None}, fault
+
+
+def _check_signers(medium: Medium, raw: bytes, site: Site, moment: datetime) -> None:
+    """Hold a kept kit's RootPack and signers against what the site knows by now, as a replay of it would."""
+    files = read_pack(medium, layout.ROOTPACK_DIRECTORY)
+    pack = rootpack.load(files, pinned_root=site.pinned_root, reference_time=moment).under(site.state.revocations)
+    moments = Moments(stamp(moment), site.accepted_at(digest.of_bytes(raw)), site.settings.skew)
+    near = envelopes.beside(medium, layout.EVIDENCE_DIRECTORY)
+    envelope = medium.read(layout.KIT_ENVELOPE, limit=MAX_METADATA)
+    kitfile.check_statement(
+        envelopes.verify(envelope, pack, moments, near, name=layout.KIT_ENVELOPE).verified.payload, raw
+    )
 
 
 def _quarantine(place: Path) -> dict[str, object]:

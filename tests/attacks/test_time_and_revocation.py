@@ -23,7 +23,7 @@ from tests.attacks import forge
 from tests.world import NOW, SCAN_ID, STRICTLY, Replay, World, scan_request
 from verifier import site as sites
 from verifier import site_time
-from verifier.checks import Request
+from verifier.facts import Request
 from verifier.run import Run
 from verifier.run_dir import RunDirectory, stamp
 from verifier.site_time import Settings

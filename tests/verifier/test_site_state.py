@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from builder import signer, trust, trust_change
 from builder.trust_publish import Office
 from kit import errors
-from kit.bytes import canonical
+from kit.bytes import canonical, digest
 from tests.attacks import forge
 from tests.verifier.conftest import Host
 from tests.world import NOW, Replay, World
 from verifier import activate, site_rebuild, site_view
 from verifier import site as sites
+from verifier.kit_store import check_copy
 from verifier.run_dir import stamp
 
 LATER = NOW + timedelta(hours=1)
@@ -259,3 +260,29 @@ def test_the_commands(world: World, tmp_path: Path) -> None:
     assert forge.stella("offline", "state", "rebuild", "--from", "ops/offline", cwd=tmp_path).code == 0
     state = json.loads(forge.stella("offline", "state", "show", "--json", cwd=tmp_path).out)
     assert [entry["sequence"] for entry in state["accepted"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("days", "reason"), [(-1, "SignerRevoked"), (1, None)])
+def test_status_judges_signers_by_what_the_site_has_learned_since(
+    world: World, host: Host, tmp_path: Path, days: int, reason: str | None
+) -> None:
+    host.take_in(world.kit)
+    warning = world.copy_kit(tmp_path / "warning")
+    shutil.rmtree(warning / "rootpack")
+    shutil.copytree(revoking_pack(world, tmp_path, stamp(NOW + timedelta(days=days))), warning / "rootpack")
+    forge.seal(warning, [world.kit_signer])
+    host.take_in(warning, now=LATER)
+    assert host.site.state.revocations
+    fault = site_view.status(host.site, host.store, host.home / "ops", LATER)[1]
+    assert (fault.reason if fault is not None else None) == reason
+
+
+@pytest.mark.parametrize("name", ["setup.sh", "sub/a.tsr"])
+def test_a_kept_kit_has_nothing_in_its_evidence_but_stamps(world: World, tmp_path: Path, name: str) -> None:
+    kit = world.copy_kit(tmp_path / "kit")
+    kit_digest = digest.of_bytes((kit / "KIT.json").read_bytes())
+    check_copy(kit, kit_digest)
+    (kit / "evidence" / name).parent.mkdir(parents=True)
+    (kit / "evidence" / name).write_bytes(b"anything")
+    with pytest.raises(errors.FileUndeclared):
+        check_copy(kit, kit_digest)

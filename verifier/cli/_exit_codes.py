@@ -38,7 +38,7 @@ _RUN = (*_TRUST, *_LEDGER, *_BYTES, 33, 50, 52, 60, 61)
 BY_COMMAND: dict[str, tuple[int, ...]] = {
     "look": (*_BYTES, 60, 61),
     "offline init": (23, 30, 31, 51, 60, 71),
-    "offline status": (23, 31, 32, 52, 60),
+    "offline status": (*_TRUST, *_BYTES, 52, *_PLACE),
     "offline import": (*_RUN, 40, 51),
     "offline rollback": (23, 30, 31, 32, 60),
     "offline quarantine": (60,),
