@@ -20,6 +20,10 @@ from verifier.durable import make_directory, write_atomic
 from verifier.locker_notes import log_name
 
 DIRECTORY = "audit"
+_RESTORE = (
+    "Restore this file from the locker's backup. Without one, begin the audit log anew, on record: "
+    'stella locker audit restart --reason "..."'
+)
 KEY_FILE = "audit.key.pem"
 PUBLIC_FILE = "audit.pub.pem"
 CHECKPOINT_FILE = "checkpoint"
@@ -105,8 +109,8 @@ def _own(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise SiteDamaged(path=f"{DIRECTORY}/{name}", detail="the file is missing") from None
+        raise SiteDamaged(path=f"{DIRECTORY}/{name}", detail="the file is missing").then(_RESTORE) from None
     except SiteDamaged:
         raise
     except StellaError as fault:
-        raise SiteDamaged(path=f"{DIRECTORY}/{name}", detail=f"{fault.reason}: {fault}") from None
+        raise SiteDamaged(path=f"{DIRECTORY}/{name}", detail=f"{fault.reason}: {fault}").then(_RESTORE) from None

@@ -45,7 +45,7 @@ def target_of(path: Path, *, database: str | None, store: settings.StoreSettings
     """Return a locker's settings with other places; :class:`UsageError` where nothing would be moved."""
     present = settings.read(path)
     wanted = msgspec.structs.replace(present, database=database or present.database, store=store or present.store)
-    if wanted == present:
+    if wanted == present and not _unused(path, present):  # what a cut-off move left is put aside by the next one
         raise UsageError(detail="nothing to move: the locker is there already", found=database or "")
     return settings.checked(wanted)
 
@@ -137,7 +137,8 @@ def _digest(connection: sa.Connection, table: sa.Table) -> tuple[int, str]:
     """Return how many rows a table has, and the SHA-256 over their canonical JSON, a line each, by primary key."""
     hashed, count = hashlib.sha256(), 0
     for row in _ordered(connection, table).mappings():
-        plain = {name: _plain(value) for name, value in row.items() if value is not None}
+        # The names are a text of SQLAlchemy's own kind, which is none of canonical JSON.
+        plain = {str(name): _plain(value) for name, value in row.items() if value is not None}
         hashed.update(canonical.encode(plain) + b"\n")
         count += 1
     return count, f"sha256:{hashed.hexdigest()}"
@@ -158,12 +159,15 @@ def _plain(value: object) -> canonical.JsonValue:
 
 def _put_aside(path: Path, wanted: Settings) -> tuple[str, ...]:
     """Rename what the locker no longer uses, so that nobody takes it for the locker."""
-    old = [] if wanted.database is None else [DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"]
-    old += [] if wanted.store is None else [OBJECTS]
-    left = []
-    for name in old:
-        if (path / name).exists():
-            (path / name).rename(path / f"{name}{MOVED}")
-            left.append(f"{name}{MOVED}")
+    left = _unused(path, wanted)
+    for name in left:
+        (path / name).rename(path / f"{name}{MOVED}")
     sync_directory(path)
-    return tuple(left)
+    return tuple(f"{name}{MOVED}" for name in left)
+
+
+def _unused(path: Path, chosen: Settings) -> list[str]:
+    """Return what lies in the directory under the name of a part that these settings keep elsewhere."""
+    names = [] if chosen.database is None else [DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"]
+    names += [] if chosen.store is None else [OBJECTS]
+    return [name for name in names if (path / name).exists()]

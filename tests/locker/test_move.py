@@ -1,6 +1,7 @@
 """Moving a locker to servers, proved equal; on a real PostgreSQL and a real S3 server."""
 
 import random
+import shutil
 import signal
 from datetime import UTC, datetime
 
@@ -34,6 +35,7 @@ def filled(world, tmp_path, scan_ids):
         ingest(made, world.record(tmp_path / "records", scan_ids[1], content=b"other"), now=world.now)
         world.run(tmp_path / "ops", record, "run-1")
         take(made, world.export(tmp_path / "ops", tmp_path / "out"), now=world.now)
+        audit.sign(made, now=world.now)  # its text has a character that is not ASCII
     return path
 
 
@@ -91,6 +93,21 @@ def test_a_move_that_was_cut_off_before_its_settings_is_finished(filled, new_dat
         assert after.rows.dialect == "postgresql"
 
 
+def test_a_move_that_was_cut_off_after_its_settings_is_finished(filled, new_database, monkeypatch) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(move, "_put_aside", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            moved(filled, new_database, None)
+    assert moved(filled, new_database, None).left == ("locker.db.moved",)
+    with open_locker(filled) as after:
+        assert after.rows.dialect == "postgresql"
+    with pytest.raises(UsageError):
+        move.target_of(filled, database=new_database, store=None)
+
+
 def test_a_database_with_another_locker_is_not_written_to(world, filled, new_database, tmp_path) -> None:
     other = tmp_path / "other"
     world.make_locker(other).close()
@@ -143,7 +160,7 @@ def test_a_locker_of_before_migrations_is_brought_up_to_date(filled) -> None:
         connection.execute(sa.insert(rows.facts).values(name="schemaVersion", value="1"))
     with pytest.raises(UnsupportedVersion):
         open_locker(filled)
-    (filled / "audit" / "audit.key.pem").unlink()
+    shutil.rmtree(filled / "audit")
     assert move.upgrade(filled, entropy=random.Random(5).randbytes) == ("1", databases.HEAD)
     with open_locker(filled) as opened:
         signed = audit.sign(opened, now=datetime.now(UTC))
