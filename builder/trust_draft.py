@@ -18,7 +18,14 @@ import msgspec
 from builder import signer, trust_diff
 from builder import trust_view as view
 from kit.bytes import canonical, digest
-from kit.errors import DraftsDiffer, MalformedDocument, OlderThanAccepted, SignaturesMissing, UnsupportedVersion
+from kit.errors import (
+    DraftNotExpected,
+    DraftsDiffer,
+    MalformedDocument,
+    OlderThanAccepted,
+    SignaturesMissing,
+    UnsupportedVersion,
+)
 from kit.trust import metadata, rootpack, trusted_root
 from kit.trust.keys import PublicKey, grouped
 from kit.trust.metadata import Root, SignedFile, Targets
@@ -215,6 +222,13 @@ def merge(drafts: Sequence[Draft], found: RootPackFiles) -> Opened:
         text = files.get(path) or add_signatures(_text(first.draft, demand.role), {}, keep=False)
         files[path] = add_signatures(text, good)
     return open_on(_with_files(first, files), found)
+
+
+def check_expected(opened: Opened, expected: str) -> None:
+    """Raise :class:`DraftNotExpected` unless a change has the fingerprint that its proposer told: SHA256:<hex>."""
+    digits = "".join(expected.lower().removeprefix("sha256:").split())
+    if f"sha256:{digits}" != opened.fingerprint:
+        raise DraftNotExpected(path=PATH, expected=f"sha256:{digits}", found=opened.fingerprint)
 
 
 def check_signed(opened: Opened) -> None:

@@ -61,6 +61,7 @@ from kit.errors.replayed import PolicyVerdictFailed, ReplayDiffers
 from kit.errors.trust import (
     AuditForked,
     AuditRolledBack,
+    DraftNotExpected,
     DraftsDiffer,
     EvidenceMissing,
     LedgerConsistencyMissing,
@@ -105,6 +106,7 @@ __all__ = [
     "ClockNotPlausible",
     "DeltaBaseMissing",
     "DigestMismatch",
+    "DraftNotExpected",
     "DraftsDiffer",
     "DuplicateMember",
     "EvidenceMissing",

@@ -115,6 +115,17 @@ class DraftsDiffer(StellaError):
     next_step = "Compare the fingerprints that each keeper saw while signing; find out which file was changed."
 
 
+class DraftNotExpected(StellaError):
+    """A proposed version of a RootPack has another fingerprint than the keeper was told, so it was not signed."""
+
+    exit_code = 23
+    sentence = "This draft is not the change that was expected; it was not signed."
+    next_step = (
+        "Ask its proposer, by another way than the file came, for the fingerprint and the file; "
+        "stella rootpack show --draft FILE tells what this one would do."
+    )
+
+
 class TrustRootNotPinned(StellaError):
     """This site has pinned no trust root, so nothing can be called verified."""
 
