@@ -92,6 +92,11 @@ class Opened:
         return digest.of_bytes("".join(digest.of_bytes(part) for part in parts).encode())
 
     @property
+    def shown_fingerprint(self) -> str:
+        """Return the fingerprint as people are shown it."""
+        return f"SHA256:{digest.hex_of(self.fingerprint)}"
+
+    @property
     def newest(self) -> SignedFile[Root]:
         """Return the root in force after publication."""
         return self.next_root or self.root
@@ -288,7 +293,7 @@ def describe(opened: Opened, now: datetime) -> view.DraftView:
     notes = [f"{file.path} expired {file.signed.expires_text}" for file in files if file.signed.is_expired(now)]
     return view.DraftView(
         schema_version="1.0",
-        fingerprint=f"SHA256:{digest.hex_of(opened.fingerprint)}",
+        fingerprint=opened.shown_fingerprint,
         grouped=grouped(opened.fingerprint),
         changes=trust_diff.changes(opened.pack, opened.root, opened.next_root, opened.targets, opened.contents),
         demands=tuple(

@@ -102,7 +102,7 @@ def show(
     if draft is not None:
         opened = trust_requests.opened(draft, rootpack)
         lines.print_draft(console, opened, trust_requests.moment(time))
-        return console.verdict("PROPOSED", 0, f"stella rootpack sign {draft} --keys DIR")
+        return console.verdict("PROPOSED", 0, lines.signing(opened, draft))
     view = trust_view.show(rootpack, now=trust_requests.moment(time))
     lines.print_out(console, view, lines.pack_lines(view))
     expired = [role.role for role in view.roles if role.expired]

@@ -61,6 +61,7 @@ from kit.errors.replayed import PolicyVerdictFailed, ReplayDiffers
 from kit.errors.trust import (
     AuditForked,
     AuditRolledBack,
+    AuthorityMissing,
     DraftNotExpected,
     DraftsDiffer,
     EvidenceMissing,
@@ -103,6 +104,7 @@ __all__ = [
     "AuditRolledBack",
     "AuditTreeDamaged",
     "AuditUnprotected",
+    "AuthorityMissing",
     "ClockNotPlausible",
     "DeltaBaseMissing",
     "DigestMismatch",

@@ -177,6 +177,14 @@ class TimestampUnknown(StellaError):
     next_step = "Ask the sender which authority it is, and for a RootPack that names it (stella rootpack add-tsa)."
 
 
+class AuthorityMissing(StellaError):
+    """A time stamp is wanted, and the RootPack trusts no authority whose answer could be checked."""
+
+    exit_code = 21
+    sentence = "The RootPack trusts no time-stamping authority yet, so no stamp could be checked; nothing was asked."
+    next_step = "Trust one first: stella rootpack add-tsa --chain CERTS.pem --uri URL"
+
+
 class TimestampExpired(StellaError):
     """A genuine time stamp was made outside of the window of its authority or of one of its certificates."""
 
