@@ -61,7 +61,9 @@ COMMANDS = {
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(
-        CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack", "builder.cli.rootpack_require")
+        CONNECTED,
+        "Keep keys and trust roots.",
+        ("builder.cli.rootpack", "builder.cli.rootpack_change", "builder.cli.rootpack_sign"),
     ),
     "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
     "retention": Command(CONNECTED, "Purge what is past its date, with proof.", ("locker.cli.retention",)),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 
 import kit as product
 from builder import from_locker, signing, trust_view
@@ -244,7 +245,8 @@ def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> 
         try:
             ledger.check(files, ledger.logged(envelope, judged.verified), pack, at=at, demanded=demanded)
         except EvidenceMissing as fault:
-            raise fault.then(f"Attest the record first: stella attest {record}") from None
+            attest = f"stella attest {quote(str(record))} --log DIR --log-key FILE"
+            raise fault.then(f"Attest the record first: {attest}") from None
 
 
 def _tree(root: Path) -> list[tuple[str, Path]]:

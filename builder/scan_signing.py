@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from builder import files, signing
+from builder import files, signing, void_proofs
 from kit import layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader
@@ -26,7 +26,6 @@ from kit.errors import (
     StellaError,
     UsageError,
 )
-from kit.ledger.evidence import CONSISTENCY_SUFFIX, INCLUSION_SUFFIX
 from kit.manifest import Manifest
 from kit.trust import dsse
 from kit.trust.dsse import Entry, Opened
@@ -44,7 +43,7 @@ class Addition:
 
     ``copies`` are envelopes that others signed, by the names of their files. ``expected`` is the digest of the manifest
     as whoever signs knows it from elsewhere. ``replace`` leaves out the signatures that do not count now,
-    ``drop_proofs`` removes the proofs of our own log that the changed envelope makes void.
+    ``drop_proofs`` removes the evidence that the changed envelope makes void.
     """
 
     signers: Sequence[Signer]
@@ -94,17 +93,17 @@ def sign(record: Path, pack: TrustedPack, addition: Addition, *, now: str, dry_r
         found = _collected(opened, pack, standing, addition)
         if len(found.kept) + len(found.fresh) > dsse.MAX_SIGNATURES:
             raise LimitExceeded(path=path, expected=dsse.MAX_SIGNATURES, found=len(found.kept) + len(found.fresh))
-        void = _void_proofs(record) if found.changed else []
+        void = void_proofs.find(record, void_proofs.Change(before, opened, found.kept)) if found.changed else []
         if void and not addition.drop_proofs:
-            detail = "proves the envelope as it is now, and would be void"
+            detail = "is about the envelope or a signature as it is now, and would be void"
             raise UsageError(path=f"{record.name}/{void[0]}", detail=detail).then(
-                "Give --drop-proofs, and attest the record again afterwards: stella attest"
+                "Give --drop-proofs, and obtain the evidence anew afterwards: stella attest, stella timestamp"
             )
         if found.changed and not dry_run:
             message = dsse.pae(opened.payload_type, opened.payload)
             fresh = [(one.public.fingerprint, one.sign(message)) for one in found.fresh]
             after = dsse.seal(opened.payload, opened.payload_type, [*found.kept, *fresh])
-            _remove(record, void)
+            void_proofs.remove(record, void)
             files.write_atomic(record / layout.MANIFEST_ENVELOPE, after)
     views = tuple(sorted(found.views, key=lambda view: (view.action, view.key)))
     return Signed(
@@ -234,22 +233,6 @@ def _from_copies(
             raise SignerUnfit(path=name, detail="no signature in it counts now")
         found += counting
     return found
-
-
-def _void_proofs(record: Path) -> list[str]:
-    """Return the proofs that bind the envelope's bytes, those of our own log: each after what belongs to it."""
-    place = record / layout.EVIDENCE_DIRECTORY
-    proofs = [path.name for path in sorted(place.glob(f"*{INCLUSION_SUFFIX}"))]
-    pairs = ((name.removesuffix(INCLUSION_SUFFIX) + CONSISTENCY_SUFFIX, name) for name in proofs)
-    return [f"{place.name}/{name}" for pair in pairs for name in pair if (place / name).is_file()]
-
-
-def _remove(record: Path, proofs: Sequence[str]) -> None:
-    """Remove proofs before the envelope changes: one without proof can be attested, a proof of another is refused."""
-    for name in proofs:
-        files.remove(record / name)
-    if proofs:
-        files.sync_tree(record / layout.EVIDENCE_DIRECTORY, recurse=False)
 
 
 def _view(key: str, owner: str, standing: str, action: str) -> SignatureView:

@@ -13,11 +13,12 @@ from builder import files, web
 from kit import layout
 from kit.bytes import digest
 from kit.errors import (
+    AuthorityMissing,
     LimitExceeded,
     MalformedDocument,
     NotReadable,
+    StellaError,
     TimestampForeign,
-    TimestampUnknown,
     UsageError,
 )
 from kit.trust import dsse, timestamp, trusted_root
@@ -34,6 +35,25 @@ WHOLE_SECONDS = 60
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 SKEW = timedelta(hours=24)
 MAX_CHAIN = trusted_root.MAX_CERTIFICATES * trusted_root.MAX_CERTIFICATE * 2
+
+_ASK_AGAIN = (
+    "Nothing was kept. Ask the authority again: stella timestamp RECORD --query FILE, and give its answer: --reply FILE"
+)
+_NEXT = {
+    "TimestampForeign": (
+        "Nothing was kept. Give the answer to this record's own request; if the record was signed anew since, ask "
+        "again: stella timestamp RECORD --query FILE"
+    ),
+    "TimestampUnknown": (
+        "Nothing was kept. Ask an authority that the RootPack trusts, or trust this one and ask again: "
+        "stella rootpack add-tsa --chain CERTS.pem --uri URL"
+    ),
+    "TimestampExpired": (
+        "Nothing was kept. Trust the authority's present certificates, and ask again: "
+        "stella rootpack add-tsa --chain CERTS.pem --uri URL"
+    ),
+}
+"""What to do about an answer, by the reason why it was refused."""
 
 Ask = Callable[[bytes], bytes]
 """What brings a request to an authority and its answer back."""
@@ -68,9 +88,7 @@ def place(directory: Path, pack: TrustedPack) -> Place:
     if not (directory / name).is_file():
         raise UsageError(path=str(directory), expected="a recorded scan's or a kit's directory")
     if not pack.authorities:
-        raise TimestampUnknown(path=trusted_root.FILE, detail="the RootPack trusts no time-stamping authority").then(
-            "Trust it first: stella rootpack add-tsa --chain CERTS.pem --uri URL"
-        )
+        raise AuthorityMissing
     envelope = read_file(directory / name, limit=dsse.MAX_BYTES)
     _, signatures = dsse.signatures(envelope, pack.keys(USAGE, None), name=name)
     if not signatures:
@@ -97,7 +115,7 @@ def keep(where: Place, pack: TrustedPack, reply: bytes, *, now: datetime) -> Sta
     Raises what :func:`kit.trust.timestamp.verify` raises, :class:`TimestampForeign` for a time that lies ahead of ours,
     and :class:`LimitExceeded` where there are too many stamps already.
     """
-    proven = timestamp.verify(reply, where.signatures, pack.authorities, path="the answer")
+    proven = _verified(where, pack, reply)
     if datetime.fromisoformat(proven.time) > now + SKEW:
         raise TimestampForeign(
             path="the answer", found=proven.time, detail="lies ahead of this host's clock; one of both is wrong"
@@ -119,6 +137,16 @@ def keep(where: Place, pack: TrustedPack, reply: bytes, *, now: datetime) -> Sta
         raise LimitExceeded(path=layout.EVIDENCE_DIRECTORY, detail="time stamps", expected=MAX_STAMPS)
     files.write_atomic(target, reply)
     return Stamped(shown, proven)
+
+
+def _verified(where: Place, pack: TrustedPack, reply: bytes) -> Existence:
+    """Return what an answer proves; what is wrong with it is told to whoever asked, not to a site."""
+    try:
+        return timestamp.verify(reply, where.signatures, pack.authorities, path="the answer")
+    except StellaError as fault:
+        if fault.next_step != type(fault).next_step:
+            raise
+        raise fault.then(_NEXT.get(fault.reason, _ASK_AGAIN)) from None
 
 
 def by_http(url: str) -> Ask:

@@ -107,7 +107,13 @@ def rotating(pairs: Sequence[tuple[PublicKey, PublicKey]], *, overlap: timedelta
 
 
 def requiring(usage: str, *, required: bool) -> Change:
-    """Return the change that makes every run need evidence by keys of a usage, or no longer."""
+    """Return the change that makes every run need evidence by keys of a usage, or no longer.
+
+    Raises :class:`UsageError` for a usage whose evidence cannot be demanded.
+    """
+    if usage not in keyring.REQUIRABLE:
+        expected = ", ".join(keyring.REQUIRABLE)
+        raise UsageError(detail="evidence of this usage cannot be demanded", expected=expected, found=usage)
 
     def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
         ring = pack.keyring
@@ -150,14 +156,15 @@ def stamping(
 
 
 def revoking(
-    fingerprints: Sequence[str], *, state: str, since: str, reason: str, last_good: LastGood | None = None
+    fingerprints: Sequence[str], *, state: str, since: str | None, reason: str, last_good: LastGood | None = None
 ) -> Change:
-    """Return the change that puts keys of the keyring on the list of revocations.
+    """Return the change that puts keys of the keyring on the list of revocations, from now on unless a time is given.
 
     A compromised key never becomes a retired one again. A key of a role is not revoked but rotated out of the root.
     """
 
     def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        start = since or view.text(office.now)
         known = {key.public.fingerprint for key in pack.trusted_keys}
         entries = {entry.fingerprint: entry for entry in pack.revoked}
         for fingerprint in fingerprints:
@@ -166,7 +173,7 @@ def revoking(
                     detail="the keyring has no such key; a key of root, targets, snapshot or timestamp is rotated out",
                     found=fingerprint,
                 )
-            new = Revocation(fingerprint=fingerprint, state=state, since=since, reason=reason, last_good=last_good)
+            new = Revocation(fingerprint=fingerprint, state=state, since=start, reason=reason, last_good=last_good)
             before = entries.get(fingerprint)
             if before == new:
                 raise AlreadyAccepted(detail="the key is revoked in just this way already", found=fingerprint)

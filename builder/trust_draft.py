@@ -18,7 +18,14 @@ import msgspec
 from builder import signer, trust_diff
 from builder import trust_view as view
 from kit.bytes import canonical, digest
-from kit.errors import DraftsDiffer, MalformedDocument, OlderThanAccepted, SignaturesMissing, UnsupportedVersion
+from kit.errors import (
+    DraftNotExpected,
+    DraftsDiffer,
+    MalformedDocument,
+    OlderThanAccepted,
+    SignaturesMissing,
+    UnsupportedVersion,
+)
 from kit.trust import metadata, rootpack, trusted_root
 from kit.trust.keys import PublicKey, grouped
 from kit.trust.metadata import Root, SignedFile, Targets
@@ -83,6 +90,11 @@ class Opened:
         """Return what two keepers compare: the digest of all that is signed, whoever has signed it so far."""
         parts = [self.targets.message] if self.next_root is None else [self.next_root.message, self.targets.message]
         return digest.of_bytes("".join(digest.of_bytes(part) for part in parts).encode())
+
+    @property
+    def shown_fingerprint(self) -> str:
+        """Return the fingerprint as people are shown it."""
+        return f"SHA256:{digest.hex_of(self.fingerprint)}"
 
     @property
     def newest(self) -> SignedFile[Root]:
@@ -217,6 +229,13 @@ def merge(drafts: Sequence[Draft], found: RootPackFiles) -> Opened:
     return open_on(_with_files(first, files), found)
 
 
+def check_expected(opened: Opened, expected: str) -> None:
+    """Raise :class:`DraftNotExpected` unless a change has the fingerprint that its proposer told: SHA256:<hex>."""
+    digits = "".join(expected.lower().removeprefix("sha256:").split())
+    if f"sha256:{digits}" != opened.fingerprint:
+        raise DraftNotExpected(path=PATH, expected=f"sha256:{digits}", found=opened.fingerprint)
+
+
 def check_signed(opened: Opened) -> None:
     """Raise :class:`SignaturesMissing` for the first role of which too few distinct keys signed."""
     for demand in opened.demands:
@@ -274,7 +293,7 @@ def describe(opened: Opened, now: datetime) -> view.DraftView:
     notes = [f"{file.path} expired {file.signed.expires_text}" for file in files if file.signed.is_expired(now)]
     return view.DraftView(
         schema_version="1.0",
-        fingerprint=f"SHA256:{digest.hex_of(opened.fingerprint)}",
+        fingerprint=opened.shown_fingerprint,
         grouped=grouped(opened.fingerprint),
         changes=trust_diff.changes(opened.pack, opened.root, opened.next_root, opened.targets, opened.contents),
         demands=tuple(

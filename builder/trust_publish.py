@@ -41,6 +41,14 @@ _SUPERSEDED = re.compile(
     r"metadata/[1-9][0-9]*\.(snapshot|targets)\.json|targets/[0-9a-f]{64}\.[a-z_.]+|(metadata|targets)/\..+"
 )
 """Names of what a publication replaces, and of files that an interrupted one left half-written."""
+_ONLINE = (Snapshot.type, Timestamp.type)
+_NEXT_ONLINE = (
+    "Give the directory with the online key: --keys DIR; to change the RootPack where it is not, give --propose FILE."
+)
+_NEXT_KEEPERS = (
+    "Give --propose FILE as well; then each keeper signs it: stella rootpack sign FILE --keys DIR; then: "
+    "stella rootpack publish FILE"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +187,7 @@ def too_few(office: Office, role: str, expected: int, found: int) -> UsageError:
     """Return the error of a role whose keys are not at hand in number."""
     return UsageError(
         path=office.keys_dir.name, detail=f"too few keys of the role {role} are here", expected=expected, found=found
-    )
+    ).then(_NEXT_ONLINE if role in _ONLINE else _NEXT_KEEPERS)
 
 
 def tuf_key(key: PublicKey) -> SSlibKey:

@@ -12,11 +12,13 @@ from kit import receipt_chain
 from kit.errors import ReceiptMissing, SiteForked, StellaError
 from kit.receipt import Genuine, check_number
 from kit.receipt_chain import Chain
+from kit.receipt_slip import PREFIX
 from verifier import texts
 from verifier.receipt_intake import Sites, link_of
-from verifier.render import receipt_facts, row
+from verifier.render import receipt_facts, receipt_text, row
 
 SCHEMA_VERSION = "1.0"
+_LABELS = ("VERDICT", "REASON", "EXIT CODE", "NUMBER", "RUN", "MODE", "FINISHED", "KIT", "SEQUENCE", "SCAN")
 _OWN_WORD = "the site's own word on its own replay; nothing was replayed here"
 
 
@@ -48,6 +50,29 @@ def as_text(genuine: Genuine, sites: Sites) -> str:
     ]
     lines += [line for label, value in receipt_facts(receipt) for line in row(label, value)]
     return "\n".join([*lines, *row("receipt", texts.grouped(genuine.digest))])
+
+
+def contradictions(data: bytes, genuine: Genuine) -> list[str]:
+    """Return what the readable words before the slip of a printed receipt say otherwise than the slip itself.
+
+    The words are nobody's: only the slip is signed. Each line that a receipt has once, by its label, is compared.
+    """
+    words, slip, _ = data.decode("utf-8", "replace").upper().partition(PREFIX)
+    if not slip or data.lstrip().startswith(b"{"):
+        return []
+    wanted = _labelled(receipt_text(genuine.receipt).upper())
+    said = _labelled(words)
+    return [label for label, value in wanted.items() if label in said and said[label] != value]
+
+
+def _labelled(text: str) -> dict[str, str]:
+    """Return the values of a printed receipt by label: those that can be told apart from other lines."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        for label in _LABELS:
+            if line.startswith(f"{label} "):
+                found.setdefault(label, " ".join(line.removeprefix(label).split()))
+    return found
 
 
 def as_document(genuine: Genuine, sites: Sites) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from verifier.cli.console import Console
@@ -78,8 +79,13 @@ def _key_lines(key: "KeyView", profile: str | None = None) -> list[str]:
 def standing(opened: "Opened", draft: Path) -> tuple[str, int, str]:
     """Return verdict, exit code and next step of a draft as it stands."""
     if all(demand.is_met for demand in opened.demands):
-        return "READY", 0, f"stella rootpack publish {draft}"
-    return "PROPOSED", 0, f"another keeper: stella rootpack sign {draft} --keys DIR"
+        return "READY", 0, f"stella rootpack publish {quote(str(draft))}"
+    return "PROPOSED", 0, f"another keeper: {signing(opened, draft)}"
+
+
+def signing(opened: "Opened", draft: Path) -> str:
+    """Return how a keeper signs a draft, and no other one that may take its place."""
+    return f"stella rootpack sign {quote(str(draft))} --keys DIR --expect {opened.shown_fingerprint}"
 
 
 def carries(rootpack: Path) -> str:

@@ -42,7 +42,7 @@ def command(
         bool, typer.Option("--replace", help="Leave out the signatures that do not count any more.")
     ] = False,
     drop_proofs: Annotated[
-        bool, typer.Option("--drop-proofs", help="Remove the proofs of stella attest that become void.")
+        bool, typer.Option("--drop-proofs", help="Remove the proofs and time stamps that become void.")
     ] = False,
     expect: Annotated[
         str | None,

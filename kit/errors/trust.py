@@ -115,6 +115,17 @@ class DraftsDiffer(StellaError):
     next_step = "Compare the fingerprints that each keeper saw while signing; find out which file was changed."
 
 
+class DraftNotExpected(StellaError):
+    """A proposed version of a RootPack has another fingerprint than the keeper was told, so it was not signed."""
+
+    exit_code = 23
+    sentence = "This draft is not the change that was expected; it was not signed."
+    next_step = (
+        "Ask its proposer, by another way than the file came, for the fingerprint and the file; "
+        "stella rootpack show --draft FILE tells what this one would do."
+    )
+
+
 class TrustRootNotPinned(StellaError):
     """This site has pinned no trust root, so nothing can be called verified."""
 
@@ -164,6 +175,14 @@ class TimestampUnknown(StellaError):
     exit_code = 21
     sentence = "The time stamp is by none of the authorities that the RootPack trusts."
     next_step = "Ask the sender which authority it is, and for a RootPack that names it (stella rootpack add-tsa)."
+
+
+class AuthorityMissing(StellaError):
+    """A time stamp is wanted, and the RootPack trusts no authority whose answer could be checked."""
+
+    exit_code = 21
+    sentence = "The RootPack trusts no time-stamping authority yet, so no stamp could be checked; nothing was asked."
+    next_step = "Trust one first: stella rootpack add-tsa --chain CERTS.pem --uri URL"
 
 
 class TimestampExpired(StellaError):

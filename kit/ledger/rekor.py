@@ -144,6 +144,11 @@ def verify_receipt(
     return Entry("rekor-receipt", opened, receipt.log_index, signers)
 
 
+def body_of(data: bytes, path: str) -> bytes:
+    """Return the body of an entry, which nobody has verified; raises the reading errors."""
+    return _bytes(_read(data, _Entry, path).canonicalized_body, path, "/canonicalizedBody")
+
+
 def receipt_names(data: bytes, path: str) -> str | None:
     """Return the name of the file in which a receipt has its checkpoint; None for one that holds it itself."""
     checkpoint = _receipt(data, path).checkpoint

@@ -82,7 +82,7 @@ def verify(data: bytes, signatures: Signatures, authorities: Iterable[Authority]
             path=path, expected=f"{_text(first)} to {_text(last)}", found=_text(info.time), authority=_shown(chain)
         )
     # 3. About one of our signatures, and by somebody else than its signer.
-    key = _stamped(info, signatures, path)
+    key, _ = _stamped(info, signatures, path)
     own = chain.own.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if own == key.spki:
         raise TimestampInvalid(path=path, detail="the signer stamped its own signature", signer=key.fingerprint)
@@ -95,6 +95,14 @@ def verify(data: bytes, signatures: Signatures, authorities: Iterable[Authority]
         name=_shown(chain),
         file=path,
     )
+
+
+def subject(data: bytes, signatures: Signatures, *, path: str) -> bytes:
+    """Return that of the signatures which a stamp is about, whoever made the stamp and whether or not it holds.
+
+    Raises :class:`MalformedDocument`, :class:`LimitExceeded`, :class:`TimestampInvalid` and :class:`TimestampForeign`.
+    """
+    return _stamped(_read(data, path), signatures, path)[1]
 
 
 def _read(data: bytes, path: str) -> _Info:
@@ -159,14 +167,14 @@ def _check_signed(info: _Info, chain: Chain, path: str) -> None:
         raise TimestampInvalid(path=path, detail="is too vague", expected="an hour at most", found=str(info.accuracy))
 
 
-def _stamped(info: _Info, signatures: Signatures, path: str) -> PublicKey:
+def _stamped(info: _Info, signatures: Signatures, path: str) -> tuple[PublicKey, bytes]:
     algorithm, value = info.imprint
     hashed = _HASHES.get(algorithm)
     if hashed is None:
         raise TimestampInvalid(path=path, detail="the imprint is weaker than SHA-256", found=algorithm)
     for key, signature in signatures:
         if hashed(signature).digest() == value:
-            return key
+            return key, signature
     raise TimestampForeign(path=path, found=value.hex()[:128])
 
 

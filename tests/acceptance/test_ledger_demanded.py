@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from shlex import quote
 
 import pytest
 
@@ -75,6 +76,7 @@ def test_rootpack_demands_evidence_of_every_run(
     with pytest.raises(EvidenceMissing, match="demanded by the RootPack") as caught:
         built(world, record, pack, tmp_path / "early")
     assert caught.value.exit_code == 22
+    assert caught.value.next_step.endswith(f"stella attest {quote(str(record))} --log DIR --log-key FILE")
     assert not (tmp_path / "early").exists()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builder.assemble._check_proofs", lambda *_: None)

@@ -13,8 +13,9 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 import stella
-from builder import attest, files, scan_signing, signer, signing, trust
+from builder import attest, files, rekor, scan_signing, signer, signing, trust
 from builder.record import record
+from builder.rekor import Client
 from builder.scan_signing import Addition
 from builder.trust_change import revoking
 from builder.trust_publish import Office
@@ -31,8 +32,13 @@ from kit.errors import (
     StellaError,
     UsageError,
 )
+from kit.ledger.checkpoint import Trust
+from kit.ledger.entry import Logged
+from kit.ledger.note import NoteKey
 from kit.trust import dsse, sigstore
-from kit.trust.keys import ECDSA_P256, ED25519, PemSigner
+from kit.trust.keys import ECDSA_P256, ED25519, PemSigner, PublicKey
+from tests.logs import Rekor, pem, serving
+from tests.stamps import StampingAuthority
 from tests.world import NOW, SCAN_ID, World, scan_request
 from verifier import session
 from verifier.run_dir import stamp
@@ -61,6 +67,14 @@ class Desk:
 
     def key(self, name: str) -> PemSigner:
         return signer.load(self.place / "keys" / f"{name}.key.pem")
+
+    def owner(self, key: PublicKey) -> str:
+        """Return the name of a key's files."""
+        return next(path.name[:-8] for path in self.keys if signer.load_public(path) == key)
+
+    @property
+    def keys(self) -> list[Path]:
+        return sorted((self.place / "keys").glob("kit-1.pub.pem")) + sorted((self.place / "keys").glob("t*.pub.pem"))
 
     def add(self, name: str, usage: str = "kit", algorithm: str = ECDSA_P256, **more: object) -> None:
         made = signer.create(self.place / "keys", name, algorithm, entropy=Random(name).randbytes)
@@ -317,6 +331,78 @@ def test_a_proof_goes_before_the_envelope_that_it_would_not_fit(desk: Desk, monk
             desk.sign("two", drop_proofs=True)
     assert (desk.envelope, list(place.iterdir())) == (before, [])
     assert desk.sign("two").counting == 2
+
+
+def stamped_and_logged(desk: Desk, authority: StampingAuthority) -> dict[str, bytes]:
+    """Put a time stamp over each signature beside the record, and Rekor's entry and upstream's receipt of the first."""
+    keys = signing.own_pack(desk.rootpack).keys("kit", None)
+    signed, found = dsse.signatures(desk.envelope, keys, name="e")
+    place = desk.record / "evidence"
+    place.mkdir()
+    for key, value in found:
+        (place / f"{desk.owner(key)}.tsr").write_bytes(authority.stamp(value, NOW))
+    log = Rekor(1)
+    first = dsse.Verified(signed.payload, signed.payload_type, (desk.key("kit-1").public,))
+    trust_in = Trust((NoteKey(log.name, PublicKey.from_pem(pem(log.key))),))
+    with serving(log):
+        client = Client(log.url + "/", option="--rekor", pause=lambda _: None)
+        (entry,) = rekor.submit(client, Logged(desk.envelope, first), log.version, trust_in)
+    (place / "rekor-1.rekor.json").write_bytes(entry.document)
+    (place / "rekor-receipt.json").write_bytes(rekor.receipt(entry))
+    (place / "rekor-body.json").write_bytes(entry.body)
+    return {path.name: path.read_bytes() for path in place.iterdir()}
+
+
+VOID = [f"evidence/{name}" for name in ("kit-1.tsr", "rekor-1.rekor.json", "rekor-receipt.json", "rekor-body.json")]
+
+
+def test_evidence_of_a_dropped_signature_is_not_made_void_without_a_word(
+    desk: Desk, stamping: StampingAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    desk.sign("two")
+    beside = stamped_and_logged(desk, stamping)
+    desk.add("three")
+    desk.revoke("kit-1", "retired")
+    before = desk.envelope
+    for dry_run in (False, True):
+        with pytest.raises(UsageError, match=r"kit-1\.tsr") as refusal:
+            desk.sign("three", replace=True, dry_run=dry_run)
+        assert "--drop-proofs" in refusal.value.next_step
+    assert desk.envelope == before
+    assert desk.sign("three", replace=True, drop_proofs=True, dry_run=True).removed == tuple(VOID)
+    assert {path.name: path.read_bytes() for path in (desk.record / "evidence").iterdir()} == beside
+    assert desk.sign("three", replace=True, drop_proofs=True).removed == tuple(VOID)
+    assert [path.name for path in (desk.record / "evidence").iterdir()] == ["two.tsr"]
+
+
+def test_evidence_of_a_dropped_signature_goes_before_the_envelope(
+    desk: Desk, stamping: StampingAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    desk.sign("two")
+    stamped_and_logged(desk, stamping)
+    desk.revoke("kit-1", "retired")
+    before = desk.envelope
+
+    def fail(path: Path, data: bytes) -> None:
+        raise NoSpace(path=path.name)
+
+    monkeypatch.setattr(files, "write_atomic", fail)
+    with pytest.raises(NoSpace):
+        desk.sign("two", replace=True, drop_proofs=True)
+    assert desk.envelope == before
+    assert [path.name for path in (desk.record / "evidence").iterdir()] == ["two.tsr"]
+
+
+def test_evidence_of_signatures_that_stay_is_left_alone(
+    desk: Desk, stamping: StampingAuthority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    beside = stamped_and_logged(desk, stamping)
+    (desk.record / "evidence" / "unreadable.tsr").write_bytes(b"no stamp")
+    assert desk.sign("two", replace=True).removed == ()
+    assert len(list((desk.record / "evidence").iterdir())) == len(beside) + 1
 
 
 def test_a_dry_run_reads_everything_and_signs_nothing(desk: Desk) -> None:

@@ -19,12 +19,12 @@ from builder import signing, timestamps, trust, trust_change
 from builder.trust_publish import Office
 from kit.errors import (
     AlreadyAccepted,
+    AuthorityMissing,
     LimitExceeded,
     NotReadable,
     StellaError,
     TimestampForeign,
     TimestampInvalid,
-    TimestampUnknown,
     TrustRootRefused,
     UsageError,
 )
@@ -195,8 +195,41 @@ def test_answer_is_verified_before_it_is_kept(
     assert (place.directory / kept.file).read_bytes() == good
 
 
+def test_wrong_answer_is_told_to_whoever_asked(
+    real: StampingAuthority, pack_dir: Path, place: timestamps.Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stranger = make_authority(tmp_path / "stranger", name="stranger")
+    (_, signature) = place.signatures[0]
+    replies = {
+        "TimestampForeign": real.stamp(b"another signature", REAL_NOW),
+        "TimestampUnknown": stranger.stamp(signature, NOW),
+        "TimestampExpired": real.stamp(signature, REAL_NOW + timedelta(days=4000)),
+        "TimestampInvalid": real.stamp(signature, REAL_NOW, status=2),
+        "MalformedDocument": b"no answer",
+    }
+    for reason, reply in replies.items():
+        (tmp_path / "reply").write_bytes(reply)
+        _, told = run(capsys, "timestamp", place.directory, "--rootpack", pack_dir, "--reply", tmp_path / "reply")
+        following = str(told["nextStep"])
+        assert told["reason"] == reason
+        assert following.startswith("Nothing was kept.")
+        assert "sender" not in following
+    assert not place.evidence.exists()
+
+
+def test_query_before_any_authority_is_trusted_says_so(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("timestamp", world.record, "--rootpack", world.rootpack, "--query", tmp_path / "q")
+    code, told = run(capsys, *words)
+    assert (code, told["reason"]) == (21, "AuthorityMissing")
+    assert "none of the authorities" not in str(told["message"])
+    assert "stella rootpack add-tsa" in str(told["nextStep"])
+    assert not (tmp_path / "q").exists()
+
+
 def test_nothing_is_asked_without_a_trusted_authority(world: World) -> None:
-    with pytest.raises(TimestampUnknown, match="trusts no"):
+    with pytest.raises(AuthorityMissing, match="trusts no time-stamping authority"):
         timestamps.place(world.record, signing.own_pack(world.rootpack))
     with pytest.raises(UsageError):
         timestamps.place(world.home, signing.own_pack(world.rootpack))

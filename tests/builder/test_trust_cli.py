@@ -131,3 +131,45 @@ def test_rsa_key_is_trusted_under_the_one_padding_that_is_named(run, tmp_path):
     for again in ("rsa-pss-sha256", "rsa-pkcs1-sha256"):
         assert run(*add, "--algorithm", again)[0] == 51
     assert run("revoke", "keys/kms.pub.pem", "--state", "retired", *TIME)[0] == 0
+
+
+def test_draft_other_than_expected_is_not_signed_and_says_so(run, tmp_path):
+    run("init", "--owner", "release", "--single-signer", *TIME)
+    assert run("rotate", "--propose", "next.draft", *TIME)[0] == 0
+    before = (tmp_path / "next.draft").read_bytes()
+    code, out, _ = run("sign", "next.draft", "--expect", f"SHA256:{'0' * 64}", "--json", *TIME)
+    told = json.loads(out)
+    assert (code, told["reason"]) == (23, "DraftNotExpected")
+    assert told["message"].startswith("This draft is not the change that was expected; it was not signed.")
+    assert "published" not in told["message"]
+    assert (tmp_path / "next.draft").read_bytes() == before
+
+
+def test_next_keeper_is_told_the_fingerprint_to_expect(run, tmp_path):
+    run("init", "--owner", "release", *TIME)
+    (tmp_path / "one").mkdir()
+    (tmp_path / "keys" / "root-1.key.pem").rename(tmp_path / "one" / "root-1.key.pem")
+    (tmp_path / "one" / "root-1.pub.pem").write_bytes((tmp_path / "keys" / "root-1.pub.pem").read_bytes())
+    _, out, err = run("rotate", "--keys", "one", "--propose", "next draft", *TIME)
+    found = next(word for word in out.split() if word.startswith("SHA256:"))
+    following = f"stella rootpack sign 'next draft' --keys DIR --expect {found}"
+    assert err.strip().endswith(f"VERDICT  PROPOSED (0)  next: another keeper: {following}")
+    assert following in run("show", "--draft", "next draft", *TIME)[2]
+    assert run("sign", "next draft", "--expect", found, *TIME)[0] == 0
+
+
+def test_change_without_the_keys_names_how_it_is_proposed(run, tmp_path):
+    run("init", "--owner", "release", "--single-signer", *TIME)
+    (tmp_path / "keys" / "targets-1.key.pem").unlink()
+    code, _, err = run("rotate", *TIME)
+    assert (code, "too few keys of the role targets are here" in err) == (2, True)
+    assert "--propose FILE" in err
+    assert "stella rootpack sign FILE --keys DIR" in err
+
+
+def test_change_without_the_online_key_names_it(run, tmp_path):
+    run("init", "--owner", "release", "--single-signer", *TIME)
+    (tmp_path / "keys" / "online.key.pem").unlink()
+    code, _, err = run("rotate", *TIME)
+    assert (code, "--propose FILE" in err) == (2, True)
+    assert "online key: --keys DIR" in err

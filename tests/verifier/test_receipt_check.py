@@ -133,6 +133,21 @@ def test_every_form_of_a_receipt_is_checked(receipt: Receipts, tmp_path: Path, f
     assert document["checkNumber"] in said.out
 
 
+@pytest.mark.parametrize("label", ["VERDICT", "EXIT CODE", "scan"])
+def test_words_that_contradict_the_slip_are_told_aloud(receipt: Receipts, tmp_path: Path, label: str) -> None:
+    envelope = signed(verdict="DIFFERS", reason="ReplayDiffers", exit_code=60)
+    genuine = msgspec.structs.replace(RECEIPT, verdict="DIFFERS", reason="ReplayDiffers", exit_code=60)
+    honest = receipt_text(genuine, slip=receipt_slip.encode(envelope))
+    (tmp_path / "it").write_text(honest)
+    assert "WARNING" not in receipt("check", tmp_path / "it").err
+    assert "contradicted" not in json.loads(receipt("check", tmp_path / "it", "--json").out)
+    (tmp_path / "it").write_text(re.sub(rf"^{label} .*", f"{label}  VERIFIED", honest, count=1, flags=re.MULTILINE))
+    said = receipt("check", tmp_path / "it")
+    assert f"WARNING: the readable words of this text contradict its signed slip ({label.lower()})" in said.err
+    assert "GENUINE: site-7 says DIFFERS" in said.verdict
+    assert json.loads(receipt("check", tmp_path / "it", "--json").out)["contradicted"] == [label.lower()]
+
+
 def test_no_line_of_a_check_can_be_taken_for_the_verdict_of_a_replay(receipt: Receipts, tmp_path: Path) -> None:
     (tmp_path / "it").write_bytes(signed())
     said = receipt("check", tmp_path / "it")

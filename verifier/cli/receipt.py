@@ -149,9 +149,16 @@ def check(
                 "Give them one by one, or all of them to stella receipt chain."
             )
         genuine = sites.genuine(found[0], name)
+    contradicted = [label.lower() for label in receipt_report.contradictions(data, genuine)]
     if json:
-        console.document(receipt_report.as_document(genuine, sites))
+        told = {"contradicted": contradicted} if contradicted else {}
+        console.document(receipt_report.as_document(genuine, sites) | told)
     console.data(receipt_report.as_text(genuine, sites))
+    if contradicted:
+        console.talk(
+            f"WARNING: the readable words of this text contradict its signed slip ({', '.join(contradicted)}): "
+            "somebody changed them; what counts is the slip, as told here"
+        )
     return console.verdict(f"GENUINE: {receipt_report.said(genuine, sites)}", 0)
 
 
