@@ -84,7 +84,7 @@ def test_shown_commands_and_options_exist(page: str) -> None:
     shown = commands(page)
     assert shown or page == "docs/auditor.md"
     for line in shown:
-        words = shlex.split(line.replace("<", "").replace(">", ""))
+        words = shlex.split(line.translate(dict.fromkeys(map(ord, "<>[]"))))
         group = (
             words[1:3]
             if words[1] in ("rootpack", "feed", "kit", "locker", "offline", "sync", "timeline", "retention", "evidence")

@@ -1,8 +1,13 @@
-"""docs/signing.md: its commands work as they stand there, with a real token."""
+"""docs/signing.md: its commands work as they stand there, with a real token; a site says what the page says."""
 
+import hashlib
+import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -23,7 +28,7 @@ PAGE = (ROOT / "docs" / "signing.md").read_text()
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a release engineer's directory: a RootPack with two kit keys, a recorded scan, and Bob's copy of it."""
-    for name in ("STELLA_FEEDS", "STELLA_ROOTPACK", "STELLA_KEYS"):
+    for name in ("STELLA_FEEDS", "STELLA_ROOTPACK", "STELLA_KEYS", "STELLA_OPS", "STELLA_SITE", "STELLA_LOG"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "desk").mkdir()
     monkeypatch.chdir(tmp_path / "desk")
@@ -42,11 +47,26 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path.cwd()
 
 
-def run(line: str) -> None:
-    """Carry a command of the page out."""
+def run(line: str) -> str:
+    """Carry a command of the page out; return what a process of its own said."""
     if "<scan-id>" in line:
         line = line.replace("<scan-id>", next(Path("records").iterdir()).name)
-    assert stella.main(shlex.split(line)[1:]) == 0, line
+    if "<name>" in line:
+        (proof,) = Path("records").glob("*/evidence/*.tlog-proof")
+        line = line.replace("<name>", proof.stem)
+    if "<hex>" in line:
+        root = Path("rootpack/metadata/1.root.json").read_bytes()
+        line = line.replace("<hex>", hashlib.sha256(root).hexdigest())
+    words = shlex.split(line)
+    # A replay denies its process the network for good.
+    if words[:2] != ["stella", "replay"] and words[0] == "stella":
+        assert stella.main(words[1:]) == 0, line
+        return ""
+    command = [sys.executable, "-m", *words] if words[0] == "stella" else words
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def signers(place: Path) -> set[str]:
@@ -62,8 +82,15 @@ def test_every_command_of_the_page_works(desk: Path, token: Token, monkeypatch: 
     monkeypatch.setenv(PIN, token.pin)
     blocks = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    assert len(lines) == 9
+    assert len(lines) == 22
+    said = ""
     for line in lines:
         if not line.startswith("export PYKCS11LIB="):  # the token's fixture did that
-            run(line)
+            said += run(line)
     assert signers(desk) == {"kit-1.pub.pem", "kit-2.pub.pem", "bob.pub.pem", "kit-3.pub.pem"}
+    (told,) = re.findall(r"The site then says `([^`]+)`", PAGE)
+    assert told in said
+    (result,) = (desk / "ops/offline/replay").rglob("result.json")
+    (ledger,) = [check["evidence"] for check in json.loads(result.read_bytes())["checks"] if check["name"] == "ledger"]
+    assert ledger["demandedBy"] == "the RootPack"
+    assert [proof["witnesses"] for proof in ledger["proofs"]] == [["witness.example/w"]]

@@ -32,10 +32,13 @@ TRUST = (ROOT / "docs" / "trust.md").read_text()
 CHAPTERS = {
     "Keeping the keys": 10,
     "Rotating": 10,
+    "Sending a kit on several media": 7,
     "Revoking": 12,
     "Recovering a lost key": 17,
     "When a site reports ToolHashMismatch": 12,
 }
+HALF_OF_A_KIT = "108K"
+"""A medium that takes more than half of the kit of this test, which carries no program."""
 EXPECTED_CODE = re.compile(r"\s+# leaves with ([0-9]+)$")
 
 
@@ -96,6 +99,7 @@ class Desk:
         if "<scan-id>" in line:
             (directory,) = re.findall(r"(\S+)/<scan-id>", line)
             line = line.replace("<scan-id>", next((self.place / directory).iterdir()).name)
+        line = line.replace("<size>", HALF_OF_A_KIT)
         if "<printed fingerprint>" in line:
             self.run("stella rootpack show")
             (printed,) = re.findall(r"SHA256:[0-9a-f: ]+(?=\n)", self.said)[:1]
@@ -139,6 +143,11 @@ def states(desk: Desk) -> dict[str, str]:
     return {names[entry.fingerprint]: entry.state for entry in desk.pack().revoked}
 
 
+def bytes_below(directory: Path) -> dict[str, bytes]:
+    """Return every file of a directory by its path."""
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
 def trust_fingerprint(path: Path) -> str:
     from builder import signer
 
@@ -172,6 +181,10 @@ def test_the_keepers_chapters_from_the_ceremony_to_the_incident(desk: Desk) -> N
     assert (desk.pack().root_version, len(desk.pack().keys("kit", None))) == (2, 2)
     assert take(desk, "offline-2") == (VERIFIED, "Ok")
     assert take(desk, "offline-1") == (VERIFIED, "Ok")
+
+    desk.follow("Sending a kit on several media")
+    assert bytes_below(desk.place / "joined") == bytes_below(desk.place / "offline-2")
+    assert sorted(path.name for path in (desk.place / "media").iterdir()) == ["volume-1-of-2", "volume-2-of-2"]
 
     desk.follow("Revoking")
     assert states(desk) == {"kit-1": revocations.RETIRED, "kit-2": revocations.COMPROMISED}

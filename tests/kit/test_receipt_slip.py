@@ -18,6 +18,7 @@ from kit.errors import LimitExceeded, MalformedDocument, NotCanonical, Signature
 from kit.result import Receipt, ReferenceTime
 from kit.trust import dsse
 from kit.trust.keys import PemSigner
+from tests.receipts import receipt_of
 
 SITE = PemSigner.from_seed("ed25519", b"\x01" * 32)
 P256_SITE = PemSigner.from_seed("ecdsa-p256-sha256", b"\x02" * 48)
@@ -58,21 +59,14 @@ RECEIPTS = st.builds(
     manifest_digest=st.none() | DIGESTS,
     previous=st.none() | DIGESTS,
 )
-RECEIPT = Receipt(
-    schema_version="1.0",
-    site=SITE.public.fingerprint,
+RECEIPT = receipt_of(
+    SITE.public.fingerprint,
     run_id="20261123t130502z-4f1c",
-    mode="strict",
     verdict="REFUSED",
     reason="DigestMismatch",
     exit_code=30,
     finished_at="2026-11-23T13:05:04Z",
-    result_digest=digest.of_bytes(b"result"),
     reference_time=ReferenceTime(time="2026-11-23T13:05:03Z", source="site clock"),
-    kit_id="orders-000042-5be1c09a77d2",
-    sequence=42,
-    scan_id="5e11a000-0000-4000-8000-00000000000a",
-    manifest_digest=digest.of_bytes(b"manifest"),
     previous=digest.of_bytes(b"previous"),
 )
 SLIP = slips.encode(envelope_of(RECEIPT))

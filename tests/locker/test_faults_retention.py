@@ -1,13 +1,7 @@
 """Retention under faults: nothing held is ever deleted, no row loses its object, and running again finishes."""
 
-import json
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,44 +13,25 @@ from locker.ingest import ingest
 from locker.retention import purge
 from locker.retention.run import Order, run
 from locker.store import open_locker
+from tests.locker.fault_program import fill_disk, kill
 
-HERE = Path(__file__).resolve().parent
-PROGRAM = [sys.executable, str(HERE / "faults_retention.py")]
+PROGRAM = "faults_retention.py"
 ALLOWED = {"share": "a test", "growth": "a test", "clock": "a test"}
 DAY = timedelta(days=1)
 
 pytestmark = pytest.mark.faults
 
 
-@pytest.fixture
-def fast(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory where there is one: a kill does not care how slow the disk is."""
-    base = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=base if os.access(base, os.W_OK) else tmp_path) as directory:
-        yield Path(directory)
-
-
-def report(*command: str) -> dict[str, dict[str, int]]:
-    environment = {**os.environ, "PYTHONPATH": f"{HERE.parents[1]}:{HERE}:{os.environ.get('PYTHONPATH', '')}"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 @pytest.mark.parametrize(("action", "points"), [("purge", 16), ("demote", 12), ("hold", 6)])
-def test_a_killed_run_is_finished_by_the_next(fast: Path, action: str, points: int) -> None:
-    found = report(*PROGRAM, "kill", action, str(fast), os.environ.get("STELLA_FAULT_POINTS", str(points)))
+def test_a_killed_run_is_finished_by_the_next(tmp_path: Path, action: str, points: int) -> None:
+    found = kill(PROGRAM, action, int(os.environ.get("STELLA_FAULT_POINTS", points)), tmp_path)
     assert found["killed"] >= points
     if action == "purge":
         assert any("deleting" in state for state in found["states"])
 
 
 def test_a_full_disk_stops_a_run_and_loses_nothing(tmp_path: Path) -> None:
-    unshare = shutil.which("unshare")
-    allowed = unshare and subprocess.run([unshare, "-m", "true"], capture_output=True, check=False).returncode == 0
-    if not unshare or not allowed:
-        pytest.skip("needs the right to mount a small file system (root, or CAP_SYS_ADMIN)")
-    found = report(unshare, "-m", *PROGRAM, "disk", str(tmp_path))
+    found = fill_disk(PROGRAM, tmp_path)
     assert set(found["outcomes"]) == {"refused", "done"}
 
 

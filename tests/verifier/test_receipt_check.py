@@ -17,9 +17,10 @@ from kit import receipt as receipts
 from kit import receipt_slip
 from kit import result as results
 from kit.bytes import canonical, digest
-from kit.result import Receipt, ReferenceTime
+from kit.result import Receipt
 from kit.trust import dsse
 from kit.trust.keys import PemSigner
+from tests.receipts import receipt_of
 from tests.world import World
 from verifier.render import receipt_text
 
@@ -27,22 +28,7 @@ SITE = PemSigner.from_seed("ed25519", b"\x05" * 32)
 OTHER = PemSigner.from_seed("ed25519", b"\x06" * 32)
 STRANGER = PemSigner.from_seed("ed25519", b"\x07" * 32)
 AT = ("--at", "2026-06-01T12:00:00Z")
-RECEIPT = Receipt(
-    schema_version="1.0",
-    site=SITE.public.fingerprint,
-    run_id="20260601t110000z-4f1c",
-    mode="strict",
-    verdict="VERIFIED",
-    reason="Ok",
-    exit_code=0,
-    finished_at="2026-06-01T11:00:04Z",
-    result_digest=digest.of_bytes(b"result"),
-    reference_time=ReferenceTime(time="2026-06-01T11:00:00Z", source="site clock"),
-    kit_id="orders-000042-5be1c09a77d2",
-    sequence=42,
-    scan_id="5e11a000-0000-4000-8000-00000000000a",
-    manifest_digest=digest.of_bytes(b"manifest"),
-)
+RECEIPT = receipt_of(SITE.public.fingerprint)
 
 
 def signed(receipt: Receipt = RECEIPT, signer: PemSigner = SITE, **changes: object) -> bytes:
