@@ -9,10 +9,10 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import msgspec
+from msgspec.structs import replace
 
 from kit import kitfile, layout
 from kit import manifest as manifests
@@ -83,8 +83,7 @@ class Removal(_Document, frozen=True):
 WHOLE, DOCUMENTS, NOTHING = "every file", "small files only", "no file, for want of space"
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
+class _Found(msgspec.Struct, frozen=True):
     path: Path
     file: KeptFile
 
@@ -264,7 +263,7 @@ def _pack(working: Path, found: list[_Found], left: int) -> tuple[str, tuple[Kep
 
 def _placed(file: KeptFile, member: str) -> KeptFile:
     """Return a listed file with its place in the bundle."""
-    return msgspec.structs.replace(file, member=member)
+    return replace(file, member=member)
 
 
 def _members(chosen: list[_Found]) -> dict[str, Path]:

@@ -7,9 +7,9 @@ its time is called too early or too late, so that an expired authority and a for
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from rfc3161_client import PKIStatus, TimestampRequestBuilder, TimeStampResponse, decode_timestamp_response
@@ -45,8 +45,7 @@ Signatures = Sequence[tuple[PublicKey, bytes]]
 """The signatures of an envelope that fit, with their keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Info:
+class _Info(msgspec.Struct, frozen=True):
     """What a stamp says, in plain types; ``token`` is its CMS structure, of which it was read."""
 
     token: bytes

@@ -1,7 +1,6 @@
 """Time stamps (RFC 3161): what counts, and each way in which one may be wrong."""
 
 import warnings
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from kit.errors import (
