@@ -34,7 +34,7 @@ from kit.trust.keys import SEED_SIZES, PemSigner, grouped
 from kit.trust.revocations import Revocation
 from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
-from verifier.site_kits import Activation, active
+from verifier.site_kits import Activation, Pruning, active
 from verifier.site_time import (
     DEFAULTS,
     MAX_SETTINGS,
@@ -74,8 +74,8 @@ class SiteState(
     """The site's memory: what it accepted, how late it is, and what it was told.
 
     Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs, results
-    that came home, and which kits became active. ``checksum`` is over the rest of it (:func:`encode_state`); states of
-    old have none.
+    that came home, which kits became active, and which copies were removed. ``checksum`` is over the rest of it
+    (:func:`encode_state`).
     """
 
     schema_version: str
@@ -88,6 +88,7 @@ class SiteState(
     logs: tuple[KnownLog, ...] = ()
     acknowledged: tuple[str, ...] = ()
     activations: tuple[Activation, ...] = ()
+    prunings: tuple[Pruning, ...] = ()
     checksum: str | None = None
 
 

@@ -29,7 +29,11 @@ from verifier.site_time import TimeFloor
 DAMAGED_FILE = "state.json.damaged"
 UNKNOWN_DIGEST = "unknown"
 """In place of the digest of a KIT.json that an old result does not name: the kit counts for the order of kits only."""
-_ALWAYS_LOST = ("trees of transparency logs: each is first use again", "lowerings of the time floor")
+_ALWAYS_LOST = (
+    "trees of transparency logs: each is first use again",
+    "lowerings of the time floor",
+    "which copies of kits were pruned",
+)
 
 
 @dataclass(frozen=True, slots=True)

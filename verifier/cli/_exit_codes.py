@@ -41,6 +41,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "offline status": (*_TRUST, *_BYTES, 52, *_PLACE),
     "offline import": (*_RUN, 40, 51),
     "offline rollback": (23, 30, 31, 32, 60),
+    "offline prune": (23, 31, 60),
     "offline quarantine": (60,),
     "offline state": (20, 23, 31, 60),
     "offline floor": (23, 31, 60),

@@ -51,8 +51,11 @@ class Console:
 
     @property
     def is_conversation(self) -> bool:
-        """Tell whether one pair of eyes reads both streams, so that nothing need be said on both."""
-        return not self.json and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+        """Tell whether one pair of eyes reads both streams, so that nothing need be said on both.
+
+        That is a terminal, or one file, log or pipe that takes both.
+        """
+        return not self.json and ((_is_terminal(sys.stdout) and _is_terminal(sys.stderr)) or _are_one())
 
     @property
     def on_terminal(self) -> bool:
@@ -77,6 +80,13 @@ class Console:
             write(sys.stdout, json.dumps(plain, sort_keys=True) + "\n")
         else:
             self.data("\n".join(_outline(plain, "")))
+
+    def told(self, value: object, text: str) -> None:
+        """Print the result: the document under ``--json``, else the text that was made of it for people."""
+        if self.json:
+            self.document(value)
+        else:
+            self.data(text)
 
     def raw(self, encoded: bytes) -> None:
         """Print a JSON document that is encoded already: byte for byte, but escaped to ASCII on a terminal."""
@@ -214,6 +224,14 @@ def _escape(character: str) -> str:
 
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
+
+
+def _are_one() -> bool:
+    """Tell whether both streams lead to the same place."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):  # closed, or not of the operating system
+        return False
 
 
 def columns() -> int:
