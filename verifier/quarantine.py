@@ -169,6 +169,17 @@ def unreadable(quarantine: Path) -> list[str]:
     return [path.name for path in there if not path.name.startswith(".") and path.name not in known]
 
 
+def removed(quarantine: Path) -> list[Removal]:
+    """Return the operator's words on what was removed, in order; what cannot be read is left out."""
+    found = []
+    for path in sorted((quarantine / REMOVED).glob(f"*/{REMOVAL_FILE}")):
+        try:
+            found.append(canonical.decode_record(read_file(path, limit=MAX_DOCUMENT), Removal))
+        except StellaError:
+            continue
+    return found
+
+
 def show(quarantine: Path, entry_id: str) -> Entry:
     """Return one entry; :class:`UsageError` where there is none of this id."""
     known = entries(quarantine)

@@ -48,7 +48,7 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "replay": (10, *_RUN),
     "verify": (10, *_RUN),
     "diff": (10, 20, 21, *_BYTES, 60, 61),
-    "report": (20, 21, *_BYTES, 60),
+    "report": (20, 21, 22, *_BYTES, 60, 71),
     "receipt show": (20, 21, *_BYTES, 60),
     "receipt check": (*_TRUST, *_LEDGER, *_BYTES, 52, 60),
     "receipt chain": (*_TRUST, *_BYTES, 52, 60, 71),
