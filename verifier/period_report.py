@@ -118,14 +118,14 @@ class Report(_Row, frozen=True):
     first: str
     last: str
     made_at: str
-    site: str | None
-    root: str | None
     kits: tuple[KitRow, ...]
     runs: tuple[RunRow, ...]
     gaps: tuple[GapRow, ...]
     exceptions: tuple[ExceptionRow, ...]
     chain: ChainRow
     outside: int
+    site: str | None = None
+    root: str | None = None
     not_checked: tuple[str, ...] = ()
 
     def count(self, standing: str) -> int:
