@@ -34,7 +34,7 @@ from kit.trust.keys import SEED_SIZES, PemSigner, grouped
 from kit.trust.revocations import Revocation
 from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
-from verifier.site_kits import Activation, Pruning, active
+from verifier.site_kits import DEFAULT_CHANNEL, Activation, Pruning, active, before
 from verifier.site_time import (
     DEFAULTS,
     MAX_SETTINGS,
@@ -130,10 +130,19 @@ class Site:
         if not known and kit.sequence <= highest:
             raise OlderThanAccepted(path="KIT.json", expected=f"sequence above {highest}", found=kit.sequence)
         if activating and current is not None and kit.sequence < current.sequence:
-            raise OlderThanAccepted(
+            error = OlderThanAccepted(
                 path="KIT.json", expected=f"sequence {current.sequence} or above, the active kit's", found=kit.sequence
             )
+            raise error.then(self._way_back(kit, kit_digest))
         return "known" if known else "new"
+
+    def _way_back(self, kit: Kit, kit_digest: str) -> str:
+        """Return what to do with a kit that was accepted here and is older than the active one."""
+        earlier = before(self.state.activations, kit.channel)
+        if earlier is None or earlier.digest != kit_digest:
+            return f"{OlderThanAccepted.next_step} Only if you were told to: --force-activate --force-reason TEXT"
+        option = "" if kit.channel == DEFAULT_CHANNEL else f" --channel {kit.channel}"
+        return f"This is the kit before the active one. To go back to it: stella offline rollback{option} --reason TEXT"
 
     def update(self, **changes: object) -> None:
         """Replace members of the state and make the change durable."""

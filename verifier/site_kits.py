@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+DEFAULT_CHANNEL = "default"
 IMPORT = "import"
 ROLLBACK = "rollback"
 REBUILT = "rebuilt"

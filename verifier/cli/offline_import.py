@@ -73,7 +73,8 @@ def import_kit(
     wanted = intake.Wanted(media, kits, dry_run=dry_run, in_place=in_place, reason=reason)
     setting = session.Setting(ops, site, at, session.clock)
     heard = intake.Heard(console.check, lambda piece: console.step("   copying", "running", piece.path))
-    taken = intake.take_in(wanted, setting, heard)
+    with console.beating():
+        taken = intake.take_in(wanted, setting, heard)
     return _show(console, taken, kits, _places(ops, site))
 
 
