@@ -289,7 +289,9 @@ def _checksum(state: SiteState) -> str:
 def _read_state(path: Path, shown: str) -> SiteState:
     with _own(path / STATE_FILE, shown):
         state = canonical.decode_record((path / STATE_FILE).read_bytes(), SiteState)
-        if state.checksum is not None and state.checksum != _checksum(state):
+        if state.checksum is None:
+            raise DigestMismatch(path=STATE_FILE, detail="it has no checksum: this program wrote none of it so")
+        if state.checksum != _checksum(state):
             raise DigestMismatch(path=STATE_FILE, detail="its checksum does not fit: a bit has flipped")
     if state.schema_version != SCHEMA_VERSION:
         raise UnsupportedVersion(path=shown, expected=SCHEMA_VERSION, found=state.schema_version)

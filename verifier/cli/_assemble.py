@@ -57,7 +57,7 @@ def _options(command: Any, word: str) -> str:
     formatter = context.make_formatter()
     command.format_options(context, formatter)
     text: str = formatter.getvalue()
-    return text.strip("\n").replace("Options:", f"Options of {word}, a word that may be left out:", 1)
+    return text.strip("\n").replace("\n\nOptions:", f"\n\n\b\nOptions of {word}, a word that may be left out:", 1)
 
 
 def _describe(command: Any, name: str, examples: str) -> None:

@@ -25,12 +25,16 @@ class Numbered:
 
     def add(self, check: "Check") -> None:
         """Take a check; the first of another run begins anew."""
+        from verifier.steps import ORDER
+
         if check.number < self._next:
             self.end()
         self._waiting[check.number] = check
         while (ready := self._waiting.pop(self._next, None)) is not None:
             self._next += 1
             self._pass_on(ready)
+        if self._next > len(ORDER):
+            self.end()
 
     def end(self) -> None:
         """Tell whatever is left, as after the last check of a run."""
