@@ -1,4 +1,4 @@
-"""stella report --period: what happened at a site in a stretch of time, for its auditor (docs/format.md section 7.4).
+"""stella report --period: what happened at a site in a stretch of time, for its auditor (docs/format.md section 7.5).
 
 Kits and runs with verdicts and signers; numbers that are missing; what was out of the ordinary. Reads only. Each row
 says what stands behind it: the site's signature, the site's own memory, or nothing.

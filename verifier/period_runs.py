@@ -1,7 +1,7 @@
 """The runs of a site as an auditor may believe them: each held against its signatures, its journal, its receipt.
 
 A run whose documents do not hold is listed with what it claims and why nobody should believe it; it is never counted
-among those that do (docs/format.md section 7.4).
+among those that do (docs/format.md section 7.5).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
