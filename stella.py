@@ -38,7 +38,12 @@ COMMANDS = {
     "offline": Command(
         AIR_GAP,
         "Pin the trust root, import kits, show the site's state.",
-        ("verifier.cli.offline", "verifier.cli.offline_import", "verifier.cli.offline_state"),
+        (
+            "verifier.cli.offline",
+            "verifier.cli.offline_import",
+            "verifier.cli.offline_prune",
+            "verifier.cli.offline_state",
+        ),
     ),
     "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
     "verify": Command(AIR_GAP, "Verify a scan's signatures and bytes.", ("verifier.cli.verify",)),

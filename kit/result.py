@@ -92,13 +92,15 @@ class RootPackEntry(_Document, frozen=True):
 
 
 class SignerEntry(_Document, frozen=True):
-    """One signer whose signature was counted."""
+    """One signer whose signature was counted, and the window in which its key may sign; no end where none is set."""
 
     document: str
     fingerprint: str
     algorithm: str
     owner: str
     profile: str | None = None
+    valid_from: str | None = None
+    valid_until: str | None = None
 
 
 class EngineEntry(_Document, frozen=True):

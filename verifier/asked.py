@@ -79,6 +79,29 @@ OFFLINE = "offline"
 """What a kit's directory is called on a medium, by custom."""
 
 
+def active_scan(kits: Path, name: str) -> Path:
+    """Return the manifest of a scan of an active kit, by its id or by as much of it as no other one begins with.
+
+    Raises :class:`UsageError` where there is none, or several kits that are active have it.
+    """
+    links = sorted((kits / "current").glob("*")) if (kits / "current").is_dir() else []
+    known = [manifest for link in links if not link.name.startswith(".") for manifest in scans_of(link)]
+    exact = [manifest for manifest in known if manifest.parent.name == name]
+    found = exact or [manifest for manifest in known if name and manifest.parent.name.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    near = ", ".join(manifest.parent.name for manifest in (found or known)[:MAX_NAMED]) or "no active kit is here"
+    several = (
+        "several scans of active kits begin so"
+        if len({path.parent.name for path in found}) > 1
+        else ("several active kits have this scan: name its manifest.json")
+    )
+    detail = several if found else "no active kit has this scan"
+    raise UsageError(option="--scan", detail=detail, found=name[:64], expected=near).then(
+        "See what is active: stella offline status; or give the path of the scan's manifest.json."
+    )
+
+
 @contextmanager
 def typed(option: str) -> Iterator[None]:
     """Make a value that breaks a rule of the documents the mistake that it is when an operator typed it."""

@@ -89,6 +89,8 @@ def known(facts: Facts, site: Site) -> dict[str, object]:
                 algorithm=key.algorithm,
                 owner=pack.owner(key),
                 profile=pack.profile(key),
+                valid_from=pack.window(key)[0],
+                valid_until=pack.window(key)[1],
             )
             for document, key in facts.signers
         )

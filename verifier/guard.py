@@ -46,6 +46,10 @@ _DOORS = (
 )
 
 
+LAYERS = ("no-new-privileges", "descriptors", "network-namespace", "landlock", "seccomp")
+"""The names of all layers, in the order in which they are put in force."""
+
+
 class Layer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """One layer of the guard: whether it holds, and how we know, or why it does not."""
 

@@ -45,7 +45,7 @@ from verifier.run import IMPORT, Conduct, Plan, Run
 from verifier.run_dir import RunDirectory, stamp, tell_cut_off, unfinished
 from verifier.session import Setting
 from verifier.site import Site, root_fingerprint
-from verifier.site_kits import Activation, active, before
+from verifier.site_kits import DEFAULT_CHANNEL, Activation, active, before
 from verifier.steps import Steps
 
 NO_FAULT_OF_THE_KIT = (0, VolumeMissing.exit_code, NoSpace.exit_code, GuardNotInForce.exit_code)
@@ -240,7 +240,9 @@ class _Intake:
         for entry in active(self._site.state.activations).values():
             if entry.digest == found and is_whole(self._store.place(entry), found):
                 self._store.discard(found)
-                raise AlreadyAccepted(path=entry.kit_id, detail=f"this is the active kit since {entry.at}")
+                raise AlreadyAccepted(path=entry.kit_id, detail=f"this is the active kit since {entry.at}").then(
+                    _after_known(before(self._site.state.activations, entry.channel), entry.channel)
+                )
 
     def _run(
         self,
@@ -333,6 +335,17 @@ class _Intake:
         self._taken.kit, self._taken.activation = kit, entry
         self._taken.previous = previous.kit_id if previous else None
         self._taken.place = self._store.place(entry)
+
+
+def _after_known(earlier: Activation | None, channel: str) -> str:
+    """Return what an operator may want who brings the active kit again."""
+    if earlier is None:
+        return "Nothing needs to be done: replay from ops/kits/current."
+    option = "" if channel == DEFAULT_CHANNEL else f" --channel {channel}"
+    return (
+        f"Nothing needs to be done. To go back to the kit before it ({earlier.kit_id}): "
+        f"stella offline rollback{option} --reason TEXT"
+    )
 
 
 def _is_fault_of_medium(result: Result, copied_in: str) -> bool:

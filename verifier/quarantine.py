@@ -7,8 +7,7 @@ and no way leads from here back into the kept kits but another import.
 import errno
 import os
 import shutil
-import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import msgspec
@@ -23,6 +22,16 @@ from kit.errors import HostileName, StellaError, UnsupportedVersion, UsageError
 from kit.result import Result
 from verifier.durable import claim, make_directory, part_of, remove_leftovers, sync_directory, write_atomic
 from verifier.medium import read_file
+from verifier.quarantine_listing import (
+    MAX_LISTED,
+    Document,
+    Found,
+    KeptFile,
+    Listing,
+    first_of,
+    found_on,
+    listing_of,
+)
 
 SCHEMA_VERSION = "1.0"
 ENTRY_FILE = "quarantine.json"
@@ -33,29 +42,20 @@ REMOVAL_FILE = "removed.json"
 REMOVED = ".removed"
 UNNAMED = "unnamed"
 """Where files stand in the bundle whose names this host will not make."""
-MAX_LISTED = 65_536
 MAX_DOCUMENT = 1 << 20
 MAX_ENTRY = 32 << 20
+MAX_RECORD = 2 << 20
+"""More than an entry takes beside its bundle and its manifest."""
+SHORT_LIST = 64
+"""How many files a record lists where the quarantine has no room left."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class _Document(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
-):
-    """Base of the quarantine's records."""
+class Entry(Document, frozen=True):
+    """What lies in one directory of the quarantine. What the kit says of itself is ``claimed``, and nobody's word.
 
-
-class KeptFile(_Document, frozen=True):
-    """One entry of the medium as it was found; ``member`` is its place in the bundle, where it is kept."""
-
-    name: str
-    kind: str = "file"
-    size: int = 0
-    member: str | None = None
-
-
-class Entry(_Document, frozen=True):
-    """What lies in one directory of the quarantine. What the kit says of itself is ``claimed``, and nobody's word."""
+    Entries of old have no ``listing``, for they list everything.
+    """
 
     schema_version: str
     id: str
@@ -70,9 +70,10 @@ class Entry(_Document, frozen=True):
     claimed_kit: str | None = None
     bundle_digest: str | None = None
     bundle_size: int = 0
+    listing: Listing | None = None
 
 
-class Removal(_Document, frozen=True):
+class Removal(Document, frozen=True):
     """The operator's word on an entry that was removed."""
 
     id: str
@@ -83,23 +84,19 @@ class Removal(_Document, frozen=True):
 WHOLE, DOCUMENTS, NOTHING = "every file", "small files only", "no file, for want of space"
 
 
-class _Found(msgspec.Struct, frozen=True):
-    path: Path
-    file: KeptFile
-
-
 def keep(
     quarantine: Path, media: Mapping[str, Path], result: Result, run: str, *, now: str, budget: int
 ) -> tuple[str, bool]:
     """Keep what was refused; return the entry's id, and whether it was there already.
 
     ``media`` are the directories that were given, by the prefix of their files; ``run`` is the run that refused them.
-    All of the quarantine together takes at most ``budget`` bytes; what does not fit is left out and listed.
+    All of the quarantine together takes at most ``budget`` bytes, but for a record of a few thousand a refusal; what
+    does not fit is left out.
     """
-    found = [each for prefix, root in media.items() for each in _walk(prefix, root)]
+    found, is_cut = found_on(media)
     make_directory(quarantine, mode=0o700)
     first = next(iter(media.values()))
-    left = budget - sum(path.stat().st_size for path in quarantine.rglob(BUNDLE_FILE))
+    left = budget - used(quarantine)
     named = quarantine / "entry"
     remove_leftovers(named)
     working = part_of(named)
@@ -107,8 +104,10 @@ def keep(
     descriptor = os.open(working, os.O_RDONLY | os.O_DIRECTORY)
     try:
         claim(descriptor)
-        kept, files, bundle = _pack(working, found, left)
-        identity = _identity(result, files, bundle)
+        manifest = _manifest(found, left - MAX_RECORD)
+        kept, files, bundle = _pack(working, found, left - MAX_RECORD - len(manifest))
+        listing = listing_of(found, is_cut=is_cut)
+        identity = _identity(result, listing, bundle)
         for entry in entries(quarantine):
             if entry.identity == identity:
                 shutil.rmtree(working)
@@ -124,16 +123,17 @@ def keep(
             sentence=result.sentence,
             run=run,
             kept=kept,
-            files=files,
+            files=first_of(files, MAX_LISTED if left > MAX_RECORD else SHORT_LIST),
             identity=identity,
             claimed_kit=_claimed(first),
             bundle_digest=bundle[0] if bundle else None,
             bundle_size=bundle[1] if bundle else 0,
+            listing=listing,
         )
         _put(working / ENTRY_FILE, canonical.encode_record(entry))
         _put(working / REASON_FILE, f"{result.reason}\n{result.sentence}\nNext: {result.next_step}\n".encode())
         _put(working / LOG_FILE, _log(result, run).encode())
-        if (manifest := _manifest(found)) is not None:
+        if manifest:
             _put(working / layout.MANIFEST_FILE, manifest)
         sync_directory(working)
         working.rename(quarantine / name)
@@ -144,6 +144,11 @@ def keep(
         os.close(descriptor)
     sync_directory(quarantine)
     return name, False
+
+
+def used(quarantine: Path) -> int:
+    """Return how many bytes all that is kept in quarantine takes, records of what was removed included."""
+    return sum(path.lstat().st_size for path in quarantine.rglob("*") if not path.is_dir())
 
 
 def entries(quarantine: Path) -> list[Entry]:
@@ -163,6 +168,17 @@ def unreadable(quarantine: Path) -> list[str]:
     known = {entry.id for entry in entries(quarantine)}
     there = sorted(quarantine.iterdir()) if quarantine.is_dir() else []
     return [path.name for path in there if not path.name.startswith(".") and path.name not in known]
+
+
+def removed(quarantine: Path) -> list[Removal]:
+    """Return the operator's words on what was removed, in order; what cannot be read is left out."""
+    found = []
+    for path in sorted((quarantine / REMOVED).glob(f"*/{REMOVAL_FILE}")):
+        try:
+            found.append(canonical.decode_record(read_file(path, limit=MAX_DOCUMENT), Removal))
+        except StellaError:
+            continue
+    return found
 
 
 def show(quarantine: Path, entry_id: str) -> Entry:
@@ -201,40 +217,12 @@ def _read(directory: Path) -> Entry:
     return entry
 
 
-def _identity(result: Result, files: tuple[KeptFile, ...], bundle: tuple[str, int] | None) -> str:
+def _identity(result: Result, listing: Listing, bundle: tuple[str, int] | None) -> str:
     """Return what tells one refusal from another: the reason, and the bytes or, where none are kept, the files."""
-    listed = [[file.name, file.kind, file.size] for file in files]
-    return digest.of_bytes(canonical.encode([result.reason, bundle[0] if bundle else result.sentence, listed]))
+    return digest.of_bytes(canonical.encode([result.reason, bundle[0] if bundle else result.sentence, listing.digest]))
 
 
-def _walk(prefix: str, root: Path) -> Iterator[_Found]:
-    """Yield what lies below a directory in the order of names, without following a link; at most so many entries."""
-    count, pending = 0, [root]
-    while pending:
-        directory = pending.pop()
-        try:
-            inside = sorted(directory.iterdir())
-        except OSError:
-            yield _Found(directory, KeptFile(name=_shown(prefix, root, directory), kind="unreadable"))
-            continue
-        for path in inside:
-            count += 1
-            if count > MAX_LISTED:
-                return
-            status = path.lstat()
-            if stat.S_ISDIR(status.st_mode):
-                pending.append(path)
-                continue
-            kind = "file" if stat.S_ISREG(status.st_mode) else "link" if stat.S_ISLNK(status.st_mode) else "other"
-            size = status.st_size if kind == "file" else 0
-            yield _Found(path, KeptFile(name=_shown(prefix, root, path), kind=kind, size=size))
-
-
-def _shown(prefix: str, root: Path, path: Path) -> str:
-    return names.shown(prefix + path.relative_to(root).as_posix())
-
-
-def _pack(working: Path, found: list[_Found], left: int) -> tuple[str, tuple[KeptFile, ...], tuple[str, int] | None]:
+def _pack(working: Path, found: list[Found], left: int) -> tuple[str, tuple[KeptFile, ...], tuple[str, int] | None]:
     """Write the bundle, with as much of the files as there is room for; return what was kept, the list, the bundle."""
     regular = [one for one in found if one.file.kind == "file"]
     small = [one for one in regular if one.file.size <= MAX_DOCUMENT][:MAX_MEMBERS]
@@ -266,7 +254,7 @@ def _placed(file: KeptFile, member: str) -> KeptFile:
     return replace(file, member=member)
 
 
-def _members(chosen: list[_Found]) -> dict[str, Path]:
+def _members(chosen: list[Found]) -> dict[str, Path]:
     """Return files by their names in the bundle: their own where any host could make them, else numbers."""
     members: dict[str, Path] = {}
     files: set[str] = set()
@@ -317,13 +305,13 @@ def _claimed(root: Path) -> str | None:
         return None
 
 
-def _manifest(found: Sequence[_Found]) -> bytes | None:
-    """Return the first manifest, as it is, of the plain files that were met: no link leads to it."""
+def _manifest(found: Sequence[Found], room: int) -> bytes:
+    """Return the first manifest, as it is, of the plain files that were met: no link leads to it. None is no bytes."""
     for one in found:
         in_scan = one.path.parent.parent.name == layout.SCANS_DIRECTORY
         if in_scan and one.file.kind == "file" and one.path.name == layout.MANIFEST_FILE:
             try:
-                return read_file(one.path, limit=manifests.MAX_BYTES)
+                return read_file(one.path, limit=min(manifests.MAX_BYTES, max(room, 0)))
             except (StellaError, OSError):
-                return None
-    return None
+                break
+    return b""

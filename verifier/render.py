@@ -200,10 +200,10 @@ def kit_readme(
         channel=channel,
         sequence=sequence,
         created_at=created_at,
-        producer=_wrapped(f"by {producer}.", ""),
-        scans=[(scan_id, _wrapped(subject, " " * 4)) for scan_id, subject in scans],
+        producer=wrapped(f"by {producer}.", ""),
+        scans=[(scan_id, wrapped(subject, " " * 4)) for scan_id, subject in scans],
         root=_fingerprint(root),
-        signers=[(_wrapped(f"{owner}:", "  Signer ", " " * 4), _fingerprint(value)) for owner, value in signers],
+        signers=[(wrapped(f"{owner}:", "  Signer ", " " * 4), _fingerprint(value)) for owner, value in signers],
         programs=programs,
         first_scan=scans[0][0] if scans else "SCAN-ID",
     )
@@ -285,13 +285,13 @@ def _word(states: Sequence[str]) -> str:
 
 def row(label: str, text: str, word: str = "") -> list[str]:
     """Return a labelled text in lines of at most 80 columns; ``word`` stands at the end of the first."""
-    lines = _wrapped(text, f"{label:<{_LABEL}}", " " * _LABEL, width=WIDTH - _WORD if word else WIDTH)
+    lines = wrapped(text, f"{label:<{_LABEL}}", " " * _LABEL, width=WIDTH - _WORD if word else WIDTH)
     if word:
         lines[0] = f"{lines[0]:<{WIDTH - _WORD}} {word}"
     return lines
 
 
-def _wrapped(text: str, first: str, rest: str | None = None, *, width: int = WIDTH) -> list[str]:
+def wrapped(text: str, first: str, rest: str | None = None, *, width: int = WIDTH) -> list[str]:
     """Return text in lines of at most ``width``, led in by ``first`` and then by ``rest``, else again by ``first``."""
     follow = first if rest is None else rest
     lines, line, empty = [], first, True
@@ -309,11 +309,11 @@ def _wrapped(text: str, first: str, rest: str | None = None, *, width: int = WID
 
 
 def _slip_row(label: str, value: str) -> list[str]:
-    return _wrapped(value, f"{label:<{_LABEL}}", " " * _LABEL, width=SLIP_WIDTH)
+    return wrapped(value, f"{label:<{_LABEL}}", " " * _LABEL, width=SLIP_WIDTH)
 
 
 def _fingerprint(value: str) -> list[str]:
-    return _wrapped(texts.grouped(value), "    ", width=4 + 40)
+    return wrapped(texts.grouped(value), "    ", width=4 + 40)
 
 
 def _finished(lines: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from kit.bytes import canonical, digest
 from kit.errors import MalformedDocument
 from verifier import texts
 from verifier.report_difference import DifferenceView, difference_view
-from verifier.report_findings import FindingsView, findings_view
+from verifier.report_findings import MOST_BESIDE_DIFFERENCES, MOST_FINDINGS, FindingsView, findings_view
 from verifier.report_rows import (
     CheckRow,
     Entry,
@@ -122,7 +122,9 @@ def page_of(run: RunView) -> Page:
     verdict = text_of(result, "verdict") or "REFUSED"
     checks = check_rows(result)
     outputs = _outputs(result)
-    findings = findings_view(run.findings, run.verdict)
+    tree = difference_view(run.difference)
+    most = MOST_FINDINGS if tree is None or tree.is_equal else MOST_BESIDE_DIFFERENCES
+    findings = findings_view(run.findings, run.verdict, most)
     verifier = section(result, "verifier")
     run_place = "/".join(
         ("...", text_of(section(result, "scan"), "id") or "unknown", text_of(result, "runId") or "RUN")
@@ -146,7 +148,7 @@ def page_of(run: RunView) -> Page:
         inputs=input_rows(section(result, "inputs")),
         outputs=outputs,
         findings=findings,
-        difference=difference_view(run.difference),
+        difference=tree,
         receipt=_receipt(run),
         journal=journal_rows(run.journal),
         result_digest=_bare(run.result_digest),
@@ -202,14 +204,14 @@ def _about(result: JsonObject) -> tuple[Fact, ...]:
     span = joined(text_of(result, "startedAt"), "to", text_of(result, "finishedAt"))
     return (
         fact("Subject", text_of(scan, "subject")),
+        fact("Scan time", text_of(scan, "time")),
         fact("Scan", text_of(scan, "id"), code=True),
-        fact("Scan time (replay clock)", text_of(scan, "time")),
-        fact("Manifest", text_of(result, "manifestDigest"), code=True),
+        fact("Run", text_of(result, "runId"), code=True),
         fact("Kit", text_of(kit, "id"), code=True),
         fact("Kit's number", joined(order, "made", text_of(kit, "createdAt"))),
         fact("Reference time", joined(text_of(time, "time"), "from", text_of(time, "source"))),
-        fact("Run", text_of(result, "runId"), code=True),
         fact("Run time", span),
+        fact("Manifest", text_of(result, "manifestDigest"), code=True),
     )
 
 

@@ -10,7 +10,8 @@ from verifier.report_rows import JsonObject, inline, joined, rows_of, section, t
 ACTIONS = ("fail", "warn", "ignore")
 LEVELS = ("critical", "high", "medium", "low", "none", "unknown")
 MOST_FINDINGS = 12
-MOST_LEFT_OUT = 20
+MOST_BESIDE_DIFFERENCES = 6
+MOST_LEFT_OUT = 10
 _NO_PACKAGE = "not-a-package"
 """Reason of a component that is no gap in the evaluation: a file, an operating system, the subject itself."""
 
@@ -80,8 +81,10 @@ class FindingsView(msgspec.Struct, frozen=True):
     expired_rules: str
 
 
-def findings_view(findings: JsonObject | None, verdict: JsonObject | None) -> FindingsView | None:
-    """Return the findings ready to be shown, ``None`` where a run has none to show."""
+def findings_view(
+    findings: JsonObject | None, verdict: JsonObject | None, most: int = MOST_FINDINGS
+) -> FindingsView | None:
+    """Return the findings ready to be shown, at most so many one by one; ``None`` where a run has none to show."""
     if findings is None:
         return None
     rows = sorted((_finding(row) for row in rows_of(findings, "findings")), key=_gravity)
@@ -94,8 +97,8 @@ def findings_view(findings: JsonObject | None, verdict: JsonObject | None) -> Fi
         actions=ACTIONS,
         levels=_levels(rows),
         total=len(rows),
-        shown=tuple(rows[:MOST_FINDINGS]),
-        heading=_heading(rows),
+        shown=tuple(rows[:most]),
+        heading=_heading(rows, most),
         not_evaluated_total=len(_gaps(findings)),
         left_out=left_out[:MOST_LEFT_OUT],
         left_out_total=len(left_out),
@@ -104,12 +107,12 @@ def findings_view(findings: JsonObject | None, verdict: JsonObject | None) -> Fi
     )
 
 
-def _heading(rows: Sequence[FindingRow]) -> str:
+def _heading(rows: Sequence[FindingRow], most: int) -> str:
     """Say which findings are shown and in which order; without a severity none is graver than another."""
     graded = any(row.level != "unknown" for row in rows)
-    if len(rows) <= MOST_FINDINGS:
+    if len(rows) <= most:
         return f"Each finding, {'gravest first' if graded else 'by decision and name; no severity is known'}"
-    shown = f"{MOST_FINDINGS} of {len(rows)}"
+    shown = f"{most} of {len(rows)}"
     told = f"The gravest {shown}" if graded else f"The first {shown} by decision and name; no severity is known"
     return f"{told}; findings.json has all"
 

@@ -34,7 +34,7 @@ from kit.trust.keys import SEED_SIZES, PemSigner, grouped
 from kit.trust.revocations import Revocation
 from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
-from verifier.site_kits import Activation, active
+from verifier.site_kits import DEFAULT_CHANNEL, Activation, Pruning, active, before
 from verifier.site_time import (
     DEFAULTS,
     MAX_SETTINGS,
@@ -74,8 +74,8 @@ class SiteState(
     """The site's memory: what it accepted, how late it is, and what it was told.
 
     Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs, results
-    that came home, and which kits became active. ``checksum`` is over the rest of it (:func:`encode_state`); states of
-    old have none.
+    that came home, which kits became active, and which copies were removed. ``checksum`` is over the rest of it
+    (:func:`encode_state`).
     """
 
     schema_version: str
@@ -88,6 +88,7 @@ class SiteState(
     logs: tuple[KnownLog, ...] = ()
     acknowledged: tuple[str, ...] = ()
     activations: tuple[Activation, ...] = ()
+    prunings: tuple[Pruning, ...] = ()
     checksum: str | None = None
 
 
@@ -129,10 +130,19 @@ class Site:
         if not known and kit.sequence <= highest:
             raise OlderThanAccepted(path="KIT.json", expected=f"sequence above {highest}", found=kit.sequence)
         if activating and current is not None and kit.sequence < current.sequence:
-            raise OlderThanAccepted(
+            error = OlderThanAccepted(
                 path="KIT.json", expected=f"sequence {current.sequence} or above, the active kit's", found=kit.sequence
             )
+            raise error.then(self._way_back(kit, kit_digest))
         return "known" if known else "new"
+
+    def _way_back(self, kit: Kit, kit_digest: str) -> str:
+        """Return what to do with a kit that was accepted here and is older than the active one."""
+        earlier = before(self.state.activations, kit.channel)
+        if earlier is None or earlier.digest != kit_digest:
+            return f"{OlderThanAccepted.next_step} Only if you were told to: --force-activate --force-reason TEXT"
+        option = "" if kit.channel == DEFAULT_CHANNEL else f" --channel {kit.channel}"
+        return f"This is the kit before the active one. To go back to it: stella offline rollback{option} --reason TEXT"
 
     def update(self, **changes: object) -> None:
         """Replace members of the state and make the change durable."""
@@ -279,7 +289,9 @@ def _checksum(state: SiteState) -> str:
 def _read_state(path: Path, shown: str) -> SiteState:
     with _own(path / STATE_FILE, shown):
         state = canonical.decode_record((path / STATE_FILE).read_bytes(), SiteState)
-        if state.checksum is not None and state.checksum != _checksum(state):
+        if state.checksum is None:
+            raise DigestMismatch(path=STATE_FILE, detail="it has no checksum: this program wrote none of it so")
+        if state.checksum != _checksum(state):
             raise DigestMismatch(path=STATE_FILE, detail="its checksum does not fit: a bit has flipped")
     if state.schema_version != SCHEMA_VERSION:
         raise UnsupportedVersion(path=shown, expected=SCHEMA_VERSION, found=state.schema_version)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+DEFAULT_CHANNEL = "default"
 IMPORT = "import"
 ROLLBACK = "rollback"
 REBUILT = "rebuilt"
@@ -31,6 +32,22 @@ class Activation(
     place: str | None = None
 
 
+class Pruning(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+):
+    """Copies of kits that were removed to make room: written before the first is touched.
+
+    ``kits`` are the ids of whole copies, ``unfinished`` the names of those that were on their way; ``size`` is what all
+    took. ``forgot`` is the operator's reason where a receipt had told the sender that one of them is here.
+    """
+
+    at: str
+    kits: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    size: int = 0
+    forgot: str | None = None
+
+
 def active(activations: Sequence[Activation]) -> dict[str, Activation]:
     """Return the active kit of each channel, in the order of the channels."""
     latest = {entry.channel: entry for entry in activations}
@@ -39,6 +56,12 @@ def active(activations: Sequence[Activation]) -> dict[str, Activation]:
 
 def before(activations: Sequence[Activation], channel: str) -> Activation | None:
     """Return the kit that a channel's active one took the place of, other than itself."""
+    return next(iter(earlier(activations, channel)), None)
+
+
+def earlier(activations: Sequence[Activation], channel: str) -> list[Activation]:
+    """Return the kits that were active in a channel before the one that is, each once, the latest first."""
     current = active(activations).get(channel)
-    others = [entry for entry in activations if entry.channel == channel and current and entry.digest != current.digest]
-    return others[-1] if others else None
+    latest = {entry.digest: entry for entry in activations if entry.channel == channel}
+    order = dict.fromkeys(entry.digest for entry in reversed(activations) if entry.channel == channel)
+    return [latest[found] for found in order if current is not None and found != current.digest]

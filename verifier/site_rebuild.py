@@ -29,7 +29,11 @@ from verifier.site_time import TimeFloor
 DAMAGED_FILE = "state.json.damaged"
 UNKNOWN_DIGEST = "unknown"
 """In place of the digest of a KIT.json that an old result does not name: the kit counts for the order of kits only."""
-_ALWAYS_LOST = ("trees of transparency logs: each is first use again", "lowerings of the time floor")
+_ALWAYS_LOST = (
+    "trees of transparency logs: each is first use again",
+    "lowerings of the time floor",
+    "which copies of kits were pruned",
+)
 
 
 class Signed(msgspec.Struct, frozen=True):
@@ -118,15 +122,15 @@ def _remember(site: Site, signed: Sequence[Signed], store: Store) -> Rebuilt:
     floors: Versions | None = None
     floor: TimeFloor | None = None
     for one in signed:
-        result, was_accepted = one.result, _was_accepted(one.result)
+        result, counts = one.result, was_accepted(one.result)
         entry = _accepted_kit(result)
-        if was_accepted:
+        if counts:
             floors = _versions(result, floors)
             if entry is not None:
                 accepted.setdefault(entry.digest if entry.digest != UNKNOWN_DIGEST else entry.kit_id, entry)
         if result.activation is not None and entry is not None and not result.activation.in_place:
             activations.append(_activation(entry, result))
-        floor = _floor(site, result, floor, was_accepted=was_accepted)
+        floor = _floor(site, result, floor, was_accepted=counts)
     lost = [*_ALWAYS_LOST, *_gaps(signed)]
     if any(one.result.activation is not None and one.result.activation.in_place for one in signed):
         lost.append("kits that were activated in place: import them again")
@@ -144,7 +148,7 @@ def _remember(site: Site, signed: Sequence[Signed], store: Store) -> Rebuilt:
     return Rebuilt(state, len(signed), lost=lost)
 
 
-def _was_accepted(result: Result) -> bool:
+def was_accepted(result: Result) -> bool:
     """Tell whether the site took in the kit of a run: an import does so with the last of its scans only."""
     if result.verdict == results.REFUSED:
         return False

@@ -71,6 +71,17 @@ def pack_lines(pack: "RootPackView") -> list[str]:
     return [*lines, "", f"signatures  {needed} needed", *required, *demanded]
 
 
+def published_lines(pack: "RootPackView") -> list[str]:
+    """Return what was published, a line a role and a line a key; ``stella rootpack show`` has all of it."""
+    root = pack.roots[-1]
+    lines = [f"published   {pack.issued}, expires {pack.expires}", f"root {root.version:<7}{root.grouped}"]
+    for role in pack.roles:
+        state = "EXPIRED" if role.expired else "expires"
+        lines.append(f"{role.role:<12}version {role.version}, {state} {role.expires}")
+    keys = [f"{key.usage:<12}{key.owner}: {key.state}, {key.key.grouped[:19]} ..." for key in pack.signers]
+    return [*lines, *keys, "to see all of it: stella rootpack show"]
+
+
 def _key_lines(key: "KeyView", profile: str | None = None) -> list[str]:
     named = f", profile {profile}" if profile else ""
     return [f"            {key.grouped} {key.algorithm}{named}", f"            {key.fingerprint}"]

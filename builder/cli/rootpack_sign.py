@@ -75,5 +75,5 @@ def publish(
     console = Console(json=json)
     copies = [trust_requests.draft(path) for path in draft or []]
     view = trust.publish(office, copies) if copies else trust.refresh(office)
-    lines.print_out(console, view, lines.pack_lines(view))
+    lines.print_out(console, view, lines.published_lines(view))
     return console.verdict("PUBLISHED", 0, lines.carries(rootpack))

@@ -97,6 +97,11 @@ class TrustedPack(msgspec.Struct, frozen=True):
         """Return the crypto profile of a key of the keyring, None where it has none."""
         return next((known.profile for known in self.trusted_keys if known.public == key), None)
 
+    def window(self, key: PublicKey) -> tuple[str | None, str | None]:
+        """Return when a key of the keyring may begin to sign, and when it must end; None for what is not said."""
+        known = next((one for one in self.trusted_keys if one.public == key), None)
+        return (known.valid_from, known.valid_until) if known is not None else (None, None)
+
     def profiles(self, keys: Iterable[PublicKey]) -> tuple[str, ...]:
         """Return the crypto profiles that keys have, ascending, each once."""
         return tuple(sorted({name for key in keys if (name := self.profile(key)) is not None}))

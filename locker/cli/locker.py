@@ -59,11 +59,23 @@ def init(
     from locker import store
     from locker.asked import read_root
     from verifier.site import root_fingerprint
+    from verifier.texts import grouped
 
     with store.init(directory, read_root(root), expect_root, now=datetime.now(UTC), entropy=os.urandom) as locker:
         made = {"root": root_fingerprint(locker.site.pinned_root), "signingKey": locker.site.fingerprint}
     console = Console(json=json)
-    console.document(made)
+    console.told(
+        made,
+        "\n".join(
+            (
+                f"locker      {directory}",
+                f"root        {made['root']}",
+                f"            {grouped(made['root'])}",
+                f"signing key {made['signingKey']}",
+                f"            {grouped(made['signingKey'])}",
+            )
+        ),
+    )
     following = join(["stella", "locker", "ingest", "RECORD", *elsewhere(directory), "--rootpack", "rootpack"])
     return console.verdict("MADE", 0, following)
 

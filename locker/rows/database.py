@@ -38,6 +38,7 @@ class Rows:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url, json_serializer=lambda value: canonical.encode(value).decode())
         self.dialect = self._engine.dialect.name
+        self._shown = _called(self._engine.dialect)
         self._writing = self._engine.execution_options(writing=True, acting=NOBODY)
         if self.dialect == "sqlite":
             sa.event.listen(self._engine, "connect", _set_pragmas)
@@ -52,13 +53,13 @@ class Rows:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Open a transaction that sees one moment and changes nothing."""
-        with typed_errors(_DATABASE), self._engine.begin() as connection:
+        with typed_errors(self._shown), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """Open the one write transaction; it is on the disk when the block ends, and undone if the block raises."""
-        with typed_errors(_DATABASE), self._writing.begin() as connection:
+        with typed_errors(self._shown), self._writing.begin() as connection:
             yield connection
 
     def close(self) -> None:
@@ -90,10 +91,15 @@ def read_facts(connection: sa.Connection) -> dict[str, str] | None:
         return None
     found = {row.name: row.value for row in connection.execute(sa.select(facts))}
     if (revision := _revision(connection)) != HEAD:
-        raise UnsupportedVersion(path=_DATABASE, expected=HEAD, found=revision or "none").then(
+        raise UnsupportedVersion(path=_called(connection.dialect), expected=HEAD, found=revision or "none").then(
             "If the locker is older than this program: stella locker migrate. If it is newer, use the newer program."
         )
     return found
+
+
+def _called(dialect: sa.Dialect) -> str:
+    """Return what an error calls the database: a file in the locker, or a server's."""
+    return _DATABASE if dialect.name == "sqlite" else "PostgreSQL database"
 
 
 def _revision(connection: sa.Connection) -> str | None:

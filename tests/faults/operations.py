@@ -458,9 +458,56 @@ class SyncExport:
         assert "the run was cut off" in ended.err
 
 
+class OfflinePrune:
+    """Two kits of three are removed; one of them is in the newest receipt, which is forgotten on purpose."""
+
+    name = "offline prune"
+    code = 0
+
+    def prepare(self, stage: Stage, place: Path) -> None:
+        before = stage.base / "full"
+        if not before.exists():
+            shutil.copytree(stage.site, before / "site")
+            report = guard.GuardReport(layers=(), probe="none")
+            with mock.patch.object(guard, "enforce", return_value=report):
+                for number in (1, 2, 3):
+                    kit = stage.world.build_kit(stage.base / f"prune-{number}", sequence=number)
+                    setting = Setting(before / "ops", before / "site", None, lambda: NOW)
+                    wanted = intake.Wanted([kit], before / "kits")
+                    intake.take_in(wanted, setting, intake.Heard(lambda _: None, lambda _: None))
+        for name in ("site", "kits", "ops"):
+            shutil.copytree(before / name, place / name, symlinks=True)
+
+    def words(self, stage: Stage, place: Path) -> list[str]:
+        return [
+            "offline", "prune", "--keep", "0", "--forget-receipts", "told", "--ops", str(place / "ops"),
+            "--site", str(place / "site"), "--kits", str(place / "kits"),
+        ]  # fmt: skip
+
+    def half_way(self, stage: Stage, place: Path) -> bool:
+        site, store = sites.load(place / "site"), Store(place / "kits")
+        kept = {entry.kit_id: entry for entry in site.state.activations}
+        there = {path.name for path in store.kits.iterdir() if not path.name.startswith(".")}
+        for name in there:  # what has a kit's name is a whole kit
+            check_copy(store.kits / name, kept[name].digest)
+        assert site_kits.active(site.state.activations)["default"].kit_id in there
+        gone = set(kept) - there
+        written = {name for entry in site.state.prunings for name in entry.kits}
+        assert gone <= written, "something went that nobody had written down"
+        assert len(site.state.accepted) == 3
+        return len(there) == 1 and not [path for path in store.kits.iterdir() if path.name.startswith(".")]
+
+    def finished(self, stage: Stage, place: Path, ended: Ended) -> None:
+        assert self.half_way(stage, place)
+        assert names(place / "site") <= SITE_FILES
+
+
 RECORD, BUILD, REPLAY, REFUSE, EXPORT = ScanRecord(), KitBuild(), Replay(), RefusedReplay(), SyncExport()
 SIGN = ScanSign()
 WHAT_IF, IMPORT = WhatIf(), OfflineImport()
-OPERATIONS: tuple[Operation, ...] = (FeedAdd(), RECORD, SIGN, BUILD, OfflineInit(), REPLAY, REFUSE, IMPORT, EXPORT)
+PRUNE = OfflinePrune()
+OPERATIONS: tuple[Operation, ...] = (
+    FeedAdd(), RECORD, SIGN, BUILD, OfflineInit(), REPLAY, REFUSE, IMPORT, EXPORT, PRUNE,
+)  # fmt: skip
 EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 EACH_AND_WHAT_IF = pytest.mark.parametrize("operation", [*OPERATIONS, WHAT_IF], ids=lambda operation: operation.name)

@@ -8,7 +8,7 @@ import pytest
 from kit.errors import Interrupted
 from tests.faults.conftest import Fresh, Program, recover
 from tests.faults.driver import INTERRUPT, TERMINATE
-from tests.faults.operations import EACH, IMPORT, REFUSE, REPLAY, Operation, Stage, spread, unfinished
+from tests.faults.operations import EACH, IMPORT, PRUNE, REFUSE, REPLAY, Operation, Stage, spread, unfinished
 
 pytestmark = pytest.mark.faults
 
@@ -37,5 +37,6 @@ def test_stopped_at_any_moment(operation: Operation, fault: str, stage: Stage, p
         assert "VERDICT  Interrupted (130)" in stopped.err
         reached = operation.half_way(stage, place)
         assert not reached or operation not in (REPLAY, REFUSE), "a run that was stopped must not count"
-        assert reached or unfinished(place) == []  # later it was stopped while tidying up
+        # Later it was stopped while tidying up; pruning is nothing else.
+        assert reached or operation is PRUNE or unfinished(place) == []
     recover(operation, stage, program, place, reached=reached)

@@ -13,7 +13,7 @@ from kit import errors, layout
 from kit.bytes import digest
 from tests.verifier.conftest import Host
 from tests.world import World
-from verifier import quarantine
+from verifier import quarantine, quarantine_listing
 
 
 def members(host: Host, entry: quarantine.Entry, place: Path) -> set[str]:
@@ -78,10 +78,17 @@ def test_large_files_are_left_out_where_only_small_ones_fit(
 ) -> None:
     bundle = next(tampered.rglob(layout.INPUT_BUNDLE))
     monkeypatch.setattr(quarantine, "MAX_DOCUMENT", bundle.stat().st_size - 1)
+    monkeypatch.setattr(quarantine, "MAX_RECORD", 0)
     sizes = [path.stat().st_size for path in tampered.rglob("*") if path.is_file()]
+    manifest = next(tampered.rglob(f"replay/*/{layout.MANIFEST_FILE}")).stat().st_size
     taken = host.take_in(tampered, dry_run=True)
     entry_id, _ = quarantine.keep(
-        host.store.quarantine, {"": tampered}, taken.last, "scan/run", now="2026-06-01T12:00:00Z", budget=sum(sizes) - 1
+        host.store.quarantine,
+        {"": tampered},
+        taken.last,
+        "scan/run",
+        now="2026-06-01T12:00:00Z",
+        budget=sum(sizes) + manifest - 1,
     )
     entry = quarantine.show(host.store.quarantine, entry_id)
     assert entry.kept == quarantine.DOCUMENTS
@@ -136,3 +143,48 @@ def test_a_damaged_entry_is_named_and_hides_no_other(host: Host, tampered: Path)
     (host.store.quarantine / "broken").mkdir()
     assert [entry.id for entry in quarantine.entries(host.store.quarantine)] == [first]
     assert quarantine.unreadable(host.store.quarantine) == ["broken"]
+
+
+def test_names_and_their_bytes_are_bounded_and_the_digest_of_all_is_kept(
+    host: Host, tampered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5000):
+        (tampered / f"{number:04d}-{'x' * 120}").touch()
+    monkeypatch.setattr(quarantine_listing, "MAX_WALKED", 5500)
+    taken = host.take_in(tampered)
+    place = host.store.quarantine / (taken.quarantined or "") / quarantine.ENTRY_FILE
+    entry = quarantine.show(host.store.quarantine, taken.quarantined or "")
+    assert entry.listing is not None
+    assert (entry.listing.entries, entry.listing.is_cut) == (5019, False)
+    assert len(entry.files) <= quarantine_listing.MAX_LISTED
+    assert sum(len(file.name) for file in entry.files) <= quarantine_listing.MAX_NAMES
+    assert place.stat().st_size < quarantine.MAX_RECORD
+    (tampered / "another").touch()
+    again = quarantine.show(host.store.quarantine, host.take_in(tampered).quarantined or "")
+    assert again.listing is not None
+    assert again.listing.digest != entry.listing.digest
+
+
+def test_endless_media_are_cut_and_the_record_says_so(
+    host: Host, tampered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        (tampered / f"d{number}" / "e").mkdir(parents=True)
+    monkeypatch.setattr(quarantine_listing, "MAX_WALKED", 50)
+    entry = quarantine.show(host.store.quarantine, host.take_in(tampered).quarantined or "")
+    assert entry.listing is not None
+    assert entry.listing.is_cut
+
+
+def test_records_and_removed_ones_count_for_the_budget(
+    world: World, host: Host, tampered: Path, tmp_path: Path
+) -> None:
+    (host.home / "site" / "site.toml").write_text("quarantine-mebibytes = 3\n")
+    (host.store.quarantine / quarantine.REMOVED).mkdir(parents=True)
+    (host.store.quarantine / quarantine.REMOVED / "old").write_bytes(bytes(3 << 20))
+    for number in range(100):
+        (tampered / f"{number:04d}").touch()
+    entry = quarantine.show(host.store.quarantine, host.take_in(tampered).quarantined or "")
+    assert (entry.kept, entry.bundle_digest) == (quarantine.NOTHING, None)
+    assert len(entry.files) == quarantine.SHORT_LIST
+    assert not (host.store.quarantine / entry.id / "manifest.json").exists()

@@ -62,14 +62,32 @@ def test_any_flipped_bit_of_the_state_is_noticed(
         sites.load(place)
 
 
-def test_a_state_of_old_without_checksum_is_read_and_gets_one(world: World, tmp_path: Path, used_state: bytes) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"checksum": None},  # as a state of old, so that what is in it could be anything
+        {"checksum": None, "accepted": (), "activations": (), "floors": None},
+        {"accepted": ()},
+        {"schema_version": "0.9"},
+    ],
+)
+def test_a_state_that_was_stripped_or_made_older_is_refused(
+    world: World, tmp_path: Path, used_state: bytes, change: dict[str, object]
+) -> None:
     world.new_site(tmp_path)
-    old = canonical.decode_record(used_state, State)
-    (tmp_path / "state.json").write_bytes(canonical.encode_record(msgspec.structs.replace(old, checksum=None)))
-    site = sites.load(tmp_path)
-    with site.locked():
-        site.update(last_receipt=None)
-    assert sites.load(tmp_path).state.checksum is not None
+    forged = msgspec.structs.replace(canonical.decode_record(used_state, State), **change)
+    (tmp_path / "state.json").write_bytes(canonical.encode_record(forged))
+    with pytest.raises(errors.SiteDamaged) as refused:
+        sites.load(tmp_path)
+    assert "state rebuild" in refused.value.next_step
+
+
+def test_a_state_is_damaged_also_for_a_run_that_has_begun(world: World, tmp_path: Path) -> None:
+    site = world.new_site(tmp_path)
+    bare = msgspec.structs.replace(site.state, checksum=None)
+    (tmp_path / "state.json").write_bytes(canonical.encode_record(bare))
+    with pytest.raises(errors.SiteDamaged), site.locked():
+        pass
 
 
 def test_status_names_what_is_active_and_how_old_it_is(world: World, host: Host) -> None:

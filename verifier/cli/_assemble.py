@@ -27,7 +27,7 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
     command = get_command(app)
     words = _with_default(words, command, getattr(parts[0], "DEFAULT", None))
     examples = "\n\n".join(getattr(part, "EXAMPLES", "") for part in parts)
-    _describe_all(command, name, examples)
+    _describe_all(command, name, examples, getattr(parts[0], "DEFAULT", None))
     return command.main(words, prog_name=f"stella {name}", standalone_mode=False)
 
 
@@ -39,15 +39,25 @@ def _with_default(words: list[str], group: object, default: str | None) -> list[
     return [default, *words]
 
 
-def _describe_all(command: Any, name: str, examples: str) -> None:
-    """Describe a command, or a group and all its commands."""
+def _describe_all(command: Any, name: str, examples: str, default: str | None = None) -> None:
+    """Describe a command, or a group and all its commands; a group's own help has the options of its default."""
     subcommands: Mapping[str, object] = getattr(command, "commands", {})
     if not subcommands:
         _describe(command, name, examples)
         return
-    command.epilog = _epilog(_examples(examples, f"stella {name}"), f"Exit codes: {WHOLE_TABLE}")
+    options = _options(subcommands[default], default) if default is not None else ""
+    command.epilog = _epilog(options, _examples(examples, f"stella {name}"), f"Exit codes: {WHOLE_TABLE}")
     for word, each in subcommands.items():
         _describe_all(each, f"{name} {word}", examples)
+
+
+def _options(command: Any, word: str) -> str:
+    """Return the options of a group's default command, whose word may be left out."""
+    context = command.make_context(word, [], resilient_parsing=True)
+    formatter = context.make_formatter()
+    command.format_options(context, formatter)
+    text: str = formatter.getvalue()
+    return text.strip("\n").replace("\n\nOptions:", f"\n\n\b\nOptions of {word}, a word that may be left out:", 1)
 
 
 def _describe(command: Any, name: str, examples: str) -> None:

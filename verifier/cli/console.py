@@ -7,11 +7,13 @@ terminal.
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from kit.errors import UsageError
 from verifier import stopping
+from verifier.cli.numbered import Numbered
 
 if TYPE_CHECKING:
     from kit.result import Check
@@ -48,11 +50,16 @@ class Console:
         self.json = json
         self.progress = Progress(progress)
         self._status = ""
+        self._at_work = "starting"
+        self._numbered = Numbered(self._show_check)
 
     @property
     def is_conversation(self) -> bool:
-        """Tell whether one pair of eyes reads both streams, so that nothing need be said on both."""
-        return not self.json and _is_terminal(sys.stdout) and _is_terminal(sys.stderr)
+        """Tell whether one pair of eyes reads both streams, so that nothing need be said on both.
+
+        That is a terminal, or one file, log or pipe that takes both.
+        """
+        return not self.json and ((_is_terminal(sys.stdout) and _is_terminal(sys.stderr)) or _are_one())
 
     @property
     def on_terminal(self) -> bool:
@@ -77,6 +84,13 @@ class Console:
             write(sys.stdout, json.dumps(plain, sort_keys=True) + "\n")
         else:
             self.data("\n".join(_outline(plain, "")))
+
+    def told(self, value: object, text: str) -> None:
+        """Print the result: the document under ``--json``, else the text that was made of it for people."""
+        if self.json:
+            self.document(value)
+        else:
+            self.data(text)
 
     def raw(self, encoded: bytes) -> None:
         """Print a JSON document that is encoded already: byte for byte, but escaped to ASCII on a terminal."""
@@ -115,14 +129,45 @@ class Console:
             write(sys.stderr, json.dumps(fields) + "\n")
             return
         line = one_line(f"{state:{_WIDTH_OF_STATES}}  {name}" + (f": {detail}" if detail else ""))
+        if state == "running":
+            self._at_work = f"{name.strip()} {detail}"
         if state != "running":
             self.talk(line)
         elif self.progress is Progress.AUTO and _is_terminal(sys.stderr):
             self._show_status(line)
 
     def check(self, check: "Check") -> None:
-        """Show one numbered check of a run."""
-        self.step(f"{check.number:>2} {check.name}", check.state, check.detail or "")
+        """Show one numbered check of a run: for people in the order of numbers, and the unmade after a failure as one.
+
+        A program that reads along hears of each as it is made.
+        """
+        self._at_work = f"after check {check.number} {check.name}"
+        if self.progress is Progress.JSON:
+            self._show_check(str(check.number), check)
+        else:
+            self._numbered.add(check)
+
+    def _show_check(self, number: str, check: "Check") -> None:
+        name = check.name if number.isdigit() else "checks"
+        self.step(f"{number:>2} {name}", check.state, check.detail or "")
+
+    def beating(self) -> AbstractContextManager[None]:
+        """Return what lets a long command say every half minute that it is at work."""
+        from verifier.cli import pulse
+
+        return pulse.beating(self._beat)
+
+    def _beat(self, seconds: int) -> None:
+        """Say what is at work; straight to the descriptor, for a line may be half written to the stream just now."""
+        if self.progress is Progress.NONE or sys.stderr is None:
+            return
+        if self.progress is Progress.JSON:
+            line = f'{{"step": "at work", "state": "running", "detail": "{seconds} s"}}\n'
+        else:
+            self._status = ""
+            line = one_line(f"running   {self._at_work}, {seconds} s") + "\n"
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), line.encode("ascii"))
 
     def verdict(self, word: str, exit_code: int, next_step: str = "") -> Verdict:
         """Print the verdict line, the last of the run, and return what the command returns in its turn.
@@ -130,6 +175,7 @@ class Console:
         What it says is the exit code: no request to stop comes in between.
         """
         stopping.settle()
+        self._numbered.end()
         self.talk(one_line(f"VERDICT  {word} ({exit_code})" + (f"  next: {next_step}" if next_step else "")))
         return Verdict(word, exit_code, next_step)
 
@@ -214,6 +260,14 @@ def _escape(character: str) -> str:
 
 def _is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
+
+
+def _are_one() -> bool:
+    """Tell whether both streams lead to the same place."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (AttributeError, OSError, ValueError):  # closed, or not of the operating system
+        return False
 
 
 def columns() -> int:

@@ -30,7 +30,7 @@ def command(
     The exit code judges nothing: it is 0 for whatever could be read. The verdict line says what stands behind the kit.
     """
     from kit.errors import TrustRootNotPinned
-    from verifier import asked, guard, inspect, mounts, session
+    from verifier import asked, guard, inspect, mounts, session, site_text
     from verifier.site import load
 
     console = Console(json=json)
@@ -48,7 +48,5 @@ def command(
         moment = inspect.not_before_floor(moment, pinned)
     document = inspect.look(kit, pinned, moment, place=site)
     next_step = str(document["nextStep"])
-    console.document(
-        {name: part for name, part in document.items() if name != "nextStep"} if console.is_conversation else document
-    )
+    console.told(document, site_text.looked(document))
     return console.verdict(f"LOOKED: {inspect.state(document)}", 0, next_step)

@@ -75,13 +75,13 @@ def status(
 
     The exit code is that of the worst about an active kit: stale, or its copy missing or changed.
     """
-    from verifier import session, site_view
+    from verifier import session, site_text, site_view
     from verifier import site as sites
     from verifier.kit_store import Store
 
     console = Console(json=json)
     document, fault = site_view.status(sites.load(site), Store(kits), ops, session.clock())
-    console.document(document)
+    console.told(document, site_text.status(document))
     if fault is None:
         return console.verdict("PINNED", 0)
     return console.verdict(f"PINNED, ACTIVE KIT: {fault.reason}", fault.exit_code, fault.next_step)

@@ -73,7 +73,8 @@ def import_kit(
     wanted = intake.Wanted(media, kits, dry_run=dry_run, in_place=in_place, reason=reason)
     setting = session.Setting(ops, site, at, session.clock)
     heard = intake.Heard(console.check, lambda piece: console.step("   copying", "running", piece.path))
-    taken = intake.take_in(wanted, setting, heard)
+    with console.beating():
+        taken = intake.take_in(wanted, setting, heard)
     return _show(console, taken, kits, _places(ops, site))
 
 
@@ -99,6 +100,7 @@ def rollback(
 
 
 def _show(console: Console, taken: "Taken", kits: Path, places: str) -> Verdict:
+    from verifier import site_text
     from verifier.places import shown
 
     for note in taken.notes:
@@ -118,7 +120,8 @@ def _show(console: Console, taken: "Taken", kits: Path, places: str) -> Verdict:
     document["quarantined"] = taken.quarantined
     document["notes"] = sorted({note for each in taken.results for note in each.notes})
     document["runs"] = [str(path) for path in taken.runs]
-    console.document({name: value for name, value in document.items() if value not in (None, [])})
+    document = {name: value for name, value in document.items() if value not in (None, [])}
+    console.told(document, "\n".join((_block(taken), site_text.taken_in(document))))
     if result.exit_code:
         return console.verdict(f"REFUSED: {result.reason}", result.exit_code, result.next_step)
     if taken.activation is None:
@@ -127,6 +130,16 @@ def _show(console: Console, taken: "Taken", kits: Path, places: str) -> Verdict:
     scan = taken.kit.scans[0].id if taken.kit else ""
     manifest = active / "replay" / scan / "manifest.json"
     return console.verdict("ACTIVATED", 0, f"stella replay {shown(manifest)} --strict --offline{places}")
+
+
+def _block(taken: "Taken") -> str:
+    """Return the status block of the run that decides, without its verdict: that of the import follows."""
+    from kit.bytes import canonical
+    from verifier.evidence import as_json
+    from verifier.render import status_block
+
+    result = as_json(canonical.encode_record(taken.last))
+    return status_block(result, where=f"{taken.runs[-1]}/", closing=False).rstrip("\n")
 
 
 def _places(ops: Path, site: Path) -> str:

@@ -11,7 +11,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Progress = Annotated[str, typer.Option("--progress", help="auto, plain, json or none.", metavar="HOW")]
 Ops = Annotated[
     Path,
-    typer.Option("--ops", envvar="STELLA_OPS", help="Where runs leave their logs and results.", metavar="DIR"),
+    typer.Option(
+        "--ops",
+        envvar="STELLA_OPS",
+        help="Place of the runs: each leaves replay/<scan-id>/<run-id>/ there, with log, result, report and receipt.",
+        metavar="DIR",
+    ),
 ]
 SiteDirectory = Annotated[
     Path,

@@ -7,12 +7,26 @@ import typer
 
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ledger, Ops, Progress, ScanOnly, SiteDirectory
+from verifier.cli.options import (
+    DEFAULT_KITS,
+    DEFAULT_OPS,
+    DEFAULT_SITE,
+    At,
+    Json,
+    Kits,
+    Ledger,
+    Ops,
+    Progress,
+    ScanOnly,
+    SiteDirectory,
+)
 
 EXAMPLES = """
 Examples:
 
   stella replay manifest.json --strict --offline
+
+  stella replay --scan <scan-id> --strict --offline
 
   stella replay /media/usb/offline --site /srv/stella/site --ops /srv/stella/ops
 
@@ -24,8 +38,8 @@ Examples:
 
 def command(
     manifest: Annotated[
-        Path, typer.Argument(help="The scan's manifest.json in the kit, or its directory.", metavar="MANIFEST")
-    ],
+        Path | None, typer.Argument(help="The scan's manifest.json in the kit, or its directory.", metavar="MANIFEST")
+    ] = None,
     what_if_dimension: Annotated[
         str | None, typer.Argument(help="With --what-if: feeds, tools or policy.", metavar="[DIMENSION]")
     ] = None,
@@ -39,6 +53,13 @@ def command(
         Path | None,
         typer.Option("--with", help="The varied input: snapshot directory, policy file, or another manifest.json."),
     ] = None,
+    scan: Annotated[
+        str | None,
+        typer.Option(
+            "--scan", help="Instead of MANIFEST: a scan of an active kit, by its id or its first digits.", metavar="ID"
+        ),
+    ] = None,
+    kits: Kits = DEFAULT_KITS,
     ops: Ops = DEFAULT_OPS,
     site: SiteDirectory = DEFAULT_SITE,
     at: At = None,
@@ -48,11 +69,16 @@ def command(
     progress: Progress = "auto",
 ) -> Verdict:
     """Verify a kit, re-run its scan, and prove the outputs equal or name the cause of each difference."""
-    from verifier import session
+    from verifier import asked, session
     from verifier.cli.outcome import show
     from verifier.run import STRICT, WHAT_IF, Plan
     from verifier.whatif import check_dimension
 
+    if scan is not None and manifest is not None and what_if and what_if_dimension is None:
+        manifest, what_if_dimension = None, str(manifest)
+    if (manifest is None) == (scan is None):
+        raise UsageError(detail="name the scan in one way: MANIFEST, or --scan ID")
+    manifest = asked.active_scan(kits, scan or "") if manifest is None else manifest
     dimension = vary or what_if_dimension
     if what_if == strict and what_if:
         raise UsageError(detail="--strict and --what-if exclude one another").then("Leave one of them out.")
@@ -68,5 +94,6 @@ def command(
     plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
-    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
+    with console.beating():
+        outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
     return show(console, outcome, setting)

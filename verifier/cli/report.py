@@ -1,13 +1,17 @@
 """stella report: a run's result, its page, and findings in the formats that others read."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict, columns
-from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
+from verifier.cli.options import DEFAULT_KITS, DEFAULT_OPS, DEFAULT_SITE, Json, Kits, Ops, SiteDirectory
+
+if TYPE_CHECKING:
+    from kit.trust.keys import PublicKey
+    from verifier.site import SiteState
 
 EXAMPLES = """
 Examples:
@@ -17,16 +21,23 @@ Examples:
   stella report ops/offline/replay/<scan-id>/<run-id> --format sarif --out findings.sarif
 
   stella report scans/<scan-id> --format table
+
+  stella report --period 2026-Q3 --html quarter.html --out quarter.json
+
+  stella report --period 2026-07-01..2026-07-14 /media/usb/ops --key site-7.pub.pem
 """
 
 HTML, STATUS = "html", "status"
 
 
 def command(
-    run: Annotated[
-        Path,
-        typer.Argument(help="A run directory; for the formats of findings also a scan's directory.", metavar="DIR"),
-    ],
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="A run directory; for the formats of findings also a scan's; with --period, places of runs.",
+            metavar="[DIR]...",
+        ),
+    ] = None,
     kind: Annotated[
         str,
         typer.Option(
@@ -35,36 +46,143 @@ def command(
             metavar="FORMAT",
         ),
     ] = STATUS,
-    out: Annotated[Path | None, typer.Option("--out", help="Write there instead of stdout.", metavar="FILE")] = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", help="The same as --format html --out FILE.", metavar="FILE")
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write there instead of stdout; with --period, the JSON.", metavar="FILE"),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the page there, as --format html --out FILE.", metavar="FILE")
+    ] = None,
+    period: Annotated[
+        str | None,
+        typer.Option(
+            "--period",
+            help="For the auditor: kits, runs, gaps and exceptions of 2026, 2026-Q3, 2026-07, 2026-07-14 or FROM..TO.",
+            metavar="PERIOD",
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", help="With --period: the site's public key, where its state is not here.", metavar="PEM"),
+    ] = None,
+    ops: Ops = DEFAULT_OPS,
+    kits: Kits = DEFAULT_KITS,
     site: SiteDirectory = DEFAULT_SITE,
     json: Json = False,
 ) -> Verdict:
-    """Show a run's result, write its page, or export findings; what is not verified says so in every format."""
+    """Show a run's result, write its page, or export findings; what is not verified says so in every format.
+
+    With --period the report is about a site. It reads only, and holds every run against the site's key.
+    """
     from scanner.export import FORMATS
+
+    console = Console(json=json)
+    if kind not in {STATUS, HTML, *FORMATS}:
+        raise UsageError(detail=f"--format takes {', '.join((STATUS, HTML, *FORMATS))}", found=ascii(kind)[:40])
+    if period is not None:
+        if kind != STATUS:
+            raise UsageError(option="--format", detail="belongs to one run; with --period: --html FILE, --out FILE")
+        return _of_period(console, period, _Asked(places or [ops], key, site, kits), html, out)
+    if key is not None or not places or len(places) != 1:
+        raise UsageError(detail="give one directory of a run, or --period")
+    if kind in FORMATS:
+        return _export(console, places[0], kind, out, site)
+    return _of_run(console, places[0], html or out, site, wants_page=kind == HTML or html is not None)
+
+
+def _of_run(console: Console, run: Path, place: Path | None, site: Path, *, wants_page: bool) -> Verdict:
     from verifier import evidence
     from verifier.cli.outcome import key_of
     from verifier.durable import write_atomic
     from verifier.render import status_block
 
-    console = Console(json=json)
-    if kind not in {STATUS, HTML, *FORMATS}:
-        raise UsageError(detail=f"--format takes {', '.join((STATUS, HTML, *FORMATS))}", found=ascii(kind)[:40])
-    if kind in FORMATS:
-        return _export(console, run, kind, out, site)
-    place = html or out
-    if (place is not None) != (kind == HTML or html is not None):
+    if (place is not None) != wants_page:
         raise UsageError(detail="the page needs a FILE: --format html --out FILE")
     key = key_of(console, site)
     result = evidence.read_run(run, key)
     if place is not None:
         write_atomic(place, evidence.page(run, result, is_checked=key is not None))
-    if json:
+    if console.json:
         console.raw(result)
-    console.data(status_block(evidence.as_json(result), is_checked=key is not None))
+    console.data(
+        status_block(evidence.as_json(result), is_checked=key is not None, closing=not console.is_conversation)
+    )
     return console.verdict("REPORTED" if key is not None else "REPORTED, NOT CHECKED", 0)
+
+
+class _Asked(NamedTuple):
+    """Where to look for what a period's report is made from."""
+
+    places: list[Path]
+    key: Path | None
+    site: Path
+    kits: Path
+
+
+def _of_period(console: Console, period: str, asked: _Asked, html: Path | None, out: Path | None) -> Verdict:
+    """Report on a site; what is written are the two files that were asked for, and nothing else."""
+    import msgspec
+
+    from kit.bytes import canonical
+    from verifier import period as periods
+    from verifier import period_report, period_runs, period_text, session
+    from verifier.durable import write_atomic
+
+    span = periods.parse(period)
+    known = _known(console, asked)
+    runs = period_runs.audit(asked.places, known.key, span)
+    sources = period_report.Sources(
+        period=span,
+        runs=runs,
+        site=known.key.fingerprint if known.key is not None else None,
+        root=known.root,
+        state=known.state,
+        quarantine=asked.kits / "quarantine" if (asked.kits / "quarantine").is_dir() else None,
+        unknown=known.unknown,
+    )
+    report = period_report.make(sources, session.clock())
+    verdict = period_report.verdict(report, runs)
+    document = msgspec.to_builtins(report) | {"verdict": verdict[0], "exitCode": verdict[1]}
+    if html is not None:
+        write_atomic(html, period_text.page(report))
+    if out is not None:
+        write_atomic(out, canonical.encode(document) + b"\n")
+    console.told(document, period_text.text(report))
+    for written in filter(None, (html, out)):
+        console.talk(f"written: {written}")
+    return console.verdict(*verdict)
+
+
+class _Known(NamedTuple):
+    """What there is of the site: its key, its pinned root, its memory, and why something of it is missing."""
+
+    key: "PublicKey | None"
+    root: str | None = None
+    state: "SiteState | None" = None
+    unknown: str | None = None
+
+
+def _known(console: Console, asked: _Asked) -> _Known:
+    """Return what can be known of the site; its memory may be damaged, and then counts for nothing."""
+    from kit.bytes import digest
+    from kit.errors import SiteDamaged, TrustRootNotPinned
+    from kit.trust.keys import PublicKey
+    from verifier import site as sites
+    from verifier.medium import read_file
+
+    if asked.key is not None:
+        key = PublicKey.from_pem(read_file(asked.key, limit=sites.MAX_ROOT))
+        return _Known(key, unknown="the site's memory: only its key was given, so rollbacks, prunings and floors lack")
+    try:
+        site = sites.load_bare(asked.site)
+    except TrustRootNotPinned:
+        console.talk("note: no site is pinned here, so no signature was checked")
+        return _Known(None, unknown="the site's memory: no site is pinned here")
+    root = digest.of_bytes(site.pinned_root)
+    try:
+        return _Known(site.signer.public, root, sites.load(asked.site).state)
+    except SiteDamaged as error:
+        return _Known(site.signer.public, root, unknown=f"the site's memory, which is damaged: {error}")
 
 
 def _export(console: Console, place: Path, kind: str, out: Path | None, site: Path) -> Verdict:

@@ -44,5 +44,6 @@ def command(
     console = Console(json=json, progress=progress)
     setting = session.Setting(ops, site, at, session.clock)
     plan = Plan(STRICT if explain else VERIFY)
-    outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
+    with console.beating():
+        outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
     return show(console, outcome, setting)
