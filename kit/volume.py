@@ -10,6 +10,7 @@ import msgspec
 
 from kit import layout
 from kit.bytes import canonical, digest, merkle, names
+from kit.delta import DELTA_ENVELOPE, DELTA_FILE
 from kit.errors import (
     DigestMismatch,
     FileUndeclared,
@@ -77,7 +78,7 @@ class VolumePredicate(_Document, frozen=True):
 
 def is_common(path: str) -> bool:
     """Tell whether a file of the kit stands on every volume: what is needed to check one alone, and to read it."""
-    return path == layout.README_FILE or path.startswith(f"{layout.ROOTPACK_DIRECTORY}/")
+    return path in (layout.README_FILE, DELTA_FILE, DELTA_ENVELOPE) or path.startswith(f"{layout.ROOTPACK_DIRECTORY}/")
 
 
 def predicate(volume: Volume) -> VolumePredicate:

@@ -17,8 +17,10 @@ import msgspec
 import kit as product
 from kit import kitfile, layout
 from kit.bytes import digest
+from kit.delta import DELTA_FILE
 from kit.errors import (
     AlreadyAccepted,
+    DeltaBaseMissing,
     DigestMismatch,
     EvidenceMissing,
     FileMissing,
@@ -49,7 +51,13 @@ from verifier.site import Site, root_fingerprint
 from verifier.site_kits import Activation, active, before
 from verifier.steps import Steps
 
-NO_FAULT_OF_THE_KIT = (0, VolumeMissing.exit_code, NoSpace.exit_code, GuardNotInForce.exit_code)
+NO_FAULT_OF_THE_KIT = (
+    0,
+    VolumeMissing.exit_code,
+    DeltaBaseMissing.exit_code,
+    NoSpace.exit_code,
+    GuardNotInForce.exit_code,
+)
 """Ends of an import after which nothing goes to quarantine."""
 FAULTS_OF_A_MEDIUM = (DigestMismatch.__name__, SizeMismatch.__name__, FileMissing.__name__)
 """Reasons to end a copy that another medium with the same kit may not give."""
@@ -112,6 +120,8 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
     kit_root, taken = (roots[0], None) if roots else _one_kit(wanted.media)
     if roots and wanted.in_place:
         raise UsageError(detail="--in-place takes a kit in one piece; volumes are made one by a copy")
+    if wanted.in_place and (kit_root / DELTA_FILE).is_file():
+        raise UsageError(detail="--in-place takes a whole kit; a delta is made one by a copy")
     site = session.pinned_site(setting.site, kit_root)
     notes = [taken] if taken else []
     for root in roots or [kit_root]:
@@ -180,7 +190,8 @@ class _Intake:
         """Take in a kit that is in one piece."""
         self._refuse_known(kit_root)
         scans = _claimed_scans(kit_root)
-        stays = self._wanted.dry_run or self._wanted.in_place
+        is_delta = (kit_root / DELTA_FILE).is_file()
+        stays = (self._wanted.dry_run and not is_delta) or self._wanted.in_place
         self._place = str(kit_root) if self._wanted.in_place else None
         first = _plainly if stays else partial(_copying, store=self._store, on_piece=self._heard.piece)
         self._run(kit_root, scans[0], first, is_last=len(scans) == 1)

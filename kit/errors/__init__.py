@@ -46,7 +46,7 @@ from kit.errors.integrity import (
     UnsupportedVersion,
     VerifierTooOld,
 )
-from kit.errors.media import DeltaBaseMissing, VolumeForeign, VolumeMissing
+from kit.errors.media import DeltaBaseMissing, DeltaNotRebuilt, ReceiptUnfit, VolumeForeign, VolumeMissing
 from kit.errors.order import (
     AlreadyAccepted,
     KitFromFuture,
@@ -107,6 +107,7 @@ __all__ = [
     "AuthorityMissing",
     "ClockNotPlausible",
     "DeltaBaseMissing",
+    "DeltaNotRebuilt",
     "DigestMismatch",
     "DraftNotExpected",
     "DraftsDiffer",
@@ -150,6 +151,7 @@ __all__ = [
     "PolicyVerdictFailed",
     "ProfileMissing",
     "ReceiptMissing",
+    "ReceiptUnfit",
     "RefusedByHold",
     "ReplayDiffers",
     "RetentionBrake",

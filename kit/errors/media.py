@@ -20,8 +20,24 @@ class VolumeForeign(StellaError):
 
 
 class DeltaBaseMissing(StellaError):
-    """The kit builds on another kit that this site does not have."""
+    """The kit came as a delta on another kit, which this site does not have any more, or not whole."""
 
     exit_code = 41
-    sentence = "The kit's base is missing at this site."
-    next_step = "Import the base kit first, or ask for a full kit."
+    sentence = "The kit that this delta builds on is not whole at this site."
+    next_step = "Import the base kit again, or ask for the full kit: it is the same kit, with the same number."
+
+
+class DeltaNotRebuilt(StellaError):
+    """A delta was to be verified or replayed where it lies, without the files that it leaves out."""
+
+    exit_code = 41
+    sentence = "This medium holds a delta of the kit, not the whole of it."
+    next_step = "Take it in first: stella offline import MEDIA; then replay from ops/kits/current."
+
+
+class ReceiptUnfit(StellaError):
+    """A receipt is genuine, and does not say that its site keeps the kit that a delta would build on."""
+
+    exit_code = 41
+    sentence = "This receipt does not prove that the site has the base kit."
+    next_step = "Give the receipt of the import that made the kit active at the site, or build a full kit."

@@ -11,7 +11,7 @@ COMMANDS = [
     "scan", "scan sign", "attest", "witness cosign", "timestamp", "feed add", "feed list", "feed show", "feed diff",
     "rootpack init", "rootpack show", "rootpack add-key", "rootpack add-tsa", "rootpack rotate", "rootpack revoke",
     "rootpack require", "rootpack sign", "rootpack publish", "rootpack read-key", "kit plan", "kit build",
-    "kit rehearse", "kit split", "kit join", "kit check-volume", "locker init", "locker ingest",
+    "kit rehearse", "kit split", "kit join", "kit check-volume", "kit delta", "locker init", "locker ingest",
     "locker migrate", "locker status", "locker list", "locker show", "locker receipt", "locker audit verify",
     "locker audit checkpoint", "locker audit restart", "timeline list", "timeline show", "timeline export",
     "sync acknowledge", "sync import",
