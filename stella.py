@@ -65,7 +65,11 @@ COMMANDS = {
         "Keep keys and trust roots.",
         ("builder.cli.rootpack", "builder.cli.rootpack_change", "builder.cli.rootpack_sign"),
     ),
-    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes", "builder.cli.kit_delta")),
+    "kit": Command(
+        CONNECTED,
+        "Plan, build, rehearse and split kits.",
+        ("builder.cli.kit", "builder.cli.kit_volumes", "builder.cli.kit_delta"),
+    ),
     "retention": Command(CONNECTED, "Purge what is past its date, with proof.", ("locker.cli.retention",)),
     "evidence holds": Command(CONNECTED, "Hold evidence against every purge.", ("locker.cli.holds",)),
     "locker": Command(

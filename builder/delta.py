@@ -28,7 +28,7 @@ from kit.trust import dsse, statement
 from kit.trust.keys import Signer
 from kit.volume import Piece
 from verifier import delta as site_side
-from verifier import receipt_intake
+from verifier import delta_members, receipt_intake
 from verifier.delta import BaseKit
 from verifier.kit_store import check_copy
 from verifier.medium import Medium, read_file, survey
@@ -120,10 +120,10 @@ def _sign(medium: Medium, kit: Kit, kit_digest: str, delta: Delta, working: Path
     encoded = canonical.encode_record(delta)
     deltas.check_kit(deltas.parse(encoded), kit, kit_digest)
     payload = statement.make(
-        {deltas.DELTA_FILE: digest.of_bytes(encoded)}, deltas.PREDICATE_TYPE, deltas.predicate(delta)
+        {layout.DELTA_FILE: digest.of_bytes(encoded)}, deltas.PREDICATE_TYPE, deltas.predicate(delta)
     )
-    write_atomic(working / deltas.DELTA_FILE, encoded)
-    write_atomic(working / deltas.DELTA_ENVELOPE, dsse.sign(payload, dsse.IN_TOTO, signers))
+    write_atomic(working / layout.DELTA_FILE, encoded)
+    write_atomic(working / layout.DELTA_ENVELOPE, dsse.sign(payload, dsse.IN_TOTO, signers))
     for path in (layout.KIT_FILE, layout.KIT_ENVELOPE):
         write_atomic(working / path, medium.read(path, limit=medium.sizes[path]))
     there = site_side.read(survey(working), kit, kit_digest).there
@@ -252,8 +252,8 @@ class _Maker:
             before.verify()
             known = {member.digest for member in old_record.members}
             named = {member.path: member for member in old_record.members}
-            feeds = site_side.feeds_of(new_manifest, new)
-            old_feeds = site_side.feeds_of(old_manifest, before)
+            feeds = delta_members.feeds_of(new_manifest, new)
+            old_feeds = delta_members.feeds_of(old_manifest, before)
             made: list[MemberDelta] = []
             follow: set[str] = set()
             for member in new_record.members:
@@ -265,7 +265,7 @@ class _Maker:
                     lines, base = feeds[member.path], old_feeds[member.path]
                     pieces = (lines.page_content(number) for number in range(len(lines.pages)))
                     chunks = patch.encode(
-                        pieces, lines.info.content_size, site_side.lines_at(base), base.info.content_size, out.write
+                        pieces, lines.info.content_size, delta_members.lines_at(base), base.info.content_size, out.write
                     )
                     kind = deltas.LINES
                 else:

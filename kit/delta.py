@@ -5,7 +5,7 @@ files are not on the medium, and how each is made again of a kit that the site h
 file.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -26,8 +26,6 @@ from kit.trust import statement
 
 SCHEMA_VERSION = "1.0"
 PREDICATE_TYPE = "https://stella-ops.org/attestations/kit-delta/1"
-DELTA_FILE = "DELTA.json"
-DELTA_ENVELOPE = "delta.dsse.json"
 DIRECTORY = "delta"
 MAX_WINDOW = 16 << 20
 """Bytes of the base that one chunk may refer to."""
@@ -124,11 +122,6 @@ class DeltaPredicate(_Document, frozen=True):
     base: Base
 
 
-def is_delta(sizes: Mapping[str, int]) -> bool:
-    """Tell by its files whether a medium holds a delta."""
-    return DELTA_FILE in sizes
-
-
 def predicate(delta: Delta) -> DeltaPredicate:
     """Return what a delta's envelope says beside its subject."""
     return DeltaPredicate(kit_id=delta.kit_id, base=delta.base)
@@ -143,7 +136,7 @@ def parse(data: bytes) -> Delta:
     """Read DELTA.json and hold it against itself: order, names, kinds, and the counts that bound the work."""
     delta = canonical.decode_record(data, Delta, max_bytes=MAX_BYTES)
     if delta.schema_version != SCHEMA_VERSION:
-        raise UnsupportedVersion(path=DELTA_FILE, expected=SCHEMA_VERSION, found=delta.schema_version[:32])
+        raise UnsupportedVersion(path=layout.DELTA_FILE, expected=SCHEMA_VERSION, found=delta.schema_version[:32])
     for value in (delta.kit_digest, delta.base.digest, delta.base.site, delta.base.receipt):
         digest.check(value)
     paths = [each.path for each in delta.objects]
@@ -155,7 +148,7 @@ def parse(data: bytes) -> Delta:
         _check_object(each)
         chunks += sum(map(len, each.lists))
     if chunks > MAX_CHUNKS:
-        raise LimitExceeded(path=DELTA_FILE, detail="chunks of a delta", expected=MAX_CHUNKS, found=chunks)
+        raise LimitExceeded(path=layout.DELTA_FILE, detail="chunks of a delta", expected=MAX_CHUNKS, found=chunks)
     return delta
 
 
@@ -185,9 +178,13 @@ def _check_chunks(each: Object, pointer: str) -> None:
     size = stored = 0
     for chunk in (chunk for listed in each.lists for chunk in listed):
         if not 0 < chunk.size <= MAX_CONTENT or not 0 < chunk.stored <= bound(chunk.size):
-            raise LimitExceeded(path=DELTA_FILE, pointer=pointer, detail="bytes of a chunk", expected=MAX_CONTENT)
+            raise LimitExceeded(
+                path=layout.DELTA_FILE, pointer=pointer, detail="bytes of a chunk", expected=MAX_CONTENT
+            )
         if chunk.offset < 0 or not 0 <= chunk.window <= MAX_WINDOW:
-            raise LimitExceeded(path=DELTA_FILE, pointer=pointer, detail="window of a chunk", expected=MAX_WINDOW)
+            raise LimitExceeded(
+                path=layout.DELTA_FILE, pointer=pointer, detail="window of a chunk", expected=MAX_WINDOW
+            )
         size += chunk.size
         stored += chunk.stored
     if stored != (each.stored.size if each.stored is not None else 0):
@@ -207,7 +204,7 @@ def check_kit(delta: Delta, kit: Kit, kit_digest: str) -> None:
     :class:`DigestMismatch` for an object that is none of this kit's.
     """
     if (delta.kit_id, delta.kit_digest) != (kit.kit_id, kit_digest):
-        raise VolumeForeign(path=DELTA_FILE, expected=f"a delta of {kit.kit_id}", found=delta.kit_id[:80])
+        raise VolumeForeign(path=layout.DELTA_FILE, expected=f"a delta of {kit.kit_id}", found=delta.kit_id[:80])
     listed = {file.path: file for file in kit.files}
     for each in delta.objects:
         file = listed.get(each.path)
@@ -229,13 +226,15 @@ def check_statement(payload: bytes, raw: bytes) -> Delta:
     """
     signed = statement.parse(payload)
     if signed.predicate_type != PREDICATE_TYPE:
-        raise UnsupportedVersion(path=DELTA_ENVELOPE, expected=PREDICATE_TYPE, found=signed.predicate_type[:120])
+        raise UnsupportedVersion(path=layout.DELTA_ENVELOPE, expected=PREDICATE_TYPE, found=signed.predicate_type[:120])
     found = digest.of_bytes(raw)
-    if signed.subjects != {DELTA_FILE: found}:
-        raise DigestMismatch(path=DELTA_FILE, expected=signed.subjects.get(DELTA_FILE, "not named"), found=found)
+    if signed.subjects != {layout.DELTA_FILE: found}:
+        raise DigestMismatch(
+            path=layout.DELTA_FILE, expected=signed.subjects.get(layout.DELTA_FILE, "not named"), found=found
+        )
     delta = parse(raw)
     if canonical.convert(signed.predicate, DeltaPredicate) != predicate(delta):
-        raise MalformedDocument(path=DELTA_ENVELOPE, pointer="/predicate", detail="is not about this delta")
+        raise MalformedDocument(path=layout.DELTA_ENVELOPE, pointer="/predicate", detail="is not about this delta")
     return delta
 
 
@@ -270,4 +269,4 @@ def travelling(kit: Kit, delta: Delta, documents: Sequence[File]) -> Kit:
 
 
 def _wrong(pointer: str, detail: str) -> MalformedDocument:
-    return MalformedDocument(path=DELTA_FILE, pointer=pointer, detail=detail)
+    return MalformedDocument(path=layout.DELTA_FILE, pointer=pointer, detail=detail)

@@ -11,7 +11,6 @@ from kit import kitfile, layout
 from kit import manifest as manifests
 from kit.bundle import BundleReader, BundleRecord
 from kit.bytes import digest
-from kit.delta import DELTA_FILE, is_delta
 from kit.errors import (
     DeltaNotRebuilt,
     DigestMismatch,
@@ -228,8 +227,8 @@ class Examination:
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
-            if is_delta(medium.sizes):
-                raise DeltaNotRebuilt(path=DELTA_FILE)
+            if layout.DELTA_FILE in medium.sizes:
+                raise DeltaNotRebuilt(path=layout.DELTA_FILE)
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
             bundles = self._check_sigstore(medium)
             if self._facts.kit is None:

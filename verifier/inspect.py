@@ -15,6 +15,7 @@ from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
 from kit.trust.keys import grouped
 from verifier import ages, asked, envelopes, inspect_trust, site_time
+from verifier import delta as delta_side
 from verifier.medium import Medium, survey
 from verifier.pack_files import read_pack
 from verifier.places import shown, site_option
@@ -79,6 +80,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
             "scans": [_scan(medium, entry.id) for entry in described],
             **({"moreScans": len(kit.scans) - len(described)} if len(kit.scans) > len(described) else {}),
             **_volume(medium),
+            **_delta(medium, kit, digest.of_bytes(raw)),
         },
         "trust": trust,
         "nextStep": _next_step(trust, root, place),
@@ -103,6 +105,8 @@ def _next_step(trust: dict[str, object], kit: Path, place: Path) -> str:
         return how_to_pin(kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json", place)
     if asked_for is not None:
         return str(asked_for)
+    if (kit / layout.DELTA_FILE).is_file() and not (kit / volume.VOLUME_FILE).is_file():
+        return f"stella offline import {shown(kit)}{site_option(place)}"
     if (kit / volume.VOLUME_FILE).is_file():
         return f"stella offline import {shown(kit)}{site_option(place)}, and the other volumes with it or after it"
     scans = asked.scans_of(kit)
@@ -118,6 +122,15 @@ def _volume(medium: Medium) -> dict[str, object]:
         return {}
     record = volume.parse(medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES))
     return {"volume": f"{record.number} of {record.count}", "pieces": len(record.pieces)}
+
+
+def _delta(medium: Medium, kit: kitfile.Kit, kit_digest: str) -> dict[str, object]:
+    """Say on what kit a delta builds, and what it leaves out; nothing of a whole kit."""
+    delta = delta_side.read(medium, kit, kit_digest).delta
+    if delta is None:
+        return {}
+    left_out = sum(one.size for one in delta.objects)
+    return {"deltaOn": delta.base.kit_id, "leftOut": len(delta.objects), "leftOutBytes": left_out}
 
 
 def _scan(medium: Medium, scan_id: str) -> dict[str, object]:

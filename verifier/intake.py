@@ -17,7 +17,6 @@ import msgspec
 import kit as product
 from kit import kitfile, layout
 from kit.bytes import digest
-from kit.delta import DELTA_FILE
 from kit.errors import (
     AlreadyAccepted,
     DeltaBaseMissing,
@@ -120,7 +119,7 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
     kit_root, taken = (roots[0], None) if roots else _one_kit(wanted.media)
     if roots and wanted.in_place:
         raise UsageError(detail="--in-place takes a kit in one piece; volumes are made one by a copy")
-    if wanted.in_place and (kit_root / DELTA_FILE).is_file():
+    if wanted.in_place and (kit_root / layout.DELTA_FILE).is_file():
         raise UsageError(detail="--in-place takes a whole kit; a delta is made one by a copy")
     site = session.pinned_site(setting.site, kit_root)
     notes = [taken] if taken else []
@@ -190,7 +189,7 @@ class _Intake:
         """Take in a kit that is in one piece."""
         self._refuse_known(kit_root)
         scans = _claimed_scans(kit_root)
-        is_delta = (kit_root / DELTA_FILE).is_file()
+        is_delta = (kit_root / layout.DELTA_FILE).is_file()
         stays = (self._wanted.dry_run and not is_delta) or self._wanted.in_place
         self._place = str(kit_root) if self._wanted.in_place else None
         first = _plainly if stays else partial(_copying, store=self._store, on_piece=self._heard.piece)

@@ -58,9 +58,9 @@ class _Gathering(Examination):
         travelling = delta.read(medium, self._kit(), self._facts.kit_digest or "")
         if travelling.delta is not None:
             stamps = self._facts.stamps
-            signed = self._check_envelope(medium, deltas.DELTA_ENVELOPE, {})[1]
+            signed = self._check_envelope(medium, layout.DELTA_ENVELOPE, {})[1]
             self._facts.stamps = stamps
-            raw = medium.read(deltas.DELTA_FILE, limit=kitfile.MAX_BYTES)
+            raw = medium.read(layout.DELTA_FILE, limit=kitfile.MAX_BYTES)
             deltas.check_statement(signed.payload, raw)
             evidence["deltaOn"] = travelling.delta.base.kit_id
             evidence["leftOut"] = len(travelling.delta.objects)
