@@ -38,7 +38,12 @@ COMMANDS = {
     "offline": Command(
         AIR_GAP,
         "Pin the trust root, import kits, show the site's state.",
-        ("verifier.cli.offline", "verifier.cli.offline_import", "verifier.cli.offline_state"),
+        (
+            "verifier.cli.offline",
+            "verifier.cli.offline_import",
+            "verifier.cli.offline_state",
+            "verifier.cli.offline_seal",
+        ),
     ),
     "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
     "verify": Command(AIR_GAP, "Verify a scan's signatures and bytes.", ("verifier.cli.verify",)),
@@ -68,7 +73,7 @@ COMMANDS = {
     "kit": Command(
         CONNECTED,
         "Plan, build, rehearse and split kits.",
-        ("builder.cli.kit", "builder.cli.kit_volumes", "builder.cli.kit_delta"),
+        ("builder.cli.kit", "builder.cli.kit_volumes", "builder.cli.kit_delta", "builder.cli.kit_seal"),
     ),
     "retention": Command(CONNECTED, "Purge what is past its date, with proof.", ("locker.cli.retention",)),
     "evidence holds": Command(CONNECTED, "Hold evidence against every purge.", ("locker.cli.holds",)),

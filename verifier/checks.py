@@ -17,6 +17,7 @@ from kit.errors import (
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
+    KitSealed,
     MalformedDocument,
     MerkleRootMismatch,
     OlderThanAccepted,
@@ -93,6 +94,8 @@ class Examination:
                 # What lies above a manifest that is in no kit is nobody's medium, and not ours to look through.
                 raise EvidenceMissing(path=layout.KIT_FILE)
             medium = survey(self._kit_root)
+            if layout.SEAL_FILE in medium.sizes:
+                raise KitSealed(path=layout.SEAL_FILE)
             evidence["files"] = len(medium.sizes)
             evidence["bytes"] = sum(medium.sizes.values())
             needed = [self._path(layout.MANIFEST_FILE), self._path(layout.MANIFEST_ENVELOPE)]

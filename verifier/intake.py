@@ -6,8 +6,9 @@ and the next import goes on with what was copied.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -34,7 +35,7 @@ from kit.kitfile import Kit
 from kit.result import ActivationEntry, Check, ReferenceTime, Result
 from kit.volume import Piece
 from scanner import engine
-from verifier import asked, guard, mounts, quarantine, session, volumes
+from verifier import asked, guard, mounts, quarantine, seal, session, volumes
 from verifier.checks import Examination
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
@@ -58,6 +59,8 @@ NO_FAULT_OF_THE_KIT = (
     GuardNotInForce.exit_code,
 )
 """Ends of an import after which nothing goes to quarantine."""
+OPENED = "opened"
+"""Where sealed media are opened to, among what is on its way."""
 FAULTS_OF_A_MEDIUM = (DigestMismatch.__name__, SizeMismatch.__name__, FileMissing.__name__)
 """Reasons to end a copy that another medium with the same kit may not give."""
 
@@ -121,6 +124,8 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
         raise UsageError(detail="--in-place takes a kit in one piece; volumes are made one by a copy")
     if wanted.in_place and (kit_root / layout.DELTA_FILE).is_file():
         raise UsageError(detail="--in-place takes a whole kit; a delta is made one by a copy")
+    if wanted.in_place and any(seal.is_sealed(root) for root in roots or [kit_root]):
+        raise UsageError(detail="--in-place takes a kit that can be read; a sealed one is opened into a copy")
     site = session.pinned_site(setting.site, kit_root)
     notes = [taken] if taken else []
     for root in roots or [kit_root]:
@@ -136,9 +141,36 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
         store.follow(site.state.activations)
         intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=list(dict.fromkeys(notes))))
         kit_root = kit_root.resolve()
-        result = intake.of_volumes(roots) if roots else intake.of_kit(kit_root)
+        with _readable(roots or [kit_root], setting.site, store, heard) as readable:
+            result = intake.of_volumes(readable) if roots else intake.of_kit(readable[0])
         intake.put_aside(_prefixed(roots) or {"": kit_root})
         return result
+
+
+@contextmanager
+def _readable(roots: list[Path], site: Path, store: Store, heard: Heard) -> Iterator[list[Path]]:
+    """Yield media as they are, and copies of those that are sealed, which are gone when the block ends.
+
+    What an import that was killed has left of such copies is removed. Raises the errors of :mod:`verifier.seal`.
+    """
+    place = store.incoming / OPENED
+    shutil.rmtree(place, ignore_errors=True)
+    if not any(seal.is_sealed(root) for root in roots):
+        yield roots
+        return
+    make_directory(place, mode=0o700)
+    try:
+        key = seal.load_key(site)
+        found = []
+        for number, root in enumerate(roots, 1):
+            out = place / f"{number:03d}" / root.name
+            if seal.is_sealed(root):
+                make_directory(out.parent)
+                seal.open_medium(root, key, out, heard.piece)
+            found.append(out if seal.is_sealed(root) else root)
+        yield found
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _prefixed(roots: Sequence[Path]) -> dict[str, Path]:

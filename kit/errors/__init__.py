@@ -46,7 +46,16 @@ from kit.errors.integrity import (
     UnsupportedVersion,
     VerifierTooOld,
 )
-from kit.errors.media import DeltaBaseMissing, DeltaNotRebuilt, ReceiptUnfit, VolumeForeign, VolumeMissing
+from kit.errors.media import (
+    DeltaBaseMissing,
+    DeltaNotRebuilt,
+    KitSealed,
+    ReceiptUnfit,
+    SealBroken,
+    SealKeyMissing,
+    VolumeForeign,
+    VolumeMissing,
+)
 from kit.errors.order import (
     AlreadyAccepted,
     KitFromFuture,
@@ -122,6 +131,7 @@ __all__ = [
     "KeyRefused",
     "KeyStoreFailed",
     "KitFromFuture",
+    "KitSealed",
     "KitStale",
     "LedgerConsistencyMissing",
     "LedgerEntryForeign",
@@ -156,6 +166,8 @@ __all__ = [
     "ReplayDiffers",
     "RetentionBrake",
     "RootNotExpected",
+    "SealBroken",
+    "SealKeyMissing",
     "ServerUnreachable",
     "SignatureInvalid",
     "SignaturesMissing",

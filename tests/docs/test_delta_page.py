@@ -1,4 +1,4 @@
-"""docs/operator.md, on sending what a site lacks: the commands work as they stand, between a site and its sender."""
+"""docs/operator.md, on deltas and sealed kits: the commands work as they stand, between a site and its sender."""
 
 import shutil
 from pathlib import Path
@@ -54,3 +54,19 @@ def test_what_a_site_lacks_is_sent_as_the_page_says(desk: Desk) -> None:
     told = {path.read_bytes() for path in (desk.place / "ops/kits/current/default").rglob("*.tar.zst")}
     assert told == {path.read_bytes() for path in (desk.place / "offline-2").rglob("*.tar.zst")}
     desk.run("stella offline import delta-for-site-7  # leaves with 51")
+
+
+def test_a_kit_is_sealed_as_the_page_says(desk: Desk) -> None:
+    (own,) = [line for line in lines_of(chapter("Taking a kit in")) if "encryption-key" in line]
+    desk.run(own)
+    shutil.copyfile(desk.place / "ops/site/seal.pub.pem", desk.place / "seal.pub.pem")
+    scan = next((desk.place / "records-2").iterdir()).name
+    desk.run(f"stella kit build --record records-2/{scan} --key keys/kit-1.key.pem --sequence 2 --out offline-2")
+    lines = lines_of(chapter("Sealing"))
+    assert len(lines) == 2
+    for line in lines:
+        desk.run(line)
+    desk.run("stella look sealed-2")
+    assert "sealedFor" in desk.said
+    desk.run("stella offline import sealed-2")
+    assert "ACTIVATED" in desk.said
