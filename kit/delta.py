@@ -159,6 +159,8 @@ def _check_object(each: Object) -> None:
     has = (each.stored is not None, bool(each.chunks), bool(each.members))
     if has not in {SAME: ((False, False, False),), PATCH: ((True, True, False),), BUNDLE: _BUNDLES}.get(each.how, ()):
         raise _wrong(pointer, f"is no object of the kind {each.how[:32]}")
+    if each.how == BUNDLE and not (is_bundle(each.path) and is_bundle(each.base)):
+        raise _wrong(pointer, "is no bundle, or its base is none")
     if each.how == SAME and each.digest != each.base_digest:
         raise _wrong(pointer, "is called the same as a file of another digest")
     if each.stored is not None:

@@ -6,9 +6,8 @@ and the next import goes on with what was copied.
 """
 
 import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -141,36 +140,10 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
         store.follow(site.state.activations)
         intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=list(dict.fromkeys(notes))))
         kit_root = kit_root.resolve()
-        with _readable(roots or [kit_root], setting.site, store, heard) as readable:
+        with seal.readable(roots or [kit_root], setting.site, store.incoming / OPENED, heard.piece) as readable:
             result = intake.of_volumes(readable) if roots else intake.of_kit(readable[0])
         intake.put_aside(_prefixed(roots) or {"": kit_root})
         return result
-
-
-@contextmanager
-def _readable(roots: list[Path], site: Path, store: Store, heard: Heard) -> Iterator[list[Path]]:
-    """Yield media as they are, and copies of those that are sealed, which are gone when the block ends.
-
-    What an import that was killed has left of such copies is removed. Raises the errors of :mod:`verifier.seal`.
-    """
-    place = store.incoming / OPENED
-    shutil.rmtree(place, ignore_errors=True)
-    if not any(seal.is_sealed(root) for root in roots):
-        yield roots
-        return
-    make_directory(place, mode=0o700)
-    try:
-        key = seal.load_key(site)
-        found = []
-        for number, root in enumerate(roots, 1):
-            out = place / f"{number:03d}" / root.name
-            if seal.is_sealed(root):
-                make_directory(out.parent)
-                seal.open_medium(root, key, out, heard.piece)
-            found.append(out if seal.is_sealed(root) else root)
-        yield found
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def _prefixed(roots: Sequence[Path]) -> dict[str, Path]:

@@ -7,7 +7,7 @@ that nothing reads, which the next opening removes.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
@@ -163,6 +163,31 @@ def open_medium(root: Path, key: OpeningKey | None, out: Path, on_piece: Callabl
         named += [(path, digest.of_file(working / path)[0]) for path in content.documents]
         write_atomic(working / layout.SUMS_FILE, kitfile.sums(named))
     return content
+
+
+@contextmanager
+def readable(roots: Sequence[Path], site: Path, place: Path, on_piece: Callable[[Piece], None]) -> Iterator[list[Path]]:
+    """Yield media as they are, and copies below ``place`` of those that are sealed, which are gone when the block ends.
+
+    What an import that was killed has left of such copies is removed. Raises as :func:`open_medium`.
+    """
+    shutil.rmtree(place, ignore_errors=True)
+    if not any(map(is_sealed, roots)):
+        yield list(roots)
+        return
+    make_directory(place, mode=0o700)
+    try:
+        key = load_key(site)
+        found = []
+        for number, root in enumerate(roots, 1):
+            out = place / f"{number:03d}" / root.name
+            if is_sealed(root):
+                make_directory(out.parent)
+                open_medium(root, key, out, on_piece)
+            found.append(out if is_sealed(root) else root)
+        yield found
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @contextmanager
