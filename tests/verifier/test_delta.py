@@ -423,7 +423,7 @@ def test_a_file_more_or_less_is_refused(site: Host, medium: Path) -> None:
     assert site.take_in(medium).last.reason == "FileMissing"
 
 
-@pytest.mark.parametrize("at", range(0, 40, 3))
+@pytest.mark.parametrize("at", range(0, 40, 5))
 def test_a_death_on_the_way_leaves_the_base_active_and_the_next_import_goes_on(
     sent: Sent, site: Host, medium: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
