@@ -28,7 +28,7 @@ from kit.errors import (
 from kit.kitfile import File, Kit
 from kit.volume import Piece
 from verifier.durable import make_directory, sync_directory
-from verifier.intake_copy import Copied, copy, is_there
+from verifier.intake_copy import Copied, check_space, copy, is_there
 from verifier.medium import Medium, survey
 
 WORK = "work"
@@ -129,14 +129,18 @@ def make_whole(
     """Make every file that a delta leaves out, below the directory that has the others already; return how many bytes.
 
     Files that are there stay. Raises :class:`DeltaBaseMissing` where the base is not what it was,
-    :class:`DigestMismatch` where what was made is not the listed file, and the errors of :mod:`kit.patch`.
+    :class:`DigestMismatch` where what was made is not the listed file, :class:`NoSpace`, and the errors of
+    :mod:`kit.patch`.
     """
     delta = travelling.delta
     if delta is None:
         return Copied()
     done = Copied()
-    for each in delta.objects:
-        piece = Piece(path=each.path, offset=0, size=each.size, digest=each.digest, stored=each.base)
+    pieces = [
+        Piece(path=each.path, offset=0, size=each.size, digest=each.digest, stored=each.base) for each in delta.objects
+    ]
+    check_space(target, pieces)
+    for each, piece in zip(delta.objects, pieces, strict=True):
         on_piece(piece)
         if _is_made(target / each.path, piece):
             done.kept += each.size

@@ -26,6 +26,7 @@ from kit import result as results
 from kit.bytes import canonical, digest
 from kit.trust import dsse, statement
 from kit.trust.keys import Signer
+from tests.attacks import forge
 from tests.verifier.conftest import Host
 from tests.world import FEED, NOW, SCAN_ID, Replay, World, scan_request
 from verifier import delta as delta_side
@@ -506,3 +507,12 @@ def test_the_zstd_program_reads_our_chunks_and_we_read_its(tmp_path: Path) -> No
         == new
     )
     assert len(frames[0]) < 1.1 * len(theirs)
+
+
+@pytest.mark.parametrize("words", [("--base", "b"), ("--since-receipt", "r"), ("--delta-out", "d")])
+def test_options_of_a_delta_belong_together(tmp_path: Path, sent: Sent, words: tuple[str, str]) -> None:
+    record = next(path for path in (sent[0].home / "records-next").iterdir() if path.is_dir())
+    plain = ("--record", record, "--rootpack", sent[0].rootpack, "--key", sent[0].world.keys / "kit-1.key.pem")
+    done = forge.stella("kit", "build", *plain, "--sequence", "3", "--out", "kit", *words, cwd=tmp_path)
+    assert (done.code, "--since-receipt" in done.err) == (2, True), done.err
+    assert not (tmp_path / "kit").exists()
