@@ -16,8 +16,7 @@ import msgspec
 from builder.files import whole_directory, write_atomic
 from kit import delta as deltas
 from kit import kitfile, layout, patch
-from kit import manifest as manifests
-from kit.bundle import BundleReader, BundleRecord, Member
+from kit.bundle import BundleReader, Member
 from kit.bytes import canonical, digest, frames
 from kit.delta import Base, Chunk, Delta, MemberDelta, Object, Stored
 from kit.errors import AlreadyAccepted, DigestMismatch, FileMissing, ReceiptUnfit, StellaError, UsageError
@@ -205,6 +204,7 @@ class _Maker:
         work = trial / site_side.WORK
         work.mkdir(parents=True)
         try:
+            deltas.check_object(one)
             site_side.make(survey(self._working), self._kit, frames.LIBRARY, one, self._base, trial / "kit", work)
         except StellaError:
             return False
@@ -214,7 +214,7 @@ class _Maker:
 
     def _bundle_like(self, file: File) -> File | None:
         """Return the bundle of the base that has most of a bundle's bytes, or at least a feed of the same name."""
-        wanted = self._record(self._medium, self._kit, file.path)[1]
+        wanted = site_side.bundle_record(self._medium, self._kit, file.path)[1]
         name = file.path.rpartition("/")[2]
         best: tuple[int, int, File] | None = None
         for old in self._base.kit.files:
@@ -226,9 +226,6 @@ class _Maker:
                 if best is None or (shared, alike) > best[:2]:
                     best = shared, alike, old
         return best[2] if best is not None else None
-
-    def _record(self, medium: Medium, kit: Kit, path: str) -> tuple[manifests.Manifest, BundleRecord]:
-        return site_side.bundle_record(medium, kit, path)
 
     def _patch(self, file: File, old: File, place: Path) -> list[Chunk]:
         with place.open("wb") as out, self._medium.open(file.path) as new, self._base.medium.open(old.path) as before:
@@ -244,7 +241,7 @@ class _Maker:
         """Write the frames of the members that the base's bundle does not have."""
         with ExitStack() as stack:
             out = stack.enter_context(place.open("wb"))
-            new_manifest, new_record = self._record(self._medium, self._kit, file.path)
+            new_manifest, new_record = site_side.bundle_record(self._medium, self._kit, file.path)
             old_manifest, old_record = self._base.record(old.path)
             new = stack.enter_context(BundleReader(self._medium.root / file.path, new_record))
             before = stack.enter_context(BundleReader(self._base.medium.root / old.path, old_record))

@@ -30,9 +30,10 @@ DIRECTORY = "delta"
 MAX_WINDOW = 16 << 20
 """Bytes of the base that one chunk may refer to."""
 MAX_CHUNKS = 65_536
-MAX_RATIO = 64
+MAX_RATIO = 32
 """How many bytes all chunks of an object may decode to, for each byte of the object."""
-SPARE = 16 << 20
+SPARE = 64 << 10
+"""Bytes more that an object may decode to, and that a window may have, than its size warrants."""
 
 SAME, PATCH, BUNDLE = "same", "patch", "bundle"
 CONTENT, LINES = "content", "lines"
@@ -127,6 +128,11 @@ def predicate(delta: Delta) -> DeltaPredicate:
     return DeltaPredicate(kit_id=delta.kit_id, base=delta.base)
 
 
+def max_window(size: int) -> int:
+    """Return how many bytes of the base a chunk of a size may refer to: no more than are worth reading for it."""
+    return min(MAX_WINDOW, 4 * size + SPARE)
+
+
 def stored_name(path: str) -> str:
     """Return the name of the file that holds the frames of an object."""
     return f"{DIRECTORY}/{path}"
@@ -145,14 +151,15 @@ def parse(data: bytes) -> Delta:
     names.check_names([*paths, *(each.stored.path for each in delta.objects if each.stored is not None)])
     chunks = 0
     for each in delta.objects:
-        _check_object(each)
+        check_object(each)
         chunks += sum(map(len, each.lists))
     if chunks > MAX_CHUNKS:
         raise LimitExceeded(path=layout.DELTA_FILE, detail="chunks of a delta", expected=MAX_CHUNKS, found=chunks)
     return delta
 
 
-def _check_object(each: Object) -> None:
+def check_object(each: Object) -> None:
+    """Hold an object against itself: what its kind has, and the counts that bound the work; raises as :func:`parse`."""
     digest.check(each.digest)
     digest.check(each.base_digest)
     pointer = f"/objects of {each.path[:120]}"
@@ -183,7 +190,7 @@ def _check_chunks(each: Object, pointer: str) -> None:
             raise LimitExceeded(
                 path=layout.DELTA_FILE, pointer=pointer, detail="bytes of a chunk", expected=MAX_CONTENT
             )
-        if chunk.offset < 0 or not 0 <= chunk.window <= MAX_WINDOW:
+        if chunk.offset < 0 or not 0 <= chunk.window <= max_window(chunk.size):
             raise LimitExceeded(
                 path=layout.DELTA_FILE, pointer=pointer, detail="window of a chunk", expected=MAX_WINDOW
             )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import zstandard
 
 from kit.bytes import frames
-from kit.delta import MAX_WINDOW, Chunk
+from kit.delta import Chunk, max_window
 from kit.errors import MalformedFrame, SizeMismatch
 
 CHUNK = frames.MAX_CONTENT
@@ -76,11 +76,12 @@ def _compressor(window: bytes) -> zstandard.ZstdCompressor:
 
 def _window(done: int, length: int, size: int, base_size: int) -> tuple[int, int]:
     """Return offset and length of the part of the base that a piece is most like, as far as places tell."""
-    if base_size <= MAX_WINDOW:
+    most = max_window(length)
+    if base_size <= most:
         return 0, base_size
     middle = (2 * done + length) * base_size // (2 * size)
-    offset = min(max(0, middle - MAX_WINDOW // 2), base_size - MAX_WINDOW)
-    return offset, MAX_WINDOW
+    offset = min(max(0, middle - most // 2), base_size - most)
+    return offset, most
 
 
 def _cut(pieces: Iterable[bytes]) -> Iterator[bytes]:

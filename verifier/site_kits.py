@@ -57,5 +57,5 @@ def promised(activations: Sequence[Activation]) -> dict[str, str]:
     what the newest such receipt of a channel says. An older one is taken back by the one after it. A kit that is
     activated in place is promised by none. Who removes kits keeps these, and the active ones.
     """
-    latest = {entry.channel: entry for entry in activations if entry.how == IMPORT and entry.place is None}
+    latest = {entry.channel: entry for entry in activations if entry.how != ROLLBACK and entry.place is None}
     return {entry.digest: entry.kit_id for entry in latest.values()}

@@ -41,7 +41,7 @@ def edited(old: bytes, seed: int) -> bytes:
 def test_what_is_encoded_comes_back_in_many_chunks_with_small_windows(size: int, seed: int, pieces: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(patch, "CHUNK", 5_000)
-        patched.setattr(patch, "MAX_WINDOW", 16_000)
+        patched.setattr(patch, "max_window", lambda _: 16_000)
         old = random.Random(seed).randbytes(size // 2) + b"advisory " * (size // 20)
         new = edited(old, seed)
         frames: list[bytes] = []
@@ -125,6 +125,7 @@ def test_a_delta_is_read_as_it_was_written() -> None:
         {"chunks": (Chunk(size=0, stored=100),)},
         {"chunks": (Chunk(size=5000, stored=100, offset=-1),)},
         {"chunks": (Chunk(size=5000, stored=100, window=deltas.MAX_WINDOW + 1),)},
+        {"chunks": (Chunk(size=5000, stored=100, window=4 * 5000 + (64 << 10) + 1),)},
         {"chunks": (Chunk(size=(4 << 20) + 1, stored=100),)},
         {"path": "../a", "stored": Stored(path="delta/../a", size=100, digest=DIGEST)},
         {"stored": Stored(path="delta/bin/a/c", size=100, digest=DIGEST)},
