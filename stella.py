@@ -43,6 +43,7 @@ COMMANDS = {
             "verifier.cli.offline_import",
             "verifier.cli.offline_prune",
             "verifier.cli.offline_state",
+            "verifier.cli.offline_seal",
         ),
     ),
     "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
@@ -70,7 +71,11 @@ COMMANDS = {
         "Keep keys and trust roots.",
         ("builder.cli.rootpack", "builder.cli.rootpack_change", "builder.cli.rootpack_sign"),
     ),
-    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
+    "kit": Command(
+        CONNECTED,
+        "Plan, build, rehearse and split kits.",
+        ("builder.cli.kit", "builder.cli.kit_volumes", "builder.cli.kit_delta", "builder.cli.kit_seal"),
+    ),
     "retention": Command(CONNECTED, "Purge what is past its date, with proof.", ("locker.cli.retention",)),
     "evidence holds": Command(CONNECTED, "Hold evidence against every purge.", ("locker.cli.holds",)),
     "locker": Command(

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from kit import layout
-from kit.errors import MalformedDocument, StellaError, UsageError
+from kit.errors import KitSealed, MalformedDocument, StellaError, UsageError
 from kit.kitfile import MAX_BYTES
 from kit.manifest import check_scan_id
 from kit.volume import VOLUME_FILE, parse
@@ -122,6 +122,8 @@ def _of_directory(named: Path, *, scan_only: bool) -> Place:
     if not _is_file(kit / layout.KIT_FILE):
         raise _mistaken(named, "this directory is neither a kit nor a scan's")
     scans = scans_of(kit)
+    if _is_file(kit / layout.SEAL_FILE):
+        raise KitSealed(path=layout.SEAL_FILE)
     if _is_file(kit / VOLUME_FILE):
         raise UsageError(path=str(named), detail=f"this is {_volume(kit)}; a kit is replayed when it is whole").then(
             f"stella offline import {named}, and the other volumes with it or after it"

@@ -12,10 +12,12 @@ from kit import manifest as manifests
 from kit.bundle import BundleReader, BundleRecord
 from kit.bytes import digest
 from kit.errors import (
+    DeltaNotRebuilt,
     DigestMismatch,
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
+    KitSealed,
     MalformedDocument,
     MerkleRootMismatch,
     OlderThanAccepted,
@@ -92,6 +94,8 @@ class Examination:
                 # What lies above a manifest that is in no kit is nobody's medium, and not ours to look through.
                 raise EvidenceMissing(path=layout.KIT_FILE)
             medium = survey(self._kit_root)
+            if layout.SEAL_FILE in medium.sizes:
+                raise KitSealed(path=layout.SEAL_FILE)
             evidence["files"] = len(medium.sizes)
             evidence["bytes"] = sum(medium.sizes.values())
             needed = [self._path(layout.MANIFEST_FILE), self._path(layout.MANIFEST_ENVELOPE)]
@@ -226,6 +230,8 @@ class Examination:
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
+            if layout.DELTA_FILE in medium.sizes:
+                raise DeltaNotRebuilt(path=layout.DELTA_FILE)
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
             bundles = self._check_sigstore(medium)
             if self._facts.kit is None:

@@ -18,7 +18,7 @@ EXIT_CODES = {
     32: "undeclared or missing file",
     33: "a tool is not the recorded one",
     40: "a volume is missing",
-    41: "the base of a delta is missing",
+    41: "the base of a delta is missing, or it is not made whole yet",
     50: "older than accepted",
     51: "already accepted",
     52: "stale or expired",
@@ -34,12 +34,14 @@ EVERYWHERE = (0, 1, 2, 130)
 """What any command may end with."""
 _TRUST, _BYTES, _PLACE = (20, 21, 22, 23), (30, 31, 32), (60,)
 _LEDGER = (24,)
-_RUN = (*_TRUST, *_LEDGER, *_BYTES, 33, 50, 52, 60, 61)
+_RUN = (*_TRUST, *_LEDGER, *_BYTES, 33, 41, 50, 52, 60, 61)
 BY_COMMAND: dict[str, tuple[int, ...]] = {
-    "look": (*_BYTES, 60, 61),
+    "look": (*_BYTES, 40, 60, 61),
     "offline init": (23, 30, 31, 51, 60, 71),
     "offline status": (*_TRUST, *_BYTES, 52, *_PLACE),
     "offline import": (*_RUN, 40, 51),
+    "offline open": (22, 23, *_BYTES, 40, 51, 60, 61),
+    "offline encryption-key": (23, 30, 31, 60),
     "offline rollback": (23, 30, 31, 32, 60),
     "offline prune": (23, 31, 60),
     "offline quarantine": (60,),
@@ -76,11 +78,13 @@ BY_COMMAND: dict[str, tuple[int, ...]] = {
     "rootpack read-key": (31, *_PLACE),
     "rootpack sign": (20, 23, 31, 32, 50, *_PLACE),
     "rootpack publish": (20, 22, 23, 31, 32, 50, 52, *_PLACE),
-    "kit plan": (23, 31, *_PLACE),
-    "kit build": (*_TRUST, *_LEDGER, *_BYTES, 51, *_PLACE),
+    "kit plan": (*_TRUST, *_BYTES, 41, 52, *_PLACE),
+    "kit build": (*_TRUST, *_LEDGER, *_BYTES, 41, 51, 52, *_PLACE),
     "kit rehearse": (10, *_RUN),
-    "kit split": (*_TRUST, *_BYTES, 51, *_PLACE),
+    "kit split": (*_TRUST, *_BYTES, 40, 51, *_PLACE),
     "kit join": (*_BYTES, 22, 40, 51, *_PLACE),
+    "kit seal": (*_BYTES, 40, 51, *_PLACE),
+    "kit delta": (*_TRUST, *_BYTES, 41, 51, 52, *_PLACE),
     "kit check-volume": (*_TRUST, *_BYTES, 50, 52, *_PLACE, 40),
     "locker init": (23, 30, 31, 51, *_PLACE, 71),
     "locker ingest": (*_TRUST, *_LEDGER, *_BYTES, 50, 52, *_PLACE, 71),
