@@ -7,6 +7,8 @@ from kit.manifest import check_name
 from verifier import site
 from verifier.asked import typed
 
+MAX_NOTE = 500
+
 
 def read_root(path: Path) -> bytes:
     """Return the bytes of a root file; :class:`UsageError` where there is none."""
@@ -28,3 +30,9 @@ def check_tenant(tenant: str) -> None:
     """Raise :class:`UsageError` for a name that no tenant can have."""
     with typed("--tenant"):
         check_name(tenant, "--tenant")
+
+
+def check_note(note: str) -> None:
+    """Raise :class:`UsageError` for a note that says nothing, or more than a line."""
+    if not note.strip() or len(note) > MAX_NOTE or not note.isprintable():
+        raise UsageError(option="--note", expected=f"one line of at most {MAX_NOTE} characters", found=note[:40])

@@ -16,7 +16,7 @@ from kit.errors import UnsupportedVersion
 from locker.files import typed_errors
 from locker.rows.schema import facts
 
-HEAD = "0002"
+HEAD = "0020"
 """The newest migration; a test holds it against the files."""
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=60000")
