@@ -94,7 +94,7 @@ def _totals(connection: sa.Connection, tenants: list[str]) -> Metric:
 def _sizes(connection: sa.Connection) -> Iterator[Metric]:
     table = rows.bundles
     size = GaugeMetricFamily("replay_bundle_size_bytes", "Bytes of all bundles in the store.", labels=["type"])
-    count = GaugeMetricFamily("replay_bundle_count", "Bundles in the store.", labels=["type"])
+    count = GaugeMetricFamily("replay_bundles", "Bundles in the store.", labels=["type"])
     query = sa.select(table.c.type, sa.func.count(), sa.func.sum(table.c.size)).group_by(table.c.type)
     for kind, number, total in connection.execute(query.order_by(table.c.type)):
         size.add_metric([kind], int(total))

@@ -350,11 +350,11 @@ def _record(parsed: Manifest | None, role: str) -> BundleRecord | None:
 @lru_cache(maxsize=1)
 def _store(place: Place) -> Cas:
     """Return the store, once it is known to be the locker's: an empty mount is no proof that evidence is gone."""
-    store = cas.open_store(place.store, Path(place.directory))
     try:
+        store = cas.open_store(place.store, Path(place.directory))
         for _ in store.read(place.mark, cas.BUNDLE):
             break
-    except (StellaError, OSError) as fault:
+    except Exception as fault:  # a client of a store has its own errors, and none says anything about a scan
         detail = "this worker does not see the locker's objects"
         raise ServerUnreachable(path="cas", detail=detail, found=str(fault)[:160]) from fault
     return store
