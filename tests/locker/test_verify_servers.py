@@ -48,12 +48,12 @@ def tls(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(tls):
+def cluster(tls, bucket_server):
     """Return the address and the worker processes of a real cluster: a scheduler and two workers, by TLS."""
     security = {name: str(tls / file) for name, file in (("ca", "ca.pem"), ("cert", "cert.pem"), ("key", "key.pem"))}
     words = ["--tls-ca-file", security["ca"], "--tls-cert", security["cert"], "--tls-key", security["key"]]
     address_file = tls / "scheduler.json"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
+    environment = {**os.environ, **bucket_server.credentials, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
     started = []
 
     def start(*command: str) -> subprocess.Popen:
@@ -112,6 +112,13 @@ schedule.work(schedule.Plan(**{plan!r}), once=True, stalled={stalled})
 """
 
 
+HELD = """
+import pathlib, time
+import locker.schedule
+locker.schedule.verify = lambda *_: (pathlib.Path({hold!r}).touch(), time.sleep(600))
+"""
+
+
 def test_a_job_whose_worker_was_killed_is_healed(present_world, tmp_path, new_database) -> None:
     world, path = present_world, tmp_path / "locker"
     with world.make_locker(path) as made:
@@ -127,7 +134,7 @@ def test_a_job_whose_worker_was_killed_is_healed(present_world, tmp_path, new_da
     def worker(stalled: float, *, held: bool) -> subprocess.Popen:
         program = WORKER.format(plan=plan, stalled=stalled)
         if held:
-            program = f"import pathlib,time,locker.schedule as s\ns.verify = lambda *_: (pathlib.Path({str(hold)!r}).touch(), time.sleep(600))\n{program}"
+            program = HELD.format(hold=str(hold)) + program
         return subprocess.Popen([sys.executable, "-c", program], env=environment, stderr=subprocess.PIPE)
 
     first = worker(60, held=True)
