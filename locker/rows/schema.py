@@ -75,6 +75,7 @@ runs = sa.Table(
     sa.Index("runs_manifestHash_unique", "manifest_hash", unique=True),
     sa.Index("runs_status_createdAt", "status", sa.desc("created_at")),
     sa.Index("runs_tenant_createdAt", "tenant", sa.desc("created_at")),
+    sa.Index("runs_createdAt", sa.desc("created_at"), "id"),
 )
 
 bundles = sa.Table(

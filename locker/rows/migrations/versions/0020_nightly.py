@@ -12,7 +12,8 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
-    """Create the tables."""
+    """Create the tables, and the index by which scans are listed."""
+    op.create_index("runs_createdAt", "replay_runs", [sa.text("created_at DESC"), "id"])
     op.create_table(
         "verify_nights",
         sa.Column("id", sa.String(36), nullable=False),
