@@ -3,13 +3,15 @@
 PYTHON_IN_VENV := .venv/bin/python
 LOCKER := build/lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help setup check test verifier demo docs bench lock clean
+.PHONY: help setup check test verifier release release-check demo docs bench lock clean
 
 help:
 	@echo 'make setup     install what is missing: Debian packages, virtual environment, locked packages'
 	@echo 'make check     style, types, layers, docstrings'
 	@echo 'make test      check, then all tests'
 	@echo 'make verifier  freeze the verifier into dist/<os>-<arch>/'
+	@echo 'make release   the same for any Linux of this kind, into dist/release/ (a C compiler run: half an hour)'
+	@echo 'make release-check  show that the release needs nothing of its host (needs bubblewrap and debootstrap)'
 	@echo 'make demo      a scan from record to replay, on this machine'
 	@echo 'make docs      write docs/reason-codes.md and the JSON Schemas from the code'
 	@echo 'make bench     the benchmarks'
@@ -33,6 +35,12 @@ test: check
 verifier: setup
 	$(PYTHON_IN_VENV) -m builder.freeze --out dist
 
+release: setup
+	$(PYTHON_IN_VENV) -m tools.release --out dist/release
+
+release-check: setup
+	STELLA_RELEASE=$(CURDIR)/dist/release $(PYTHON_IN_VENV) -m pytest tests/release
+
 demo:
 	@tools/bootstrap --demo
 	$(PYTHON_IN_VENV) examples/demo.py
@@ -46,7 +54,7 @@ bench: setup
 lock: setup
 	[ -x build/lock-venv/bin/uv ] || { $(PYTHON_IN_VENV) -m venv build/lock-venv && build/lock-venv/bin/python -m pip install --quiet uv==0.13.8; }
 	$(LOCKER) $(UPGRADE) requirements/dev.in --output-file requirements/dev.txt
-	for each in runtime freeze; do $(LOCKER) $(UPGRADE) --constraints requirements/dev.txt requirements/$$each.in --output-file requirements/$$each.txt || exit 1; done
+	for each in runtime freeze release; do $(LOCKER) $(UPGRADE) --constraints requirements/dev.txt requirements/$$each.in --output-file requirements/$$each.txt || exit 1; done
 
 clean:
 	rm -rf build dist demo .hypothesis .mypy_cache .ruff_cache .import_linter_cache *.egg-info

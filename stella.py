@@ -1,6 +1,7 @@
 """The program ``stella``: composes the command line and imports only what the named command needs.
 
-A command is one line of ``COMMANDS``. Each module named there exposes either
+A command is one line of ``COMMANDS``, of two words where the first alone is another command. Each module named there
+exposes either
 
 * ``command``: a function with typer annotations, the command itself; its docstring is the help;
 * ``app``: a ``typer.Typer`` whose commands become those of the group; a group may be split over several modules.
@@ -35,7 +36,11 @@ class Command:
 
 COMMANDS = {
     "look": Command(AIR_GAP, "Show who signed a kit, what it holds and how big it is.", ("verifier.cli.look",)),
-    "offline": Command(AIR_GAP, "Pin the trust root, show the site's state.", ("verifier.cli.offline",)),
+    "offline": Command(
+        AIR_GAP,
+        "Pin the trust root, import kits, show the site's state.",
+        ("verifier.cli.offline", "verifier.cli.offline_import", "verifier.cli.offline_state"),
+    ),
     "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
     "verify": Command(
         AIR_GAP,
@@ -50,14 +55,18 @@ COMMANDS = {
         AIR_GAP, "Carry results back to the locker.", ("verifier.cli.sync", "locker.cli.sync"), ("import",)
     ),
     "scan": Command(CONNECTED, "Scan an SBOM, and record the scan for replay.", ("builder.cli.scan",)),
+    "scan sign": Command(CONNECTED, "Add a signature to a recorded scan.", ("builder.cli.scan_sign",)),
     "attest": Command(CONNECTED, "Put recorded scans into a transparency log.", ("builder.cli.attest",)),
     "witness": Command(CONNECTED, "Cosign checkpoints of logs, without a network.", ("builder.cli.witness",)),
+    "timestamp": Command(
+        CONNECTED, "Have an authority vouch for when a record was signed.", ("builder.cli.timestamp",)
+    ),
     "policy": Command(CONNECTED, "Check a policy, and explain what it decides.", ("builder.cli.policy",)),
     "feed": Command(CONNECTED, "Keep advisory feed snapshots.", ("builder.cli.feed", "builder.cli.feed_diff")),
     "rootpack": Command(
         CONNECTED, "Keep keys and trust roots.", ("builder.cli.rootpack", "builder.cli.rootpack_require")
     ),
-    "kit": Command(CONNECTED, "Plan, build and rehearse kits.", ("builder.cli.kit",)),
+    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
     "locker": Command(
         CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.upkeep", "locker.cli.migrate")
     ),
@@ -114,6 +123,8 @@ def overview() -> str:
 def dispatch(words: list[str]) -> object:
     """Import the modules of the command that the first word names, and run it on the others."""
     name, *rest = words
+    if rest and f"{name} {rest[0]}" in COMMANDS:
+        name, rest = f"{name} {rest[0]}", rest[1:]
     command = COMMANDS.get(name)
     modules = present(command) if command else []
     if not modules:

@@ -19,10 +19,12 @@ from kit import manifest as manifests
 from kit.bytes import canonical, digest
 from kit.errors import AlreadyAccepted, DigestMismatch, EvidenceMissing, MalformedDocument, UsageError
 from kit.ledger.evidence import limit_of
-from kit.trust import dsse, rootpack, statement
-from kit.trust.keys import Signer
+from kit.trust import dsse, rootpack, sigstore, statement
+from kit.trust.evidence import MAX_STAMP
+from kit.trust.keys import PublicKey, Signer
 from kit.trust.rootpack import TrustedPack
-from verifier import ledger
+from verifier import envelopes, ledger
+from verifier.envelopes import Beside, Moments
 from verifier.medium import read_file
 from verifier.render import kit_readme
 
@@ -56,6 +58,13 @@ def plan(request: KitRequest) -> list[tuple[str, Path]]:
     for program in request.programs:
         files += [(f"{layout.PROGRAM_DIRECTORY}/{program.name}/{name}", path) for name, path in _tree(program)]
     return sorted(files)
+
+
+def sigstore_bundles(scan_id: str, envelope: bytes, keys: Sequence[PublicKey]) -> dict[str, bytes]:
+    """Return by its path in a kit one Sigstore bundle for each of ``keys`` that signed a scan's envelope."""
+    base = layout.scan_directory(scan_id)
+    made = sigstore.bundles(envelope, keys, name=f"{scan_id}/{layout.MANIFEST_ENVELOPE}")
+    return {f"{base}/{name}": data for name, data in made.items()}
 
 
 def check_paths(request: KitRequest) -> None:
@@ -108,7 +117,7 @@ def check(request: KitRequest, signers: Sequence[Signer], *, now: str | None = N
     for record in request.records:
         envelope = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
-        signed = signing.check_envelope(pack, envelope, moments, name=name)
+        signed = signing.check_envelope(pack, envelope, moments, name=name, files=_beside(record))
         raw = read_file(record / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES)
         manifests.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
         _check_proofs(record, pack, envelope, request.created_at)
@@ -131,6 +140,7 @@ def assemble(request: KitRequest, signers: Sequence[Signer], out: Path, *, now: 
 
 def _write(request: KitRequest, pack: TrustedPack, signers: Sequence[Signer], root: Path) -> kitfile.Kit:
     files = [_copy(source, root, path) for path, source in plan(request)]
+    files += _write_bundles(request, pack, root)
     entries = sorted(_scan_entry(record, files) for record in request.records)
     scans = [kitfile.ScanEntry(id=scan_id, manifest_digest=found) for scan_id, _, found in entries]
     subjects = [(scan_id, subject) for scan_id, subject, _ in entries]
@@ -189,23 +199,44 @@ def _scan_entry(record: Path, files: Sequence[kitfile.File]) -> tuple[str, str, 
     return record.name, manifest.subject.name, copied[f"{base}/{layout.MANIFEST_FILE}"].digest
 
 
+def _write_bundles(request: KitRequest, pack: TrustedPack, root: Path) -> list[kitfile.File]:
+    keys = pack.keys(signing.USAGE, request.created_at)
+    made: dict[str, bytes] = {}
+    for record in request.records:
+        envelope = (root / layout.scan_directory(record.name) / layout.MANIFEST_ENVELOPE).read_bytes()
+        made |= sigstore_bundles(record.name, envelope, keys)
+    return [_write_file(root, path, data) for path, data in sorted(made.items())]
+
+
 def _proofs(record: Path) -> list[str]:
-    """Return the files of ledger evidence beside a record, by their paths relative to it."""
+    """Return the evidence beside a record, ledger proofs and time stamps, by their paths relative to it."""
     places = sorted((record / layout.EVIDENCE_DIRECTORY).glob("*"))
-    return [f"{layout.EVIDENCE_DIRECTORY}/{place.name}" for place in places if limit_of(place.name) is not None]
+    names = [place.name for place in places if limit_of(place.name) is not None or envelopes.is_stamp(place.name)]
+    return [f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in names]
+
+
+def _beside(record: Path) -> Beside:
+    """Return what a site will find beside a record's envelope."""
+    found = {Path(path).name: record / path for path in _proofs(record)}
+    stamps = {name: read_file(path, limit=MAX_STAMP) for name, path in found.items() if envelopes.is_stamp(name)}
+    return Beside(stamps, lambda: _ledger_files(record))
+
+
+def _ledger_files(record: Path) -> dict[str, bytes]:
+    found = {Path(path).name: record / path for path in _proofs(record)}
+    limits = {name: limit for name in found if (limit := limit_of(name)) is not None}
+    return {name: read_file(found[name], limit=limit) for name, limit in limits.items()}
 
 
 def _check_proofs(record: Path, pack: TrustedPack, envelope: bytes, at: str) -> None:
     """Hold a record's ledger evidence against the RootPack as a site will that sees the log for the first time."""
-    names = [Path(path).name for path in _proofs(record)]
-    place = record / layout.EVIDENCE_DIRECTORY
-    files = {name: read_file(place / name, limit=limit_of(name) or 0) for name in names}
+    files = _ledger_files(record)
     demanded = ledger.demanded_by(pack, asked=False)
     if demanded or ledger.why_not(files, pack) is None:
         name = f"{record.name}/{layout.MANIFEST_ENVELOPE}"
-        verified = pack.verify(envelope, usage=signing.USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
+        judged = envelopes.verify(envelope, pack, Moments(at), _beside(record), name=name)
         try:
-            ledger.check(files, ledger.logged(envelope, verified), pack, at=at, demanded=demanded)
+            ledger.check(files, ledger.logged(envelope, judged.verified), pack, at=at, demanded=demanded)
         except EvidenceMissing as fault:
             raise fault.then(f"Attest the record first: stella attest {record}") from None
 

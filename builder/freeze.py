@@ -34,6 +34,21 @@ _LEFT_OUT = re.compile(rf"module named '?(?!'|(?:{_OURS})\b)\S+ - imported by .*
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """An interpreter made to be frozen, instead of this machine's: see tools/release.
+
+    ``libraries`` is where its shared libraries lie, ``libgcc`` the run-time library of compilers to ship, ``tag`` the
+    platform whose wheels fit it, ``version`` names all that.
+    """
+
+    python: Path
+    libraries: Path
+    libgcc: Path
+    tag: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frozen:
     """A frozen verifier: its directory, the single file in it, and the program of the folder form."""
 
@@ -55,63 +70,77 @@ def platform() -> str:
     return f"linux-{os.uname().machine}"
 
 
-def source_key(root: Path) -> str:
+def source_key(root: Path, base: Base | None = None) -> str:
     """Return a digest over everything that the frozen bytes follow from; equal keys need no second build."""
     lines = [f"{path.relative_to(root)} {digest.of_bytes(path.read_bytes())}" for path in _sources(root)]
-    return digest.of_bytes("\n".join([sys.version, platform(), *lines]).encode())
+    interpreter = base.version if base else sys.version
+    return digest.of_bytes("\n".join([interpreter, platform(), *lines]).encode())
 
 
-def freeze(root: Path, work: Path) -> Frozen:
+def freeze(root: Path, work: Path, base: Base | None = None) -> Frozen:
     """Build the verifier from the sources below ``root`` and return it; nothing is done if it is up to date.
 
     ``work`` holds the packages and the result; several processes may call this at once. The build works on a copy of
-    the sources, so that a change meanwhile is in the next build as a whole, and not in this one by half.
+    the sources, so that a change meanwhile is in the next build as a whole, and not in this one by half. Without
+    ``base`` this machine's own interpreter is frozen: the result runs on machines like this one.
     """
     frozen = Frozen(work / "frozen" / platform())
     key_file = work / "frozen" / f"{platform()}.key"
     with _only_one(work), tempfile.TemporaryDirectory(dir=work, prefix="freeze-") as scratch:
-        if key_file.is_file() and key_file.read_text() == source_key(root) and frozen.one_file.is_file():
+        if key_file.is_file() and key_file.read_text() == source_key(root, base) and frozen.one_file.is_file():
             return frozen
         copy = Path(scratch, "sources")
         for path in _sources(root):
             target = copy / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-        made = _run_freezer(copy, Path(scratch), _environment(copy, work))
+        made = _run_freezer(copy, Path(scratch), _environment(copy, work, base), base)
         key_file.unlink(missing_ok=True)
         shutil.rmtree(frozen.directory, ignore_errors=True)
         frozen.directory.parent.mkdir(parents=True, exist_ok=True)
         made.rename(frozen.directory)
-        key_file.write_text(source_key(copy))
+        key_file.write_text(source_key(copy, base))
     return frozen
 
 
 def _sources(root: Path) -> list[Path]:
-    own = ("builder/__init__.py", "builder/freeze.py", "builder/freeze_prepared.py", "builder/frozen_contents.py")
-    files = {root / name for name in (LOCK, SPEC, "stella.py", *own)}
+    files = {root / name for name in (LOCK, SPEC, "stella.py", "builder/__init__.py", "builder/frozen_contents.py")}
+    files |= set((root / "builder").glob("freeze*.py"))
     files |= {path for room in frozen_contents.ROOMS for path in (root / room).rglob("*.py")}
     files |= {Path(path) for path, _directory in frozen_contents.data_files(root)}
     return sorted(files)
 
 
-def _environment(root: Path, work: Path) -> Path:
+def _environment(root: Path, work: Path, base: Base | None) -> Path:
     """Make the virtual environment of the locked packages, unless it is there, and return its interpreter."""
     place = work / "freeze-venv"
     stamp = place / "lock-digest"
-    wanted = digest.of_bytes((root / LOCK).read_bytes() + sys.version.encode())
+    wanted = digest.of_bytes((root / LOCK).read_bytes() + (base.version if base else sys.version).encode())
     interpreter = place / "bin" / "python"
     if not (stamp.is_file() and stamp.read_text() == wanted):
-        base = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
-        _call([base, "-m", "venv", "--clear", "--without-pip", place])
+        name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        frozen_one = base.python if base else Path(sys.base_prefix, "bin", name)
+        _call([frozen_one, "-m", "venv", "--clear", "--without-pip", place], _to_run(base) if base else None)
         # Our own pip installs into it: to bring it a pip of its own would take as long as half of the packages.
-        quietly = ("--quiet", "--disable-pip-version-check", "--no-input")
-        pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", interpreter]
-        _call([*pip, "install", *quietly, "--require-hashes", "--requirement", root / LOCK])
+        pip: list[str | Path] = [sys.executable, "-m", "pip"]
+        install: list[str | Path] = ["install", "--quiet", "--disable-pip-version-check", "--no-input"]
+        install += ["--require-hashes", "--requirement", root / LOCK]
+        if base:
+            site = next(place.glob("lib/python*/site-packages"))
+            install += ["--only-binary=:all:", f"--platform={base.tag}", f"--python-version={site.parent.name[6:]}"]
+            _call([*pip, *install, "--no-compile", "--target", site])
+        else:
+            _call([*pip, "--python", interpreter, *install])
         stamp.write_text(wanted)
     return interpreter
 
 
-def _run_freezer(root: Path, scratch: Path, interpreter: Path) -> Path:
+def _to_run(base: Base) -> dict[str, str]:
+    """Return what a built interpreter needs in its environment to find its own library."""
+    return {"LD_LIBRARY_PATH": str(base.libraries), "STELLA_LIBGCC": str(base.libgcc)}
+
+
+def _run_freezer(root: Path, scratch: Path, interpreter: Path, base: Base | None) -> Path:
     """Run the freezer on the sources below ``root`` and return the directory of the two forms."""
     made, intermediate = scratch / "made", scratch / "intermediate"
     environment = {
@@ -124,6 +153,7 @@ def _run_freezer(root: Path, scratch: Path, interpreter: Path) -> Path:
         "SOURCE_DATE_EPOCH": _EPOCH,
         "TZ": "UTC",
     }
+    environment |= _to_run(base) if base else {}
     options = ["--clean", "--noconfirm", "--log-level=WARN", f"--distpath={made}", f"--workpath={intermediate}"]
     _call([interpreter, "-m", "PyInstaller", *options, root / SPEC], environment, cwd=scratch)
     _refuse_missing_imports(intermediate)

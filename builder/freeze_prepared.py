@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 import stella
+from builder import frozen_contents
 from verifier import texts
 from verifier.cli import _runner
 
@@ -33,6 +34,15 @@ def write(root: Path, target: Path) -> list[str]:
     for name, source in sources.items():
         (package / f"{name}.py").write_text(source, encoding="utf-8")
     return sorted([PACKAGE, *(f"{PACKAGE}.{name}" for name in sources if name != "__init__")])
+
+
+def stand_ins(target: Path) -> list[tuple[str, str, str]]:
+    """Write what is frozen in place of modules left out below a directory; return name, file and kind of each."""
+    for name, source in frozen_contents.STAND_INS.items():
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text(source, encoding="utf-8")
+    names = {path: ".".join(Path(path).with_suffix("").parts) for path in frozen_contents.STAND_INS}
+    return sorted((name.removesuffix(".__init__"), str(target / path), "PYMODULE") for path, name in names.items())
 
 
 def help_texts() -> dict[str, str]:

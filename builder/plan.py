@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
-from builder import assemble, trust_view
+from builder import assemble, signing, trust_view
 from builder.assemble import KitRequest
-from kit import layout
+from kit import layout, volume
 from kit import manifest as manifests
-from kit.errors import UsageError
-from kit.trust import rootpack
+from kit.errors import LimitExceeded, UsageError
+from kit.trust import dsse, rootpack
 from verifier.medium import read_file
 
 BLOCK = 4096
@@ -26,7 +26,7 @@ FAT32_LIMIT = (4 << 30) - 1
 _UNITS: dict[str, int] = {"": 1, "b": 1} | {
     f"{letter}{ending}": int(base**power)
     for power, letter in enumerate("kmgt", 1)
-    for ending, base in (("b", 1000), ("ib", 1024))
+    for ending, base in (("b", 1000), ("ib", 1024), ("", 1024))
 }
 _SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))? ?([A-Za-z]{0,3})", re.ASCII)
 _TEXTS = 12_288
@@ -72,7 +72,10 @@ class PlannedProgram(_View, frozen=True, kw_only=True):
 
 
 class Plan(_View, frozen=True, kw_only=True):
-    """The whole kit. ``on_medium`` counts whole blocks; ``fits`` is about free space here and, if given, the medium."""
+    """The whole kit. ``on_medium`` counts whole blocks; ``fits`` is about free space here and, if given, the medium.
+
+    ``volumes`` is how many media of that size the kit needs when it is split.
+    """
 
     scans: tuple[PlannedScan, ...]
     programs: tuple[PlannedProgram, ...]
@@ -85,6 +88,7 @@ class Plan(_View, frozen=True, kw_only=True):
     free: int
     fits: bool
     medium: int | None = None
+    volumes: int | None = None
     too_large_for_fat32: tuple[str, ...] = ()
 
 
@@ -92,6 +96,7 @@ def make(request: KitRequest, out: Path, *, medium: int | None = None) -> Plan:
     """Return the plan of a kit that would be built in the directory ``out``; ``medium`` is a size in bytes."""
     assemble.check_paths(request)
     listed = [PlannedFile(path=path, size=source.stat().st_size) for path, source in assemble.plan(request)]
+    listed = sorted([*listed, *_sigstore_bundles(request)], key=lambda file: file.path)
     texts = _TEXTS + _TEXT_OF_SCAN * len(request.records) + sum(_TEXT_OF_FILE + 2 * len(file.path) for file in listed)
     directories = {str(parent) for file in listed for parent in Path(file.path).parents}
     blocks = sum(-(-size // BLOCK) for size in (texts, *(file.size for file in listed)))
@@ -112,8 +117,18 @@ def make(request: KitRequest, out: Path, *, medium: int | None = None) -> Plan:
         free=free,
         fits=on_medium <= min(free, free if medium is None else medium),
         medium=medium,
+        volumes=None if medium is None else _volumes(listed, medium),
         too_large_for_fat32=tuple(file.path for file in listed if file.size > FAT32_LIMIT),
     )
+
+
+def _volumes(listed: Sequence[PlannedFile], medium: int) -> int | None:
+    """Return how many media of a size a kit that is yet to be built needs; None where no number would do."""
+    documents = _TEXTS + sum(_TEXT_OF_FILE + 2 * len(file.path) for file in listed)
+    try:
+        return len(volume.cut([(file.path, file.size) for file in listed], medium, documents))
+    except LimitExceeded:
+        return None
 
 
 def parse_size(text: str) -> int:
@@ -155,6 +170,9 @@ def lines(plan: Plan) -> list[str]:
     rows.append(("free", _fit(plan.on_medium, plan.free), plan.free))
     if plan.medium is not None:
         rows.append(("medium", _fit(plan.on_medium, plan.medium), plan.medium))
+        if plan.volumes != 1:
+            needed = f"{plan.volumes} media of this size" if plan.volumes else "no number of such media would do"
+            rows.append(("volumes", f"split: {needed}", plan.medium * (plan.volumes or 0)))
     width = min(max(len(what) for _, what, _ in rows), 100)
     text = [f"{name:<11} {what:<{width}}  {size_text(size):>9}" for name, what, size in rows]
     text += [f"{'note':<11} {path} is too large for a FAT32 medium" for path in plan.too_large_for_fat32]
@@ -184,6 +202,16 @@ def _scan(record: Path, listed: Sequence[PlannedFile]) -> PlannedScan:
         ),
         size=_below(f"{layout.scan_directory(record.name)}/", listed),
     )
+
+
+def _sigstore_bundles(request: KitRequest) -> list[PlannedFile]:
+    keys = signing.own_pack(request.root_pack).keys(signing.USAGE, request.created_at)
+    planned = []
+    for record in request.records:
+        envelope = read_file(record / layout.MANIFEST_ENVELOPE, limit=dsse.MAX_BYTES)
+        made = assemble.sigstore_bundles(record.name, envelope, keys)
+        planned += [PlannedFile(path=path, size=len(data)) for path, data in made.items()]
+    return planned
 
 
 def _below(prefix: str, listed: Sequence[PlannedFile]) -> int:

@@ -34,9 +34,9 @@ def read(path: Path, option: str, *, limit: int = MAX_INPUT) -> bytes:
         ) from fault
 
 
-def check_private(paths: Sequence[Path]) -> None:
+def check_private(keys: Sequence[str]) -> None:
     """Raise :class:`UsageError` for a public key that was given where a private one signs."""
-    for path in paths:
+    for path in map(Path, keys):
         if path.name.endswith(PUBLIC_SUFFIX) or (path.is_file() and _begins_public(path)):
             private = path.name.removesuffix(PUBLIC_SUFFIX) + PRIVATE_SUFFIX
             raise UsageError(option="--key", path=str(path), detail="this is the public key, which cannot sign").then(

@@ -9,6 +9,7 @@ from pathlib import Path
 from builder import signer, trust_view
 from kit.errors import (
     EvidenceMissing,
+    SignatureInvalid,
     SignerNotYetValid,
     SignerRetired,
     SignerRevoked,
@@ -18,17 +19,23 @@ from kit.errors import (
 )
 from kit.trust import dsse, profiles
 from kit.trust.keyring import TrustedKey
-from kit.trust.keys import PemSigner, PublicKey
+from kit.trust.keys import PublicKey, Signer
 from kit.trust.rootpack import TrustedPack
+from verifier import envelopes
+from verifier.envelopes import NONE_BESIDE, Beside, Moments
 
 USAGE = "kit"
 
 
-def load(key_files: Sequence[Path], pack_dir: Path, *, at: str, password: bytes | None = None) -> list[PemSigner]:
-    """Read private keys that may sign kits by a RootPack at a UTC time; raises what :func:`check` raises."""
+def load(keys: Sequence[Path | str], pack_dir: Path, *, at: str, password: bytes | None = None) -> list[Signer]:
+    """Return the signers of private keys, each of which may sign kits by a RootPack at a UTC time.
+
+    How many are needed is not asked. ``keys`` are as :func:`builder.signer.load` takes them. Raises
+    :class:`SignerUnfit`.
+    """
     pack = own_pack(pack_dir)
-    signers = {str(path): signer.load(path, password) for path in key_files}
-    check(pack, {name: one.public for name, one in signers.items()}, [at])
+    signers = {str(key): signer.load(key, password) for key in keys}
+    check_each(pack, {name: one.public for name, one in signers.items()}, at)
     return list(signers.values())
 
 
@@ -45,10 +52,7 @@ def own_pack(pack_dir: Path) -> TrustedPack:
 def check(pack: TrustedPack, keys: Mapping[str, PublicKey], moments: Iterable[str]) -> None:
     """Raise :class:`SignerUnfit` unless all keys, by name, may sign kits at all moments, and are enough of them."""
     for at in moments:
-        for name, key in keys.items():
-            known = next((each for each in pack.trusted_keys if each.public == key), None)
-            if (reason := _unfit(pack, known, at)) is not None:
-                raise SignerUnfit(path=name, detail=reason, found=key.fingerprint, expected=fit_keys(pack, at))
+        check_each(pack, keys, at)
         distinct = len({key.fingerprint for key in keys.values()})
         if distinct < (needed := pack.threshold(USAGE)):
             raise SignerUnfit(
@@ -67,16 +71,34 @@ def crypto_profile(pack: TrustedPack, keys: Iterable[PublicKey]) -> str | None:
     return profiles.joined([*pack.profiles(keys), *pack.demanded(USAGE)])
 
 
-def check_envelope(pack: TrustedPack, envelope: bytes, moments: Sequence[str], *, name: str) -> dsse.Verified:
-    """Return an envelope's content and signers; :class:`SignerUnfit` if a site would not know them at some moment."""
+def check_each(pack: TrustedPack, keys: Mapping[str, PublicKey], at: str) -> None:
+    """Raise :class:`SignerUnfit` unless each of the keys, by name, may sign kits at a UTC time."""
+    for name, key in keys.items():
+        known = next((each for each in pack.trusted_keys if each.public == key), None)
+        if (reason := _unfit(pack, known, at)) is not None:
+            raise SignerUnfit(path=name, detail=reason, found=key.fingerprint, expected=fit_keys(pack, at))
+
+
+def check_envelope(
+    pack: TrustedPack, envelope: bytes, moments: Sequence[str], *, name: str, files: Beside = NONE_BESIDE
+) -> dsse.Verified:
+    """Return an envelope's content and signers; :class:`SignerUnfit` if a site would not know them at some moment.
+
+    ``files`` are those that lie beside it, by which a site may believe a key that was retired since.
+    """
 
     def signed(at: str) -> dsse.Verified:
         try:
-            return pack.verify(envelope, usage=USAGE, at=at, payload_types=(dsse.IN_TOTO,), name=name)
-        except (SignerNotYetValid, SignerRetired, SignerRevoked, SignerUnknown) as fault:
+            return envelopes.verify(envelope, pack, Moments(at), files, name=name).verified
+        except (SignerNotYetValid, SignerRetired, SignerRevoked, SignerUnknown, SignatureInvalid) as fault:
+            if isinstance(fault, SignatureInvalid) and "signer" in fault.details:
+                raise  # a signature that is broken, not one that is missing
             found = fault.details.get("signer") or fault.details.get("found", "")
-            detail = "the scan was recorded with it; record the scan again"
-            raise SignerUnfit(path=name, detail=detail, found=found, expected=fit_keys(pack, at)) from fault
+            needed = pack.threshold(USAGE)
+            detail = f"the scan is not signed by {needed} such key{'s' if needed > 1 else ''}"
+            raise SignerUnfit(path=name, detail=detail, found=found, expected=fit_keys(pack, at)).then(
+                "Add a signature to the record: stella scan sign RECORD --key KEY"
+            ) from fault
 
     return [signed(at) for at in moments][-1]
 
@@ -97,5 +119,4 @@ def _unfit(pack: TrustedPack, key: TrustedKey | None, at: str) -> str | None:
         return None
     if (entry := next((one for one in pack.revoked if one.fingerprint == key.public.fingerprint), None)) is not None:
         return f"is revoked: {entry.state} since {entry.since}"
-    window = f"from {key.valid_from}" + (f" until {key.valid_until}" if key.valid_until else "")
-    return f"is valid {window}, and not at {at}"
+    return f"is valid {key.window}, and not at {at}"

@@ -4,7 +4,7 @@ What cannot be is the operator's error, found before anything is signed.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from tuf.api.metadata import Metadata, Root  # type: ignore[attr-defined]  # re-exported without saying so
@@ -14,16 +14,19 @@ from builder import trust_publish as publication
 from builder import trust_view as view
 from builder.trust_draft import Draft
 from builder.trust_publish import Office
-from kit.bytes import canonical
-from kit.errors import AlreadyAccepted, MalformedDocument, UsageError
-from kit.trust import keyring, metadata, revocations
+from kit.bytes import canonical, digest
+from kit.errors import AlreadyAccepted, MalformedDocument, TrustRootRefused, UsageError
+from kit.trust import keyring, metadata, revocations, trusted_root
 from kit.trust.keyring import Keyring, KeyringEntry
 from kit.trust.keys import PublicKey
-from kit.trust.revocations import Revocation
+from kit.trust.revocations import LastGood, Revocation
 from kit.trust.rootpack import RootPackFiles, TrustedPack
+from kit.trust.trusted_root import Authority
 
 Change = Callable[[RootPackFiles, TrustedPack, Office], Draft]
 """What makes the next version of a RootPack, unsigned."""
+
+_BEFORE_EVERYTHING = datetime.min.replace(tzinfo=UTC)
 
 
 def adding(
@@ -118,7 +121,37 @@ def requiring(usage: str, *, required: bool) -> Change:
     return change
 
 
-def revoking(fingerprints: Sequence[str], *, state: str, since: str, reason: str) -> Change:
+def stamping(
+    chain: Sequence[bytes], *, uri: str, valid_from: str | None = None, valid_until: str | None = None
+) -> Change:
+    """Return the change that trusts a time-stamping authority by its certificates in DER, its own first, the root last.
+
+    Without a window it is that of the certificates.
+    """
+
+    def change(found: RootPackFiles, pack: TrustedPack, office: Office) -> Draft:
+        from kit.trust import certificates
+
+        if any(known.chain[0] == chain[0] for known in pack.authorities):
+            raise AlreadyAccepted(detail="the RootPack has this authority", found=digest.of_bytes(chain[0]))
+        try:
+            checked = certificates.check(Authority(uri, tuple(chain), _BEFORE_EVERYTHING))
+            first, last = checked.window
+            start = _moment(valid_from, first)
+            until = _moment(valid_until, last)
+            authority = Authority(uri, tuple(chain), start, until)
+            subject = certificates.subject_of(certificates.check(authority))
+            listed = trusted_root.add(pack.targets.get(trusted_root.FILE), authority, subject=subject)
+        except (MalformedDocument, TrustRootRefused) as fault:
+            raise UsageError(**fault.details) from fault
+        return draft_of(found, pack, office, {**pack.targets, trusted_root.FILE: listed})
+
+    return change
+
+
+def revoking(
+    fingerprints: Sequence[str], *, state: str, since: str, reason: str, last_good: LastGood | None = None
+) -> Change:
     """Return the change that puts keys of the keyring on the list of revocations.
 
     A compromised key never becomes a retired one again. A key of a role is not revoked but rotated out of the root.
@@ -133,11 +166,11 @@ def revoking(fingerprints: Sequence[str], *, state: str, since: str, reason: str
                     detail="the keyring has no such key; a key of root, targets, snapshot or timestamp is rotated out",
                     found=fingerprint,
                 )
-            new = Revocation(fingerprint=fingerprint, state=state, since=since, reason=reason)
+            new = Revocation(fingerprint=fingerprint, state=state, since=since, reason=reason, last_good=last_good)
             before = entries.get(fingerprint)
             if before == new:
                 raise AlreadyAccepted(detail="the key is revoked in just this way already", found=fingerprint)
-            if before is not None and (before.state, before.since) < (new.state, new.since):
+            if before is not None and revocations.softens(before, new):
                 raise UsageError(
                     detail=f"the key is {before.state} since {before.since}; a revocation is never softened",
                     found=fingerprint,
@@ -167,6 +200,10 @@ def _changed(ring: Keyring, **members: object) -> Keyring:
         return keyring.make(wanted.keys, wanted.thresholds, required=wanted.required, profiles=wanted.profiles)
     except MalformedDocument as fault:
         raise UsageError(**fault.details) from fault
+
+
+def _moment(time: str | None, otherwise: datetime) -> datetime:
+    return otherwise if time is None else datetime.fromisoformat(keyring.check_time(time, "validFor"))
 
 
 def _with(pack: TrustedPack, name: str, record: msgspec.Struct) -> dict[str, bytes]:

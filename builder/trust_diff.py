@@ -5,11 +5,13 @@ It is told from the content, so that a keeper signs what will be, not what someb
 
 from collections.abc import Iterator, Mapping
 
-from kit.trust import keyring, metadata, revocations
+from kit.bytes import digest
+from kit.trust import keyring, metadata, revocations, trusted_root
 from kit.trust.keyring import Keyring, KeyringEntry
 from kit.trust.metadata import Root, SignedFile, Targets
 from kit.trust.revocations import Revocation
 from kit.trust.rootpack import TrustedPack
+from kit.trust.trusted_root import Authority
 
 
 def changes(
@@ -25,6 +27,8 @@ def changes(
     found += _keyring(pack.keyring, ring)
     listed = revocations.parse(contents[revocations.FILE]) if revocations.FILE in contents else ()
     found += _revocations(pack.revoked, listed)
+    after = trusted_root.parse(contents[trusted_root.FILE]) if trusted_root.FILE in contents else ()
+    found += _authorities(pack.authorities, after)
     for name in sorted({*pack.targets, *contents} - {keyring.FILE, revocations.FILE}):
         if pack.targets.get(name) != contents.get(name):
             found.append(f"{name}: {'removed' if name not in contents else 'other content'}")
@@ -86,4 +90,20 @@ def _revocations(old: tuple[Revocation, ...], new: tuple[Revocation, ...]) -> It
             was = before[name]
             yield f"SOFTENED: {name}, {was.state} since {was.since} becomes {entry.state} since {entry.since}"
         elif entry != before.get(name):
-            yield f"revoked: {name}, {entry.state} since {entry.since}" + (f", {entry.reason}" if entry.reason else "")
+            good = entry.last_good
+            last = f", but for what the log {good.origin} has up to index {good.index}" if good else ""
+            yield f"revoked: {name}, {entry.state} since {entry.since}{last}" + (
+                f", {entry.reason}" if entry.reason else ""
+            )
+
+
+def _authorities(old: tuple[Authority, ...], new: tuple[Authority, ...]) -> Iterator[str]:
+    for word, some, others in (("loses", old, new), ("gets", new, old)):
+        yield from (f"trust {word} {_authority(one)}" for one in some if one not in others)
+
+
+def _authority(one: Authority) -> str:
+    until = f" until {one.valid_until:%Y-%m-%dT%H:%M:%SZ}" if one.valid_until else ""
+    window = f"from {one.valid_from:%Y-%m-%dT%H:%M:%SZ}{until}"
+    certificate = digest.of_bytes(one.chain[0])
+    return f"time-stamping authority {one.uri or 'without a name'}, certificate {certificate}, {window}"

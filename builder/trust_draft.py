@@ -19,7 +19,7 @@ from builder import signer, trust_diff
 from builder import trust_view as view
 from kit.bytes import canonical, digest
 from kit.errors import DraftsDiffer, MalformedDocument, OlderThanAccepted, SignaturesMissing, UnsupportedVersion
-from kit.trust import metadata, rootpack
+from kit.trust import metadata, rootpack, trusted_root
 from kit.trust.keys import PublicKey, grouped
 from kit.trust.metadata import Root, SignedFile, Targets
 from kit.trust.rootpack import RootPackFiles, TrustedPack, Versions
@@ -161,7 +161,17 @@ def open_on(draft: Draft, found: RootPackFiles) -> Opened:
     _check_version(targets, now_there.targets + 1)
     contents = {name: _contents(draft, name) for name in sorted(draft.contents)}
     rootpack.check_contents(targets, contents)
+    _check_authorities(contents)
     return Opened(draft, pack, root, next_root, targets, contents)
+
+
+def _check_authorities(contents: Mapping[str, bytes]) -> None:
+    """Look into the certificates, which a site does where it meets a time stamp: a keeper must not sign them unseen."""
+    if trusted_root.FILE in contents:
+        from kit.trust import certificates
+
+        for authority in trusted_root.parse(contents[trusted_root.FILE]):
+            certificates.check(authority)
 
 
 def sign(opened: Opened, keys_dir: Path, password: bytes | None) -> tuple[Draft, tuple[PublicKey, ...]]:

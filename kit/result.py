@@ -59,12 +59,22 @@ class ScanEntry(_Document, frozen=True):
 
 
 class KitEntry(_Document, frozen=True):
-    """The kit that carried the scan."""
+    """The kit that carried the scan; ``digest`` is that of its KIT.json."""
 
     id: str
     channel: str
     sequence: int
     created_at: str
+    digest: str | None = None
+
+
+class ActivationEntry(_Document, frozen=True):
+    """The activation of a kit at an import: what it took the place of, and why the order of kits was overruled."""
+
+    kit: str
+    previous: str | None = None
+    reason: str | None = None
+    in_place: bool = False
 
 
 class RootPackEntry(_Document, frozen=True):
@@ -75,6 +85,8 @@ class RootPackEntry(_Document, frozen=True):
     timestamp_version: int
     expires: str
     issued: str | None = None
+    snapshot_version: int | None = None
+    targets_version: int | None = None
 
 
 class SignerEntry(_Document, frozen=True):
@@ -104,10 +116,11 @@ class OutputEntry(_Document, frozen=True):
 
 
 class Result(_Document, frozen=True):
-    """What a run found. ``mode`` is ``verify``, ``strict`` or ``what-if:<dimension>``.
+    """What a run found. ``mode`` is ``verify``, ``strict``, ``what-if:<dimension>`` or ``import``.
 
-    ``policy_verdict`` is what the policy says of the replayed findings; ``verdict`` is about the replay. ``notes`` is
-    what the reader must know beside the verdict, a sentence each.
+    ``policy_verdict`` is what the policy says of the replayed findings; ``verdict`` is about the replay. ``activation``
+    is there where the run made its kit the active one. ``notes`` is what the reader must know beside the verdict, a
+    sentence each.
     """
 
     schema_version: str
@@ -139,6 +152,7 @@ class Result(_Document, frozen=True):
     difference_digest: str | None = None
     journal_digest: str | None = None
     notes: tuple[str, ...] = ()
+    activation: ActivationEntry | None = None
 
 
 class Receipt(_Document, frozen=True):

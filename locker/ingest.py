@@ -32,7 +32,7 @@ from kit.trust.rootpack import RootPackFiles, TrustedPack
 from locker import cas, quarantine, registry, trust
 from locker.feed_roots import check_feeds
 from locker.store import Locker
-from verifier import ledger
+from verifier import envelopes, ledger, sigstore_bundles
 from verifier.medium import Medium, survey
 from verifier.run_dir import stamp
 from verifier.steps import Steps
@@ -104,11 +104,11 @@ class _Attempt:
         with self._steps.step("manifest-envelope"):
             raw = medium.read(layout.MANIFEST_FILE, limit=manifest.MAX_BYTES)
             envelope = medium.read(layout.MANIFEST_ENVELOPE, limit=MAX_ENVELOPE)
-            name, moment = layout.MANIFEST_ENVELOPE, stamp(self._now)
             known = trust.taken_in(self._locker, digest.of_bytes(raw))
-            signed = pack.verify(
-                envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=name, taken_in=known
-            )
+            moments = envelopes.Moments(stamp(self._now), known)
+            files = envelopes.beside(medium, layout.EVIDENCE_DIRECTORY)
+            judged = envelopes.verify(envelope, pack, moments, files, name=layout.MANIFEST_ENVELOPE)
+            signed = judged.verified
         with self._steps.step("manifest-content"):
             parsed = manifest.check_statement(signed.payload, raw, signed_profiles=pack.profiles(signed.signers))
         record = registry.Record(
@@ -120,11 +120,11 @@ class _Attempt:
             pack_bundle=pack_bundle,
         )
         if registry.begin(self._locker, record, now=self._now) and self._complete(record, len(raw)):
-            self._check_copy(medium, parsed)
+            self._check_copy(medium, parsed, pack)
             self._check_evidence(medium, pack, envelope, signed, known)
             done = self._add_envelope(record, envelope)
         else:
-            self._check_content(medium, parsed)
+            self._check_content(medium, parsed, pack)
             self._check_evidence(medium, pack, envelope, signed, known)
             done = self._keep(record, raw, envelope)
         self._keep_evidence(medium, record)
@@ -140,21 +140,23 @@ class _Attempt:
                 self._refuse(error)
             raise
 
-    def _check_files(self, medium: Medium) -> None:
+    def _check_files(self, medium: Medium, pack: TrustedPack) -> None:
         with self._steps.step("files"):
             expected = {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, *_BUNDLES.values()}
+            envelope = medium.read(layout.MANIFEST_ENVELOPE, limit=MAX_ENVELOPE)
+            expected |= set(sigstore_bundles.check(medium, "", envelope, pack))
             for path in sorted(expected - set(medium.sizes)):
                 raise FileMissing(path=path)
             for path in medium.sizes:
                 if path not in expected and not path.startswith(_BESIDE):
                     raise FileUndeclared(path=path)
 
-    def _check_copy(self, medium: Medium, parsed: Manifest) -> None:
+    def _check_copy(self, medium: Medium, parsed: Manifest, pack: TrustedPack) -> None:
         """Hold the bundles of a record that the locker has against their digests, each read once.
 
         Whoever is told KNOWN may throw the other copies away.
         """
-        self._check_files(medium)
+        self._check_files(medium, pack)
         for role in ("output", "input"):
             described: BundleRecord = getattr(parsed.bundles, role)
             path = _BUNDLES[role]
@@ -165,8 +167,8 @@ class _Attempt:
                 if found != described.archive_digest:
                     raise DigestMismatch(path=path, expected=described.archive_digest, found=found)
 
-    def _check_content(self, medium: Medium, parsed: Manifest) -> None:
-        self._check_files(medium)
+    def _check_content(self, medium: Medium, parsed: Manifest, pack: TrustedPack) -> None:
+        self._check_files(medium, pack)
         with (
             self._steps.step("output-bundle"),
             BundleReader(self._directory / layout.OUTPUT_BUNDLE, parsed.bundles.output) as reader,

@@ -164,3 +164,5 @@ def resign_manifest(world: World, kit: Path, change: Callable[[dict[str, object]
     manifest = canonical.decode_record(encoded, manifests.Manifest)
     (place / layout.MANIFEST_FILE).write_bytes(encoded)
     (place / layout.MANIFEST_ENVELOPE).write_bytes(sign_manifest(manifest, encoded, [world.kit_signer]))
+    for derived in place.glob("*.sigstore.json"):
+        derived.unlink()

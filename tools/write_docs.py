@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from kit import errors, kitfile, manifest, result, syncfile
+from kit import errors, kitfile, manifest, result, syncfile, volume
 from kit.snapshot.records import SnapshotInfo
 from kit.trust.keyring import Keyring
 from scanner import explain, outputs
@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCHEMAS: dict[str, type[msgspec.Struct]] = {
     "manifest": manifest.Manifest,
     "kit": kitfile.Kit,
+    "volume": volume.Volume,
     "result": result.Result,
     "receipt": result.Receipt,
     "site-results": syncfile.SiteResults,

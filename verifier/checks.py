@@ -21,19 +21,21 @@ from kit.errors import (
     LimitExceeded,
     MalformedDocument,
     MerkleRootMismatch,
+    OlderThanAccepted,
     SizeMismatch,
     StellaError,
     ToolHashMismatch,
     TrustExpired,
     UnsupportedVersion,
 )
-from kit.result import ReferenceTime
+from kit.result import ActivationEntry, ReferenceTime
 from kit.snapshot import SnapshotReader
 from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
+from kit.trust.evidence import Existence
 from kit.trust.keys import PublicKey
 from scanner.engine import MATCH_CONTRACT, EngineIdentity
-from verifier import ages, declared, ledger, listing
+from verifier import ages, declared, envelopes, ledger, listing, sigstore_bundles
 from verifier.medium import Medium, survey
 from verifier.replay import check_contract
 from verifier.site import Site
@@ -52,7 +54,9 @@ MAX_PACK_BYTES = 32 << 20
 class Request:
     """What is to be checked: a manifest on a medium, at a reference time, by a running engine.
 
-    ``ledger``: proof that a log has the scan's envelope is demanded.
+    ``ledger``: proof that a log has the scan's envelope is demanded. ``activating``: the kit is to become the active
+    one of its channel, and ``overruled`` is the operator's reason to do so whatever the order of kits says. ``joined``:
+    how many volumes an import has made the kit of, and has checked.
     """
 
     manifest: Path
@@ -62,6 +66,9 @@ class Request:
     scan_only: bool = False
     vary_tools: bool = False
     ledger: bool = False
+    activating: bool = False
+    overruled: str | None = None
+    joined: int = 0
 
 
 @dataclass(slots=True)
@@ -69,7 +76,8 @@ class Facts:
     """What the checks have established so far.
 
     ``taken_in`` is when this site accepted the kit before, ``issued`` when a genuine RootPack was issued, expired or
-    not, ``notes`` what the result has to say aloud.
+    not, ``notes`` what the result has to say aloud. ``stamps`` and ``kit_stamps`` are the time stamps of scan
+    and kit, ``times`` what others vouch for.
     """
 
     kit: kitfile.Kit | None = None
@@ -84,11 +92,15 @@ class Facts:
     novelty: str | None = None
     taken_in: str | None = None
     issued: str | None = None
+    activation: ActivationEntry | None = None
     notes: list[str] = field(default_factory=list)
     envelope: bytes = b""
     signed: dsse.Verified | None = None
     proofs: dict[str, bytes] = field(default_factory=dict)
     trees: "list[Seen]" = field(default_factory=list)
+    stamps: list[str] = field(default_factory=list)
+    kit_stamps: list[str] = field(default_factory=list)
+    times: list[Existence] = field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""
@@ -117,14 +129,24 @@ class Examination:
                 self._steps.not_made(name, "the scan directory stands alone (--scan-only)")
         else:
             self._check_kit(medium)
+        self._check_scan(medium)
+
+    def _check_scan(self, medium: Medium) -> None:
+        """6 to 15. What is left once it is known whose kit it is."""
         self._check_manifest(medium)
-        self._steps.not_made("volumes", "the kit is in one piece")
+        self._check_volumes()
         self._check_files(medium)
         self._check_bundles()
         self._check_roots()
         self._check_ledger()
         self._check_staleness()
         self._check_engine()
+
+    def _move(self, kit: Path) -> Medium:
+        """Go on with a copy of the kit, every byte of which the steps to come are made on."""
+        self._scan_root = kit / self._scan_root.relative_to(self._kit_root)
+        self._kit_root = kit
+        return survey(kit)
 
     def _path(self, name: str) -> str:
         """Return the path of one of the scan's files, relative to the medium."""
@@ -159,7 +181,8 @@ class Examination:
             moment = manifests.check_time(self._request.reference_time.time, "/referenceTime")
             # A kit that was accepted once stays replayable after newer ones: its RootPack may lie below the floors.
             known = self._is_known(medium)
-            floors = None if known else self._site.state.floors
+            overruled = self._request.overruled is not None
+            floors = None if known or overruled else self._site.state.floors
             if (late := self._request.reference_time.clock) is not None:
                 self._note(f"The site's clock is behind what it has accepted: it says {late}.", evidence)
             try:
@@ -170,6 +193,8 @@ class Examination:
                 raise
             if known:
                 evidence["floors"] = "not applied: this kit was accepted before"
+            elif overruled:
+                evidence["floors"] = "not applied: the operator overruled the order"
             self._note(ages.check_issued(pack.issued, moment, self._site.settings), evidence)
             self._facts.pack, self._facts.issued = pack.under(self._site.state.revocations), pack.issued
             evidence["pinned"] = digest.of_bytes(self._site.pinned_root)
@@ -201,9 +226,20 @@ class Examination:
             evidence["kitId"] = kit.kit_id
             evidence["files"] = len(kit.files)
         with self._steps.step("order") as evidence:
-            self._facts.novelty = self._site.check_order(kit, digest.of_bytes(raw))
+            self._facts.novelty = self._check_order(kit, evidence)
             evidence["sequence"] = kit.sequence
             evidence["kit"] = self._facts.novelty
+
+    def _check_order(self, kit: kitfile.Kit, evidence: dict[str, object]) -> str:
+        request, kit_digest = self._request, self._facts.kit_digest or ""
+        try:
+            return self._site.check_order(kit, kit_digest, activating=request.activating)
+        except OlderThanAccepted as older:
+            if request.overruled is None:
+                raise
+            order = f"sequence {kit.sequence}, where the site asks for {older.details['expected']}"
+            self._note(f"The operator overruled the order of kits ({order}): {request.overruled}", evidence)
+            return "known" if self._site.knows(kit_digest) else "forced"
 
     def _check_manifest(self, medium: Medium) -> None:
         """6 and 7. The manifest's envelope, then the manifest that it binds together with both bundles."""
@@ -227,28 +263,54 @@ class Examination:
         if pack is None:
             raise EvidenceMissing(path=path, detail="no RootPack was verified")
         envelope = medium.read(path, limit=MAX_ENVELOPE)
+        directory = f"{path.rpartition('/')[0]}/{layout.EVIDENCE_DIRECTORY}".lstrip("/")
+        files = envelopes.beside(medium, directory)
         # When it was signed only the signer says; when it was taken in, this site's own journal does.
-        moment, taken_in = self._request.reference_time.time, self._facts.taken_in
-        verified = pack.verify(
-            envelope, usage="kit", at=moment, payload_types=(dsse.IN_TOTO,), name=path, taken_in=taken_in
-        )
-        remarks = pack.standing("kit", at=moment, taken_in=taken_in).remarks
-        for key in verified.signers:
-            if key.fingerprint in remarks:
-                self._note(f"{path}: the signer's key {key.fingerprint} is {remarks[key.fingerprint]}.", evidence)
+        moments = envelopes.Moments(self._request.reference_time.time, self._facts.taken_in, self._site.settings.skew)
+        judged = envelopes.verify(envelope, pack, moments, files, name=path)
+        for sentence in judged.notes:
+            self._note(sentence, evidence)
+        if path == layout.KIT_ENVELOPE:
+            # Nobody's list can name what vouches for the list's own signature: it is there because it holds.
+            self._facts.kit_stamps = [f"{directory}/{name}" for name in files.stamps if pack.authorities]
+        else:
+            self._facts.stamps = list(files.stamps)
+        self._facts.times += judged.times
+        if judged.times:
+            evidence["times"] = envelopes.described(judged.times)
+        verified = judged.verified
         self._facts.signers += [(path, key) for key in verified.signers]
         evidence["signers"] = [key.fingerprint for key in verified.signers]
         evidence["threshold"] = pack.threshold("kit")
         return envelope, verified
 
+    def _check_volumes(self) -> None:
+        """8. An import has checked the volumes before it made one kit of them; any other kit is in one piece."""
+        if not self._request.joined:
+            self._steps.not_made("volumes", "the kit is in one piece")
+            return
+        with self._steps.step("volumes") as evidence:
+            evidence["joined"] = self._request.joined
+
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
+            bundles = self._check_sigstore(medium)
             if self._facts.kit is None:
-                listing.check_scan(medium, self._facts.proofs)
+                listing.check_scan(medium, [*self._facts.proofs, *self._facts.stamps], bundles)
             else:
-                evidence.update(listing.check_kit(medium, self._facts.kit, self._path(""), self._manifest()))
+                scan, stamps = self._path(""), self._facts.kit_stamps
+                evidence.update(listing.check_kit(medium, self._facts.kit, scan, self._manifest(), stamps))
+            if bundles:
+                evidence["sigstoreBundles"] = len(bundles)
+
+    def _check_sigstore(self, medium: Medium) -> tuple[str, ...]:
+        """Hold the scan's Sigstore bundles against its envelope; return their paths."""
+        if self._facts.pack is None:
+            raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE, detail="no RootPack was verified")
+        scan = "" if self._request.scan_only else self._path("")
+        return sigstore_bundles.check(medium, scan, self._facts.envelope, self._facts.pack)
 
     def _check_bundles(self) -> None:
         """10 and 11. Both bundles: archive digest, every frame, every header, every member."""
@@ -299,6 +361,7 @@ class Examination:
         if pack is None or signed is None:
             raise EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
         moment = self._request.reference_time.time
+        moments = envelopes.Moments(moment, self._facts.taken_in, self._site.settings.skew)
         demanded = ledger.demanded_by(pack, asked=self._request.ledger, settings=self._site.settings)
         why = None if demanded else ledger.why_not(self._facts.proofs, pack)
         if why is not None:
@@ -313,6 +376,7 @@ class Examination:
             for sentence in ledger.remarks(findings, pack, at=moment, taken_in=taken_in):
                 self._note(sentence, evidence)
             self._facts.trees = [finding.seen for finding in findings]
+            self._facts.times += envelopes.of_findings(findings, moments.latest).times
             evidence["proofs"] = ledger.described(findings, self._site.state.logs, at=moment)
 
     def _check_staleness(self) -> None:

@@ -60,8 +60,13 @@ def known(facts: Facts, site: Site) -> dict[str, object]:
     if facts.kit is not None:
         kit = facts.kit
         members["kit"] = results.KitEntry(
-            id=kit.kit_id, channel=kit.channel, sequence=kit.sequence, created_at=kit.created_at
+            id=kit.kit_id,
+            channel=kit.channel,
+            sequence=kit.sequence,
+            created_at=kit.created_at,
+            digest=facts.kit_digest,
         )
+    members["activation"] = facts.activation
     if facts.pack is not None:
         pack = facts.pack
         members["root_pack"] = results.RootPackEntry(
@@ -70,6 +75,8 @@ def known(facts: Facts, site: Site) -> dict[str, object]:
             timestamp_version=pack.versions.timestamp,
             expires=pack.expires,
             issued=pack.issued,
+            snapshot_version=pack.versions.snapshot,
+            targets_version=pack.versions.targets,
         )
         members["signers"] = tuple(
             results.SignerEntry(

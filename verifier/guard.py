@@ -152,7 +152,8 @@ def _restrict_writes(kernel: Kernel, writable: Sequence[Path]) -> Layer:
         attributes = struct.pack("=QQQ", writes, network, scopes)
         rules = kernel.call("landlock_create_ruleset", attributes, len(attributes), 0)
         try:
-            for place in (*writable, Path(os.devnull)):
+            null = Path(os.devnull)
+            for place in (*writable, null) if null.exists() else writable:  # an empty root may have no devices
                 _allow_writes(kernel, rules, place, writes)
             kernel.call("landlock_restrict_self", rules, 0)
         finally:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from kit import kitfile, layout
+from kit import kitfile, layout, volume
 from kit import manifest as manifests
 from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
 from kit.trust.keys import grouped
-from verifier import ages, asked, inspect_trust, site_time
+from verifier import ages, asked, envelopes, inspect_trust, site_time
 from verifier.checks import read_pack
 from verifier.medium import Medium, survey
 from verifier.places import shown, site_option
@@ -73,6 +73,7 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
             "firstRoot": digest.of_bytes(first_root) if first_root else "not in the kit",
             "firstGroups": grouped(digest.of_bytes(first_root)) if first_root else "not in the kit",
             "scans": [_scan(medium, entry.id) for entry in kit.scans],
+            **_volume(medium),
         },
         "trust": trust,
         "nextStep": _next_step(trust, root, place),
@@ -97,6 +98,8 @@ def _next_step(trust: dict[str, object], kit: Path, place: Path) -> str:
         return how_to_pin(kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json", place)
     if asked_for is not None:
         return str(asked_for)
+    if (kit / volume.VOLUME_FILE).is_file():
+        return f"stella offline import {shown(kit)}{site_option(place)}, and the other volumes with it or after it"
     scans = asked.scans_of(kit)
     if not scans:
         return "The kit holds no scan."
@@ -104,8 +107,18 @@ def _next_step(trust: dict[str, object], kit: Path, place: Path) -> str:
     return f"stella replay {shown(scans[0])} --strict --offline{site_option(place)}{others}"
 
 
+def _volume(medium: Medium) -> dict[str, object]:
+    """Say which volume of how many this is; nothing of a kit in one piece."""
+    if volume.VOLUME_FILE not in medium.sizes:
+        return {}
+    record = volume.parse(medium.read(volume.VOLUME_FILE, limit=kitfile.MAX_BYTES))
+    return {"volume": f"{record.number} of {record.count}", "pieces": len(record.pieces)}
+
+
 def _scan(medium: Medium, scan_id: str) -> dict[str, object]:
     base = layout.scan_directory(scan_id)
+    if volume.VOLUME_FILE in medium.sizes and f"{base}/{layout.MANIFEST_FILE}" not in medium.sizes:
+        return {"id": scan_id, "manifest": "on another volume"}
     manifest = manifests.parse(medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES))
     return {
         "id": scan_id,
@@ -131,18 +144,13 @@ def _trust(
         pack = pack.under(site.state.revocations)
         known = {"rootPack": inspect_trust.view(files, pack, digest.of_bytes(site.pinned_root), stamp(moment))}
         envelope = medium.read(layout.KIT_ENVELOPE, limit=MAX_METADATA)
-        verified = pack.verify(
-            envelope,
-            usage="kit",
-            at=stamp(moment),
-            payload_types=(dsse.IN_TOTO,),
-            name=layout.KIT_ENVELOPE,
-            taken_in=taken_in,
-        )
+        moments = envelopes.Moments(stamp(moment), taken_in, site.settings.skew)
+        near = envelopes.beside(medium, layout.EVIDENCE_DIRECTORY)
+        verified = envelopes.verify(envelope, pack, moments, near, name=layout.KIT_ENVELOPE).verified
         kit = kitfile.check_statement(verified.payload, raw)
     except StellaError as error:
         return _unsettled(error, pinned=True) | known
-    signers = [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
+    signers = _named(verified, pack)
     try:
         site.check_order(kit, digest.of_bytes(raw))
         ages.check_kit(kit, moment, site.settings)
@@ -154,7 +162,29 @@ def _trust(
         "state": SIGNED,
         "sentence": "KIT.json is signed by trusted keys; its files are not checked yet.",
         "signers": signers,
+        "scans": [_signed_scan(medium, entry.id, pack, moments) for entry in kit.scans],
     } | known
+
+
+def _signed_scan(
+    medium: Medium, scan_id: str, pack: rootpack.TrustedPack, moments: envelopes.Moments
+) -> dict[str, object]:
+    """Say who signed one scan, or why nobody who counts did."""
+    base = layout.scan_directory(scan_id)
+    path = f"{base}/{layout.MANIFEST_ENVELOPE}"
+    try:
+        envelope = medium.read(path, limit=MAX_METADATA)
+        near = envelopes.beside(medium, f"{base}/{layout.EVIDENCE_DIRECTORY}")
+        verified = envelopes.verify(envelope, pack, moments, near, name=path).verified
+        raw = medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES)
+        manifests.check_statement(verified.payload, raw, signed_profiles=pack.profiles(verified.signers))
+    except StellaError as error:
+        return {"id": scan_id, "state": STATES.get(error.reason, "damaged"), "reason": error.reason}
+    return {"id": scan_id, "signers": _named(verified, pack)}
+
+
+def _named(verified: dsse.Verified, pack: rootpack.TrustedPack) -> list[str]:
+    return [f"{key.fingerprint} ({pack.owner(key) or 'no owner named'})" for key in verified.signers]
 
 
 def _unsettled(error: StellaError, *, pinned: bool) -> dict[str, object]:

@@ -9,20 +9,27 @@ from kit.manifest import Manifest
 from verifier.medium import Medium
 
 
-def check_scan(medium: Medium, proofs: Iterable[str]) -> None:
-    """Hold a lone scan directory against its four files, its RootPack and its ledger evidence, ``proofs`` by name."""
+def check_scan(medium: Medium, evidence: Iterable[str], bundles: Iterable[str] = ()) -> None:
+    """Hold a lone scan directory against its four files and its RootPack.
+
+    Beside them it may have its ``evidence``, by name, and Sigstore ``bundles`` that were held against its envelope, by
+    path.
+    """
     expected = {layout.MANIFEST_FILE, layout.MANIFEST_ENVELOPE, layout.INPUT_BUNDLE, layout.OUTPUT_BUNDLE}
     for path in sorted(expected - set(medium.sizes)):
         raise FileMissing(path=path)
-    expected |= {f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in proofs}
+    expected |= {f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in evidence} | set(bundles)
     for path in medium.sizes:
         if path not in expected and not path.startswith(f"{layout.ROOTPACK_DIRECTORY}/"):
             raise FileUndeclared(path=path)
 
 
-def check_kit(medium: Medium, kit: kitfile.Kit, scan: str, manifest: Manifest) -> dict[str, object]:
+def check_kit(
+    medium: Medium, kit: kitfile.Kit, scan: str, manifest: Manifest, stamps: Iterable[str] = ()
+) -> dict[str, object]:
     """Hold the medium against KIT.json and return the evidence; ``scan`` is the directory of the scan in question.
 
+    ``stamps`` are the paths of time stamps over the kit's envelope, which hold and which no list can name.
     This scan's bundles are hashed by the next steps; files of other scans only need to be there, in their size.
     """
     listed = {file.path: file for file in kit.files}
@@ -30,7 +37,7 @@ def check_kit(medium: Medium, kit: kitfile.Kit, scan: str, manifest: Manifest) -
     for path in sorted((set(listed) | unlisted) - set(medium.sizes)):
         raise FileMissing(path=path)
     for path in medium.sizes:
-        if path not in listed and path not in unlisted:
+        if path not in listed and path not in {*unlisted, *stamps}:
             raise FileUndeclared(path=path)
     bundles = {
         f"{scan}/{layout.INPUT_BUNDLE}": manifest.bundles.input.archive_digest,

@@ -35,7 +35,7 @@ class Medium:
             raise FileMissing(path=path)
         if self.sizes[path] > limit:
             raise LimitExceeded(path=path, expected=limit, found=self.sizes[path])
-        with BufferedReader(self._open(path)) as source:
+        with BufferedReader(self.open(path)) as source:
             data = source.read(limit + 1)
         if len(data) != self.sizes[path]:
             raise SizeMismatch(path=path, expected=self.sizes[path], found=len(data))
@@ -46,14 +46,14 @@ class Medium:
         """Return a file's digest and size: those of the bytes that were used, if it was read."""
         if path in self._held:
             return digest.of_bytes(self._held[path]), len(self._held[path])
-        with self._open(path) as source:
+        with self.open(path) as source:
             return digest.of_stream(source)
 
     def below(self, prefix: str) -> dict[str, str]:
         """Return the paths below a prefix: path relative to it, to path in the kit."""
         return {path.removeprefix(prefix): path for path in self.sizes if path.startswith(prefix)}
 
-    def _open(self, path: str) -> FileIO:
+    def open(self, path: str) -> FileIO:
         """Open a file that is still what the survey saw: regular, and of that size.
 
         Never waits, never follows a link.

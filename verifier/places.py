@@ -8,6 +8,7 @@ from kit.errors import UsageError
 
 DEFAULT_OPS = Path("ops/offline")
 DEFAULT_SITE = Path("ops/site")
+DEFAULT_KITS = Path("ops/kits")
 
 
 def shown(path: Path) -> str:
@@ -25,12 +26,17 @@ def ops_option(ops: Path) -> str:
     return "" if ops == DEFAULT_OPS else f" --ops {shown(ops)}"
 
 
+def kits_option(kits: Path) -> str:
+    """Return what a command needs to find the kits again, with a space before it; nothing for the default place."""
+    return "" if kits == DEFAULT_KITS else f" --kits {shown(kits)}"
+
+
 def check_outside(kit: Path, option: str, given: Path) -> None:
     """Refuse a place of the site's own inside a kit: what comes with a kit says nothing about it."""
     place = given.resolve()
     if kit not in (place, *place.parents):
         return
-    if given in (DEFAULT_OPS, DEFAULT_SITE):
+    if given in (DEFAULT_OPS, DEFAULT_SITE, DEFAULT_KITS):
         raise UsageError(detail=f"the default place {given}, below the working directory, lies inside the kit").then(
             f"Run it from a directory of the site's own, or give one: {option} DIR"
         )

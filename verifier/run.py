@@ -10,7 +10,7 @@ import msgspec
 from kit import layout
 from kit import result as results
 from kit.bytes import canonical, digest
-from kit.errors import EvidenceMissing, InternalError, ReplayDiffers, StellaError
+from kit.errors import EvidenceMissing, InternalError, NoSpace, ReplayDiffers, StellaError
 from kit.journal import FINISHED
 from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from verifier import whatif
 
 VERIFY = "verify"
+IMPORT = "import"
 STRICT = "strict"
 WHAT_IF = "what-if"
 
@@ -50,7 +51,7 @@ NEXT_STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is to do: ``mode`` is verify, strict or what-if; the rest belongs to what-if."""
+    """What a run is to do: ``mode`` is verify, strict, what-if or import; the rest belongs to what-if."""
 
     mode: str
     dimension: str | None = None
@@ -60,6 +61,20 @@ class Plan:
     def name(self) -> str:
         """Return the mode as results name it."""
         return f"{self.mode}:{self.dimension}" if self.dimension else self.mode
+
+
+@dataclass(frozen=True, slots=True)
+class Conduct:
+    """How a run makes its checks, and how the site accepts a kit that passed them, under its lock.
+
+    An import has its own (``verifier.intake``); any other run checks a kit where it lies, and changes the site's state.
+    """
+
+    examine: Callable[[Request, Site, Steps, Facts], None] = lambda *given: Examination(*given).intact()
+    accept: Callable[[Site, Facts, dict[str, object]], None] = lambda site, _, changes: site.update(**changes)
+
+
+ORDINARY = Conduct()
 
 
 @dataclass(slots=True)
@@ -87,8 +102,10 @@ class Run:
         guard: Mapping[str, object],
         clock: Clock,
         on_check: Callable[[Check], None],
+        conduct: Conduct = ORDINARY,
     ) -> None:
         self._plan = plan
+        self._conduct = conduct
         self._request = replace(request, reference_time=site_time.judged(request.reference_time, site.state.time_floor))
         self._site = site
         self._directory = directory
@@ -105,9 +122,11 @@ class Run:
         self._directory.log("run-started", {"mode": self._plan.name, "site": self._site.fingerprint})
         found = _Findings()
         try:
-            Examination(self._request, self._site, self._steps, self._facts).intact()
+            self._conduct.examine(self._request, self._site, self._steps, self._facts)
             self._accept()
             self._replay(found)
+        except NoSpace:
+            raise  # a full disk is no word on the kit
         except StellaError as error:
             found.error = error
         except (
@@ -141,12 +160,12 @@ class Run:
         """Remember the kit, the RootPack's versions and the logs' trees, so that nothing older is accepted later."""
         facts = self._facts
         with self._site.locked():
-            if facts.kit is not None and facts.kit_digest is not None:
-                self._site.check_order(facts.kit, facts.kit_digest)
+            if facts.kit is not None and facts.kit_digest is not None and self._request.overruled is None:
+                self._site.check_order(facts.kit, facts.kit_digest, activating=self._request.activating)
             changes: dict[str, object] = {"time_floor": self._signed_floor()}
             if facts.pack is not None and facts.novelty != "known":
                 changes["floors"] = facts.pack.floors_after(self._site.state.floors)
-            if facts.kit is not None and facts.kit_digest is not None and facts.novelty == "new":
+            if facts.kit is not None and facts.kit_digest is not None and facts.novelty != "known":
                 entry = AcceptedKit(
                     kit_id=facts.kit.kit_id,
                     channel=facts.kit.channel,
@@ -160,10 +179,10 @@ class Run:
                 from kit.ledger import memory
 
                 changes["logs"] = memory.remember(self._site.state.logs, facts.trees, now=self._started)
-            self._site.update(**changes)
+            self._conduct.accept(self._site, facts, changes)
 
     def _signed_floor(self) -> TimeFloor | None:
-        """Return the site's floor, raised to the times that this run's kit and RootPack were signed with."""
+        """Return the site's floor, raised to the times of what this run found signed, or vouched for by others."""
         facts, floor = self._facts, self._site.state.time_floor
         if self._request.reference_time.source == results.AUDIT:
             return floor
@@ -173,7 +192,7 @@ class Run:
             found.append(TimeFloor(time=facts.pack.issued, source=site_time.ROOTPACK, evidence=name))
         if facts.kit is not None:
             found.append(TimeFloor(time=facts.kit.created_at, source=site_time.KIT, evidence=facts.kit.kit_id))
-        return site_time.raised(floor, *found)
+        return site_time.vouched(site_time.raised(floor, *found), facts.times, self._site.settings.jump)
 
     def _taken_in(self) -> str:
         """Return when the kit was taken in: by the clock, but never before the floor."""
@@ -181,9 +200,10 @@ class Run:
         return self._started if floor is None else max(self._started, floor.time)
 
     def _replay(self, found: _Findings) -> None:
-        if self._plan.mode == VERIFY:
-            self._steps.not_made("replay", "not asked for (stella verify)")
-            self._steps.not_made("comparison", "not asked for (stella verify)")
+        if self._plan.mode in (VERIFY, IMPORT):
+            command = "stella verify" if self._plan.mode == VERIFY else "stella offline import"
+            self._steps.not_made("replay", f"not asked for ({command})")
+            self._steps.not_made("comparison", f"not asked for ({command})")
             found.verdict = results.INTACT
             return
         manifest, source = self._facts.manifest, self._facts.input

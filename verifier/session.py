@@ -11,7 +11,7 @@ import msgspec
 
 import kit
 from kit import layout
-from kit.errors import FileMissing, MalformedDocument, TrustRootNotPinned
+from kit.errors import FileMissing, MalformedDocument, TrustRootNotPinned, UsageError
 from kit.manifest import check_scan_id, check_time
 from kit.result import AUDIT, Check, ReferenceTime, Result
 from scanner import engine
@@ -23,6 +23,9 @@ from verifier.places import check_outside, shown, site_option
 from verifier.run import Plan, Run
 from verifier.run_dir import Clock, RunDirectory, stamp, tell_cut_off, unfinished
 from verifier.site import Site, load, read_root, root_fingerprint
+
+FLOOR = "floor"
+"""What ``--at`` may be instead of a time: judge by the site's floor, and never by its clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,16 @@ def reference_time(at: str | None, now: datetime) -> ReferenceTime:
     return ReferenceTime(time=at, source=AUDIT)
 
 
+def floor_time(site: Site) -> ReferenceTime:
+    """Return the site's floor as the time to judge by, so that the verdict does not hang on any clock."""
+    floor = site.state.time_floor
+    if floor is None:
+        raise UsageError(option="--at", detail="this site has accepted nothing yet, so it has no floor").then(
+            'Give a time, or set the floor: stella offline floor --to TIME --reason "..."'
+        )
+    return ReferenceTime(time=floor.time, source=f"floor, {floor.source} (--at {FLOOR})")
+
+
 def carry_out(
     plan: Plan,
     manifest: Path,
@@ -81,10 +94,11 @@ def carry_out(
     guard.
     """
     now = setting.clock()
-    judged = reference_time(setting.at, now)
+    judged = reference_time(setting.at, now) if setting.at != FLOOR else None
     place = asked.place(manifest, scan_only=scan_only)
     plan, taken = _with_place(plan)
-    site = _site(setting.site, place)
+    site = pinned_site(setting.site, place.kit)
+    judged = judged or floor_time(site)
     notes = [said for said in (place.taken, taken) if said]
     notes += _check_apart(setting, place, site)
     runs = setting.ops / "replay" / _scan_of(place.manifest)
@@ -120,13 +134,13 @@ def _with_place(plan: Plan) -> tuple[Plan, str | None]:
     return replace(plan, with_path=found.manifest), found.taken
 
 
-def _site(place: Path, manifest: asked.Place) -> Site:
+def pinned_site(place: Path, kit_root: Path) -> Site:
     """Return the pinned site; where there is none, the error names the fingerprint that the kit's own root has."""
     try:
         return load(place)
     except TrustRootNotPinned as error:
         guard.enforce([])
-        root = manifest.kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
+        root = kit_root / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json"
         with suppress(FileMissing):
             error.details["rootInTheKit"] = root_fingerprint(read_root(root))
             error.next_step = how_to_pin(root, place)

@@ -14,6 +14,7 @@ import msgspec
 from kit.bytes import canonical, digest
 from kit.errors import (
     AlreadyAccepted,
+    DigestMismatch,
     KeyRefused,
     OlderThanAccepted,
     OtherRootPinned,
@@ -33,6 +34,7 @@ from kit.trust.keys import SEED_SIZES, PemSigner, grouped
 from kit.trust.revocations import Revocation
 from verifier.durable import make_directory, write_atomic
 from verifier.medium import read_file
+from verifier.site_kits import Activation, active
 from verifier.site_time import (
     DEFAULTS,
     MAX_SETTINGS,
@@ -71,7 +73,8 @@ class SiteState(
 ):
     """The site's memory: what it accepted, how late it is, and what it was told.
 
-    Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs.
+    Floors of versions and of time, accepted kits in order, revoked keys, the latest receipt, trees of logs, and which
+    kits became active. ``checksum`` is over the rest of it (:func:`encode_state`); states of old have none.
     """
 
     schema_version: str
@@ -82,6 +85,8 @@ class SiteState(
     floor_resets: tuple[FloorReset, ...] = ()
     revocations: tuple[Revocation, ...] = ()
     logs: tuple[KnownLog, ...] = ()
+    activations: tuple[Activation, ...] = ()
+    checksum: str | None = None
 
 
 class Site:
@@ -109,30 +114,34 @@ class Site:
         """Return when this site accepted the kit with this KIT.json, by its own records."""
         return next((entry.accepted_at for entry in self.state.accepted if entry.digest == kit_digest), None)
 
-    def check_order(self, kit: Kit, kit_digest: str) -> str:
+    def check_order(self, kit: Kit, kit_digest: str, *, activating: bool = False) -> str:
         """Return ``new`` or ``known`` for a kit that may be used here.
 
         Raises :class:`OlderThanAccepted` for a kit that this site never accepted and whose sequence number in its
-        channel is not above the highest accepted one.
+        channel is not above the highest accepted one; and for one that is to become the active kit of its channel
+        (``activating``) where a later one is.
         """
-        if self.knows(kit_digest):
-            return "known"
+        known = self.knows(kit_digest)
         highest = max((entry.sequence for entry in self.state.accepted if entry.channel == kit.channel), default=0)
-        if kit.sequence <= highest:
+        current = active(self.state.activations).get(kit.channel)
+        if not known and kit.sequence <= highest:
             raise OlderThanAccepted(path="KIT.json", expected=f"sequence above {highest}", found=kit.sequence)
-        return "new"
+        if activating and current is not None and kit.sequence < current.sequence:
+            raise OlderThanAccepted(
+                path="KIT.json", expected=f"sequence {current.sequence} or above, the active kit's", found=kit.sequence
+            )
+        return "known" if known else "new"
 
     def update(self, **changes: object) -> None:
         """Replace members of the state and make the change durable."""
         self.state = msgspec.structs.replace(self.state, **changes)
-        write_atomic(self.path / STATE_FILE, canonical.encode_record(self.state))
+        write_atomic(self.path / STATE_FILE, encode_state(self.state))
 
     def reset_floor(self, time: str, reason: str) -> None:
-        """Lower the floor to a time, on record; :class:`UsageError` where that is not lower, or no reason is given."""
+        """Set the floor to a time, on record; :class:`UsageError` where it is that already, or no reason is given."""
         before = self.state.time_floor
-        if before is None or check_time(time, "--to") >= before.time:
-            known = before.time if before is not None else "no floor"
-            raise UsageError(detail="only a floor that is too high is set anew", expected=f"before {known}", found=time)
+        if check_time(time, "--to") == (before.time if before is not None else None):
+            raise UsageError(detail="the floor is at this time already", found=time)
         if not reason.strip():
             raise UsageError(option="--reason", detail="the reason is kept, and must not be empty")
         floor = TimeFloor(time=time, source=OPERATOR, evidence=reason)
@@ -142,7 +151,7 @@ class Site:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the site's lock, so that two runs do not write its state at once; reads the state anew."""
-        with _locked(self.path):
+        with changing(self.path):
             self.state = _read_state(self.path, STATE_FILE)  # a signed result names no place of this host
             yield
 
@@ -167,12 +176,12 @@ def init(path: Path, root: bytes, expect_root: str, *, entropy: Callable[[int], 
             "and the fingerprint of that file."
         ) from None
     make_directory(path, mode=0o700)
-    with _locked(path):
+    with changing(path):
         _refuse_pinned(path, found)
         signer = PemSigner.from_seed("ed25519", entropy(SEED_SIZES["ed25519"]))
         write_atomic(path / KEY_FILE, signer.to_pem(), mode=0o600)
         write_atomic(path / PUBLIC_FILE, signer.public.to_pem())
-        write_atomic(path / STATE_FILE, canonical.encode_record(SiteState(schema_version=SCHEMA_VERSION)))
+        write_atomic(path / STATE_FILE, encode_state(SiteState(schema_version=SCHEMA_VERSION)))
         # The root comes last: a directory without it is no site, so that a crash before this leaves nothing pinned.
         write_atomic(path / ROOT_FILE, root)
     return load(path)
@@ -204,8 +213,8 @@ def _refuse_pinned(path: Path, root_digest: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Be the only one to change a site; a crash frees it."""
+def changing(path: Path) -> Iterator[None]:
+    """Be the only one to change a site; whoever comes later waits. A crash frees it."""
     descriptor = os.open(path / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -220,6 +229,19 @@ def load(path: Path) -> Site:
     Raises :class:`TrustRootNotPinned` where there is none, :class:`KeyRefused` when others can read its signing key,
     :class:`SiteDamaged` where a file of it is not what the site wrote.
     """
+    site = load_bare(path)
+    try:
+        site.state = _read_state(path, str(path / STATE_FILE))
+    except SiteDamaged as error:
+        raise error.then(
+            "Restore this file from the site's backup. Without one, make it anew from the site's signed results: "
+            "stella offline state rebuild --from OPS_DIR"
+        ) from None
+    return site
+
+
+def load_bare(path: Path) -> Site:
+    """Return a site without what it remembers, of which nothing is read; raises as :func:`load`."""
     try:
         root = (path / ROOT_FILE).read_bytes()
     except FileNotFoundError:
@@ -232,7 +254,7 @@ def load(path: Path) -> Site:
         raise KeyRefused(
             path=KEY_FILE, detail="others than its owner can read this private key, so anybody may have signed with it"
         ).then(f"If nobody else was on this host: chmod 600 {path / KEY_FILE}. Otherwise make a new site.")
-    return Site(path, root, signer, _read_state(path, str(path / STATE_FILE)), _read_settings(path))
+    return Site(path, root, signer, SiteState(schema_version=SCHEMA_VERSION), _read_settings(path))
 
 
 def _read_settings(path: Path) -> Settings:
@@ -243,9 +265,20 @@ def _read_settings(path: Path) -> Settings:
         return DEFAULTS
 
 
+def encode_state(state: SiteState) -> bytes:
+    """Return the bytes of ``state.json``, with the checksum over its canonical form without one."""
+    return canonical.encode_record(msgspec.structs.replace(state, checksum=_checksum(state)))
+
+
+def _checksum(state: SiteState) -> str:
+    return digest.of_bytes(canonical.encode_record(msgspec.structs.replace(state, checksum=None)))
+
+
 def _read_state(path: Path, shown: str) -> SiteState:
     with _own(path / STATE_FILE, shown):
         state = canonical.decode_record((path / STATE_FILE).read_bytes(), SiteState)
+        if state.checksum is not None and state.checksum != _checksum(state):
+            raise DigestMismatch(path=STATE_FILE, detail="its checksum does not fit: a bit has flipped")
     if state.schema_version != SCHEMA_VERSION:
         raise UnsupportedVersion(path=shown, expected=SCHEMA_VERSION, found=state.schema_version)
     return state

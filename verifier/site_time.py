@@ -6,6 +6,7 @@ operator's, in ``site.toml`` of the site's directory.
 """
 
 import tomllib
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from kit.errors import UsageError
 from kit.manifest import check_time
 from kit.result import AUDIT, ReferenceTime
+from kit.trust.evidence import Existence, newest_agreed
 
 SETTINGS_FILE = "site.toml"
 MAX_SETTINGS = 64 << 10
@@ -37,11 +39,11 @@ class TimeFloor(
 class FloorReset(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
 ):
-    """The operator's word, kept for ever, that a floor was wrong."""
+    """The operator's word, kept for ever, that a floor was wrong, or missing."""
 
-    before: TimeFloor
     time: str
     reason: str
+    before: TimeFloor | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -50,7 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ``clock_skew_hours``: how far a signed time may lie ahead of the reference time. ``max_jump_days``: how far the
     site's own clock may move the floor beyond it and beyond what is signed. The budgets are ages in hours: above
     ``warn`` it is said, above ``breach`` it is refused; a kit's own window holds besides. ``require_ledger`` demands of
-    every run what ``--ledger`` demands of one.
+    every run what ``--ledger`` demands of one. ``quarantine_mebibytes``: how much room refused kits may take,
+    all together.
     """
 
     clock_skew_hours: int = 24
@@ -60,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rootpack_warn_hours: int | None = None
     rootpack_breach_hours: int | None = None
     require_ledger: bool = False
+    quarantine_mebibytes: int = 8192
 
     @property
     def skew(self) -> timedelta:
@@ -101,6 +105,16 @@ def judged(asked: ReferenceTime, floor: TimeFloor | None) -> ReferenceTime:
 def raised(floor: TimeFloor | None, *candidates: TimeFloor) -> TimeFloor | None:
     """Return the newest of a floor and signed times; a floor never falls."""
     return max((each for each in (floor, *candidates) if each is not None), key=lambda each: each.time, default=None)
+
+
+def vouched(floor: TimeFloor | None, times: Iterable[Existence], bound: timedelta) -> TimeFloor | None:
+    """Return the floor that others' word gives: no more than ``bound`` ahead, unless two independent ones agree."""
+    told = list(times)
+    near = [one for one in told if floor is not None and moment(one.earliest) - moment(floor.time) <= bound]
+    found = [max(near, key=lambda one: (one.earliest, one.file))] if near else []
+    if (agreed := newest_agreed(told)) is not None:
+        found.append(agreed)
+    return raised(floor, *(TimeFloor(time=one.earliest, source=one.source, evidence=one.name) for one in found))
 
 
 def own(reference: ReferenceTime, run_id: str, base: str | None, bound: timedelta) -> TimeFloor | None:

@@ -38,7 +38,12 @@ def command(
         typer.Option("--log", envvar="STELLA_LOG", help="Our own log's directory; founded if missing.", metavar="DIR"),
     ] = None,
     log_key: Annotated[
-        Path | None, typer.Option("--log-key", help="Private key (PEM) of usage log in the RootPack.", metavar="FILE")
+        str | None,
+        typer.Option(
+            "--log-key",
+            help="Private key of usage log in the RootPack: a file (PEM), or PUB.pem=URI of one in an HSM or KMS.",
+            metavar="KEY",
+        ),
     ] = None,
     since: Annotated[
         list[int] | None,

@@ -19,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Assemble signed kits from recorded
 EXAMPLES = """
 Examples:
 
-  stella kit plan --record records/<scan-id> --program dist/linux-x86_64 --medium-size 4.7GB
+  stella kit plan --record records/<scan-id> --program dist/linux-x86_64 --medium-size dvd
 
   stella kit plan --record records/<scan-id> --record records/<other-id> --json
 
@@ -33,8 +33,6 @@ Examples:
   stella kit rehearse offline --root rootpack/metadata/1.root.json --installed --json
 """
 
-_PLAN_TIME = "1970-01-01T00:00:00Z"
-
 Records = Annotated[list[Path], typer.Option("--record", help="A recorded scan's directory.", metavar="DIR")]
 Programs = Annotated[
     list[Path] | None,
@@ -42,7 +40,11 @@ Programs = Annotated[
 ]
 MediumSize = Annotated[
     str | None,
-    typer.Option("--medium-size", help="Capacity to fit into: 700MB, 4.7GB, 25GiB, or bytes.", metavar="SIZE"),
+    typer.Option(
+        "--medium-size",
+        help="A medium to fit into: cd, dvd, dvd-dl, bd, bd-dl, fat32, or 700MB, 4.7GB, or bytes.",
+        metavar="SIZE",
+    ),
 ]
 
 
@@ -63,9 +65,12 @@ def plan(
     """
     from builder import assemble
     from builder import plan as plans
+    from builder import split as splits
+    from verifier import session
+    from verifier.run_dir import stamp
 
-    request = assemble.KitRequest(record, rootpack, program or [], "plan", 1, _PLAN_TIME, 1)
-    medium = None if medium_size is None else plans.parse_size(medium_size)
+    request = assemble.KitRequest(record, rootpack, program or [], "plan", 1, stamp(session.clock()), 1)
+    medium = None if medium_size is None else splits.capacity(medium_size, "--medium-size")
     words = [*_options("--record", record), *_unless_default(rootpack), *_options("--program", program or [])]
     following = join(["stella", "kit", "build", *words, "--key", "keys/kit-1.key.pem", "--sequence", "1"])
     return _planned(
@@ -190,6 +195,9 @@ def _planned(console: Console, plan: "Plan", following: str) -> Verdict:
     console.data("\n".join(lines(plan)))
     if plan.fits:
         return console.verdict("PLANNED", 0, following)
+    if plan.volumes is not None and plan.on_medium <= plan.free:
+        following = f"build it, then stella kit split KIT --size SIZE: {plan.volumes} media"
+        return console.verdict("DOES NOT FIT ON ONE", NoSpace.exit_code, following)
     return console.verdict("DOES NOT FIT", NoSpace.exit_code, "a larger medium, another --out, or fewer scans in a kit")
 
 

@@ -9,8 +9,12 @@ RootPack = Annotated[
     Path, typer.Option("--rootpack", envvar="STELLA_ROOTPACK", help="The RootPack's directory.", metavar="DIR")
 ]
 KitKeys = Annotated[
-    list[Path],
-    typer.Option("--key", help="Private key (PEM) of usage kit in the RootPack.", metavar="FILE"),
+    list[str],
+    typer.Option(
+        "--key",
+        help="Private key of usage kit in the RootPack: a file (PEM), or PUB.pem=URI of one in an HSM or KMS.",
+        metavar="KEY",
+    ),
 ]
 Passphrase = Annotated[
     Path | None,

@@ -34,6 +34,10 @@ Examples:
 
   stella rootpack add-key ci.pub.pem --usage kit --owner ci --until 2027-03-31T23:59:59Z
 
+  stella rootpack add-tsa --chain tsa-chain.pem --uri https://tsa.example --keys keys
+
+  stella rootpack add-tsa --chain tsa-chain.pem --uri https://tsa.example --propose next.draft
+
   stella rootpack rotate --old keys/kit-1.pub.pem --new keys/kit-2.pub.pem --make --overlap-days 30
 
   stella rootpack rotate --old root-1.pub.pem --new root-4.pub.pem --keys /media/one --propose next.draft
@@ -50,12 +54,20 @@ Examples:
 
   stella rootpack revoke sha256:5b1f... --state retired --propose next.draft --keys /media/one
 
+  stella rootpack revoke keys/kit-1.pub.pem --state compromised --last-good-log log.example/stella --last-good-index 41
+
   stella rootpack show --draft next.draft
+
+  stella rootpack read-key 'hsm:2?label=release' --name kit-2 --keys keys
+
+  stella rootpack read-key hsm:1 --name online-2 --json
 """
 
 Keys = Annotated[
     Path,
-    typer.Option("--keys", envvar="STELLA_KEYS", help="Directory of the private key files (mode 0600).", metavar="DIR"),
+    typer.Option(
+        "--keys", envvar="STELLA_KEYS", help="Directory of the private key files, or key URIs.", metavar="DIR"
+    ),
 ]
 Owner = Annotated[str, typer.Option("--owner", help="Who holds the key, as sites are to see it.", metavar="NAME")]
 Propose = Annotated[
@@ -201,6 +213,38 @@ def add_key(
     return publish_or_propose(made, office_of(rootpack, keys, time, passphrase_file), propose, json=json)
 
 
+@app.command("add-tsa")
+def add_tsa(
+    chain: Annotated[
+        Path,
+        typer.Option("--chain", help="Its certificates (PEM): the stamping one first, the root last.", metavar="PEM"),
+    ],
+    uri: Annotated[str, typer.Option("--uri", help="Where it is asked, as people are to see it.", metavar="URL")],
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="First moment it is trusted for, UTC; else its certificates'.", metavar="TIME"),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", help="Last moment it is trusted for, UTC; else its certificates'.", metavar="TIME"),
+    ] = None,
+    rootpack: RootPack = DEFAULT_ROOTPACK,
+    keys: Keys = Path("keys"),
+    propose: Propose = None,
+    passphrase_file: Passphrase = None,
+    time: Time = None,
+    json: Json = False,
+) -> Verdict:
+    """Trust a time-stamping authority (RFC 3161).
+
+    Its certificate is pinned: when the authority changes it, add the new one as well.
+    """
+    from builder import timestamps, trust_change
+
+    change = trust_change.stamping(timestamps.read_chain(chain), uri=uri, valid_from=since, valid_until=until)
+    return publish_or_propose(change, office_of(rootpack, keys, time, passphrase_file), propose, json=json)
+
+
 @app.command()
 def rotate(
     old: Annotated[
@@ -265,6 +309,13 @@ def revoke(
         ),
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why, as sites are to see it.", metavar="TEXT")] = "",
+    last_good_log: Annotated[
+        str | None,
+        typer.Option("--last-good-log", help="Log whose entries up to --last-good-index count.", metavar="ORIGIN"),
+    ] = None,
+    last_good_index: Annotated[
+        int | None, typer.Option("--last-good-index", help="The last of them.", min=0, metavar="INDEX")
+    ] = None,
     rootpack: RootPack = DEFAULT_ROOTPACK,
     keys: Keys = Path("keys"),
     propose: Propose = None,
@@ -274,14 +325,48 @@ def revoke(
 ) -> Verdict:
     """Take trust from keys of the keyring.
 
-    A site still believes what it took in before that moment, by its own records.
+    A site still believes what it took in before that moment, by its own records; of a retired key also what a time
+    stamp or a witness saw before, of a compromised one what the log named here had by then.
     """
     from builder import trust_change, trust_view
+    from kit.trust.revocations import LastGood
 
+    if (last_good_log is None) != (last_good_index is None):
+        raise UsageError(option="--last-good-log", detail="goes together with --last-good-index")
+    good = (
+        LastGood(origin=last_good_log, index=last_good_index) if last_good_log and last_good_index is not None else None
+    )
     office = office_of(rootpack, keys, time, passphrase_file)
     names = [_fingerprint(one) for one in key]
-    change = trust_change.revoking(names, state=state, since=since or trust_view.text(office.now), reason=reason)
+    start = since or trust_view.text(office.now)
+    change = trust_change.revoking(names, state=state, since=start, reason=reason, last_good=good)
     return publish_or_propose(change, office, propose, json=json)
+
+
+@app.command("read-key")
+def read_key(
+    uri: Annotated[str, typer.Argument(help="The key's URI: hsm:ID?label=TOKEN.", metavar="URI")],
+    name: Annotated[str, typer.Option("--name", help="Name of the key's two files.", metavar="NAME")],
+    keys: Keys = Path("keys"),
+    json: Json = False,
+) -> Verdict:
+    """Name a key that lives in an HSM.
+
+    Reads its public half from the token and writes NAME.pub.pem and NAME.key.uri. Compare the fingerprint.
+    """
+    from builder import remote_signer, signer
+    from kit.trust.keys import grouped
+
+    console = Console(json=json)
+    if Path(name).name != name or not name:
+        raise UsageError(option="--name", expected="a name without a directory", found=name[:80])
+    public = remote_signer.read_public(uri)
+    signer.write_remote(keys, name, public, uri)
+    console.document(
+        {"algorithm": public.algorithm, "fingerprint": public.fingerprint, "grouped": grouped(public.fingerprint)}
+    )
+    file = keys / f"{name}{signer.PUBLIC_SUFFIX}"
+    return console.verdict("NAMED", 0, f"stella rootpack add-key {file} --usage USAGE --owner NAME")
 
 
 @app.command()

@@ -140,6 +140,10 @@ def command(
         return console.verdict("POLICY VERDICT fail", PolicyVerdictFailed.exit_code, findings)
     console.talk(f"to see the findings: {findings}")
     trust = [] if rootpack == DEFAULT_ROOTPACK else ["--rootpack", str(rootpack)]
-    keys = [word for path in key for word in ("--key", str(path))]
+    keys = [word for one in key for word in ("--key", one)]
+    needed, signed = signing.own_pack(rootpack).threshold(signing.USAGE), len({one.public for one in signers})
+    if signed < needed:
+        console.talk(f"{needed} keys must sign before a kit can be built; {signed} did")
+        return console.verdict("RECORDED", 0, join(["stella", "scan", "sign", str(directory), *trust, "--key", "KEY"]))
     words = ["--record", str(directory), *keys, *trust, "--sequence", "1", "--out", "offline"]
     return console.verdict("RECORDED", 0, join(["stella", "kit", "build", *words]))

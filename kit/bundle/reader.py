@@ -4,7 +4,6 @@ Follows docs/format.md sections 1.4 to 1.6. Nothing is parsed: the reader knows 
 header, where each frame is cut and where the file ends, and compares.
 """
 
-import hashlib
 import mmap
 import os
 from array import array
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from kit.bundle.record import BundleRecord, Member, check_record
-from kit.bytes import digest, frames, names, tar
+from kit.bytes import digest, frames, names, sha256, tar
 from kit.bytes.files import open_regular, page_buffer
 from kit.errors import (
     DigestMismatch,
@@ -245,7 +244,8 @@ def _check_member(member: Member, walk: _Walk) -> None:
     data = walk.next(min(frames.MAX_CONTENT, total))
     if not data.startswith(header):
         raise MalformedTar(path=member.path, detail="header differs from the one accepted form")
-    hasher = hashlib.sha256(memoryview(data)[len(header) : content_end])
+    hasher = sha256.new()
+    hasher.update(memoryview(data)[len(header) : content_end])
     position = len(data)
     while position < total:
         data = b""  # let go of one frame before the next is decoded

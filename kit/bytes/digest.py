@@ -1,10 +1,10 @@
 """SHA-256 digests as our documents write them, ``sha256:<64 lowercase hex digits>``: docs/format.md section 1.2."""
 
-import hashlib
 import re
 from io import FileIO
 from pathlib import Path
 
+from kit.bytes import sha256
 from kit.bytes.files import open_regular, page_buffer
 from kit.errors import MalformedDocument
 
@@ -15,7 +15,7 @@ _FORM = re.compile(r"sha256:[0-9a-f]{64}")
 
 def of_bytes(data: bytes | bytearray | memoryview) -> str:
     """Return the digest of bytes in memory."""
-    return _PREFIX + hashlib.sha256(data).hexdigest()
+    return _PREFIX + sha256.of(data).hex()
 
 
 def of_file(path: Path) -> tuple[str, int]:
@@ -33,13 +33,13 @@ def of_stream(stream: FileIO, most: int | None = None) -> tuple[str, int]:
 
     most: how many bytes to read at the least before the rest is left alone, for a file that might grow without end.
     """
-    hasher = hashlib.sha256()
+    hasher = sha256.new()
     size = 0
     view = memoryview(page_buffer(_READ_SIZE))
     while (most is None or size < most) and (count := stream.readinto(view)):
         hasher.update(view[:count])
         size += count
-    return _PREFIX + hasher.hexdigest(), size
+    return _PREFIX + hasher.digest().hex(), size
 
 
 def of_raw(raw: bytes) -> str:

@@ -6,6 +6,8 @@ The proof checks follow the algorithms that RFC 9162 sections 2.1.3.2 and 2.1.4.
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from kit.bytes import sha256
+
 HASH_SIZE = 32
 _PAIR = 2 * HASH_SIZE
 _NODE = hashlib.sha256(b"\x01")  # copying a hasher is cheaper than making one
@@ -14,7 +16,7 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 def leaf_hash(leaf: bytes) -> bytes:
     """Return SHA-256(0x00 || leaf)."""
-    return hashlib.sha256(b"\x00" + leaf).digest()
+    return sha256.of(b"\x00" + leaf)
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:

@@ -4,6 +4,7 @@ from kit.errors.base import StellaError
 from kit.errors.environment import (
     AirgapEgressBlocked,
     GuardNotInForce,
+    KeyStoreFailed,
     LedgerUnreachable,
     NoSpace,
     NotReadable,
@@ -33,7 +34,7 @@ from kit.errors.integrity import (
     UnsupportedVersion,
     VerifierTooOld,
 )
-from kit.errors.media import DeltaBaseMissing, VolumeMissing
+from kit.errors.media import DeltaBaseMissing, VolumeForeign, VolumeMissing
 from kit.errors.order import (
     AlreadyAccepted,
     KitFromFuture,
@@ -67,6 +68,12 @@ from kit.errors.trust import (
     SignerRevoked,
     SignerUnfit,
     SignerUnknown,
+    SigningFailed,
+    SigstoreBundleWrong,
+    TimestampExpired,
+    TimestampForeign,
+    TimestampInvalid,
+    TimestampUnknown,
     TrustRootNotPinned,
     TrustRootRefused,
 )
@@ -86,6 +93,7 @@ __all__ = [
     "InternalError",
     "Interrupted",
     "KeyRefused",
+    "KeyStoreFailed",
     "KitFromFuture",
     "KitStale",
     "LedgerConsistencyMissing",
@@ -127,10 +135,16 @@ __all__ = [
     "SignerRevoked",
     "SignerUnfit",
     "SignerUnknown",
+    "SigningFailed",
+    "SigstoreBundleWrong",
     "SiteDamaged",
     "SiteForked",
     "SizeMismatch",
     "StellaError",
+    "TimestampExpired",
+    "TimestampForeign",
+    "TimestampInvalid",
+    "TimestampUnknown",
     "ToolHashMismatch",
     "TrustExpired",
     "TrustFromFuture",
@@ -141,5 +155,6 @@ __all__ = [
     "UnsupportedVersion",
     "UsageError",
     "VerifierTooOld",
+    "VolumeForeign",
     "VolumeMissing",
 ]

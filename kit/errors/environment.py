@@ -35,6 +35,16 @@ class LedgerUnreachable(StellaError):
     next_step = "Check the address, the proxy settings and the service; run again: it is safe."
 
 
+class KeyStoreFailed(StellaError):
+    """The HSM or KMS that holds a private key was not reached, or refused to sign."""
+
+    exit_code = 60
+    sentence = "The key store that holds a private key did not sign."
+    next_step = (
+        "Check that it is reachable and its PIN is right (a token locks itself after a few wrong ones); run again."
+    )
+
+
 class SiteDamaged(StellaError):
     """A file of the site's own state is missing, or is not what the site wrote; no kit has a part in it."""
 

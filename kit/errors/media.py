@@ -11,6 +11,14 @@ class VolumeMissing(StellaError):
     next_step = "Bring the named volume and run again."
 
 
+class VolumeForeign(StellaError):
+    """A volume belongs to another kit than the others, or to another split of it."""
+
+    exit_code = 40
+    sentence = "A volume does not belong to this set."
+    next_step = "Take it out, and bring the volume of the set that is named; every volume's VOLUME.json says which."
+
+
 class DeltaBaseMissing(StellaError):
     """The kit builds on another kit that this site does not have."""
 

@@ -11,6 +11,22 @@ class SignatureInvalid(StellaError):
     next_step = "Do not use this kit; ask the sender for a fresh copy and report the receipt."
 
 
+class SigstoreBundleWrong(StellaError):
+    """A Sigstore bundle beside a manifest is not what the manifest's envelope gives, or is of none of its signers."""
+
+    exit_code = 20
+    sentence = "A Sigstore bundle does not agree with the manifest's envelope."
+    next_step = "Do not use this kit; ask the sender for a fresh copy and report the receipt."
+
+
+class SigningFailed(StellaError):
+    """An HSM or KMS gave something that is no signature of its public key over what was to be signed."""
+
+    exit_code = 20
+    sentence = "The key store gave no signature that fits the public key; it was not used."
+    next_step = "Check that the public key file and the key URI are of the same key (stella rootpack show)."
+
+
 class SignerUnknown(StellaError):
     """No trusted key of the required usage made any of the signatures."""
 
@@ -124,6 +140,38 @@ class TrustRootRefused(StellaError):
     exit_code = 23
     sentence = "The RootPack does not follow from the pinned trust root."
     next_step = "Do not use this kit; ask the sender which RootPack it was built with."
+
+
+class TimestampInvalid(StellaError):
+    """A time stamp is not one that its trusted authority signed, or breaks a rule of RFC 3161."""
+
+    exit_code = 20
+    sentence = "A time stamp does not hold."
+    next_step = "Do not rely on this kit's time stamps; report the receipt."
+
+
+class TimestampForeign(StellaError):
+    """A time stamp is about other bytes than the signatures of the envelope that it came with."""
+
+    exit_code = 20
+    sentence = "A time stamp is about something else than this envelope's signatures."
+    next_step = "Ask the sender to stamp this record again (stella timestamp) and to build the kit again."
+
+
+class TimestampUnknown(StellaError):
+    """No time-stamping authority that the RootPack trusts made the time stamp."""
+
+    exit_code = 21
+    sentence = "The time stamp is by none of the authorities that the RootPack trusts."
+    next_step = "Ask the sender which authority it is, and for a RootPack that names it (stella rootpack add-tsa)."
+
+
+class TimestampExpired(StellaError):
+    """A genuine time stamp was made outside of the window of its authority or of one of its certificates."""
+
+    exit_code = 21
+    sentence = "The time-stamping authority was not valid at the time that it stamped."
+    next_step = "Ask the sender for a stamp by an authority that is valid, over a record signed anew."
 
 
 class LedgerProofWrong(StellaError):

@@ -4,14 +4,13 @@ docs/format.md, section Feed snapshot. Pages can be checked in several processes
 runs ``check_pages`` over a range of pages; ``conclude`` joins the parts.
 """
 
-import hashlib
 import itertools
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kit.bytes import digest, merkle
+from kit.bytes import digest, merkle, sha256
 from kit.errors import MalformedDocument, MerkleRootMismatch
 from kit.snapshot.index import count_ecosystems, index_lines
 from kit.snapshot.intake import Advisory, Normalise, judge
@@ -21,7 +20,7 @@ from kit.snapshot.records import ADVISORIES, INDEX, INDEX_PAGE_SIZE, PAGE_SIZE, 
 if TYPE_CHECKING:
     from kit.snapshot.reader import SnapshotReader
 
-_LEAF = hashlib.sha256(b"\x00")
+_LEAF = b"\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,8 @@ def _hash_lines(content: bytes, page: Page) -> tuple[bytes, int]:
         end = content.find(b"\n", start)
         if end < 0:
             break
-        hasher = _LEAF.copy()
+        hasher = sha256.new()
+        hasher.update(_LEAF)
         hasher.update(view[start:end])
         hashes.append(hasher.digest())
         length = end - start

@@ -4,7 +4,6 @@ The cost follows the packages asked for, not the feed: the two directories are k
 against its directory entry and decoded when it is touched, then dropped.
 """
 
-import hashlib
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from functools import cached_property
 import msgspec
 
 from kit.bundle import MemberFile, MemberSource
-from kit.bytes import digest
+from kit.bytes import digest, sha256
 from kit.bytes.frames import FrameCodec
 from kit.errors import DigestMismatch, LimitExceeded, MalformedDocument, MalformedFrame, SizeMismatch
 from kit.snapshot import deep, proofs, records
@@ -146,7 +145,7 @@ class SnapshotReader:
         """Hash every member once against ``snapshot.json`` and check both directories; decode no page."""
         for member in self.info.members:
             file = self._open(member.path)
-            hasher = hashlib.sha256()
+            hasher = sha256.new()
             for offset in range(0, member.size, _PIECE):
                 hasher.update(file.read_at(offset, min(_PIECE, member.size - offset)))
             self.counters.bytes_hashed += member.size
@@ -209,7 +208,7 @@ class SnapshotReader:
         """Read, hash, measure and decode one page, in this order."""
         frame = file.read_at(page.offset, page.stored)
         self.counters.bytes_hashed += page.stored
-        if hashlib.sha256(frame).digest() != page.digest:
+        if sha256.of(frame) != page.digest:
             raise DigestMismatch(path=self._prefix + path, pointer=f"/{page.first}", expected=page.digest.hex())
         try:
             length, content = codec.length(frame)

@@ -42,6 +42,28 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One signature of an envelope: its claimed key id, its bytes, and which of the keys that were tried made it.
+
+    ``named`` is the key that the key id names, right or wrong. ``value`` is empty where the entry cannot be read.
+    """
+
+    keyid: str
+    value: bytes
+    signer: PublicKey | None
+    named: PublicKey | None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An envelope whose signers are told apart, and none of them judged: content, and every signature in order."""
+
+    payload: bytes
+    payload_type: str
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Signature:
     """One signature as read; ``value`` is empty where the entry could not be read."""
 
@@ -76,16 +98,29 @@ def sign(payload: bytes, payload_type: str, signers: Iterable[Signer]) -> bytes:
     """Return a canonical envelope with one signature a distinct key, in the order of the fingerprints."""
     message = pae(payload_type, payload)
     distinct = {signer.public.fingerprint: signer for signer in signers}
+    return seal(payload, payload_type, ((name, signer.sign(message)) for name, signer in distinct.items()))
+
+
+def seal(payload: bytes, payload_type: str, signatures: Iterable[tuple[str, bytes]]) -> bytes:
+    """Return a canonical envelope with signatures that were made already, each with its key id, in that order."""
     return canonical.encode(
         {
             "payload": base64.b64encode(payload).decode(),
             "payloadType": payload_type,
             "signatures": [
-                {"keyid": fingerprint, "sig": base64.b64encode(signer.sign(message)).decode()}
-                for fingerprint, signer in sorted(distinct.items())
+                {"keyid": keyid, "sig": base64.b64encode(value).decode()} for keyid, value in sorted(signatures)
             ],
         }
     )
+
+
+def open_unjudged(envelope: bytes, keys: Sequence[PublicKey], *, name: str) -> Opened:
+    """Return an envelope with the makers of its signatures among ``keys``; whether they suffice is not asked.
+
+    ``name`` is the file's, for errors. Raises the reading errors of docs/format.md section 1.1.
+    """
+    read = _read(envelope, name, MAX_BYTES)
+    return Opened(read.payload, read.payload_type, _attributed(read, {key.fingerprint: key for key in keys}, name))
 
 
 def verify(
@@ -125,6 +160,19 @@ def verify(
     if read.payload_type not in payload_types:
         raise MalformedDocument(path=name, pointer="/payloadType", found=_shown(read.payload_type))
     return Verified(read.payload, read.payload_type, tuple(key for _, key in sorted(count.good.items())))
+
+
+def signatures(
+    envelope: bytes, keys: Sequence[PublicKey], *, name: str
+) -> tuple[Verified, list[tuple[PublicKey, bytes]]]:
+    """Return what an envelope holds and the signatures in it that fit, with their keys, whatever these count for.
+
+    The payload is that of the envelope whether or not anybody signed it. Raises what :func:`open_unjudged` raises.
+    """
+    opened = open_unjudged(envelope, keys, name=name)
+    found = [(entry.signer, entry.value) for entry in opened.entries if entry.signer is not None]
+    signers = {key.fingerprint: key for key, _ in found}
+    return Verified(opened.payload, opened.payload_type, tuple(key for _, key in sorted(signers.items()))), found
 
 
 def _read(envelope: bytes, name: str, max_bytes: int) -> _Envelope:
@@ -177,7 +225,6 @@ def _count(
     compromised: Sequence[PublicKey],
     name: str,
 ) -> _Count:
-    message = pae(envelope.payload_type, envelope.payload)
     count = _Count({}, {}, {}, ())
     # A key that stands in two groups belongs to the last one here that has it.
     groups = [(count.revoked, compromised), (count.late, retired), (count.good, keys)]
@@ -185,8 +232,22 @@ def _count(
     group_of = {key.fingerprint: found for found, members in groups for key in members}
     if any(known[key.fingerprint].algorithm != key.algorithm for _, members in groups for key in members):
         raise InternalError(detail="one key was given under two algorithms", path=name)
-    by_hint = {hint: key for key in known.values() for hint in key.hints}
     broken: list[str] = []
+    for entry in _attributed(envelope, known, name):
+        if entry.signer is not None:
+            group_of[entry.signer.fingerprint][entry.signer.fingerprint] = entry.signer
+        elif entry.named is not None:
+            broken.append(entry.named.fingerprint)
+        elif not entry.keyid and len(known) == 1:
+            broken.extend(known)
+    return replace(count, broken=tuple(sorted(set(broken))))
+
+
+def _attributed(envelope: _Envelope, known: dict[str, PublicKey], name: str) -> tuple[Entry, ...]:
+    """Return every signature with the key that made it, of the ``known`` by fingerprint."""
+    message = pae(envelope.payload_type, envelope.payload)
+    by_hint = {hint: key for key in known.values() for hint in key.hints}
+    found: list[Entry] = []
     trials = 0
     for signature in envelope.signatures:
         named = by_hint.get(signature.keyid)
@@ -198,13 +259,8 @@ def _count(
             if key.verify(message, signature.value):
                 signer = key
                 break
-        if signer is not None:
-            group_of[signer.fingerprint][signer.fingerprint] = signer
-        elif named is not None:
-            broken.append(named.fingerprint)
-        elif not signature.keyid and len(known) == 1:
-            broken.extend(known)
-    return replace(count, broken=tuple(sorted(set(broken))))
+        found.append(Entry(signature.keyid, signature.value, signer, named))
+    return tuple(found)
 
 
 def _ordered(named: PublicKey | None, known: dict[str, PublicKey]) -> Iterator[PublicKey]:

@@ -79,6 +79,11 @@ class TrustedKey:
         """Tell whether a UTC time (``YYYY-MM-DDTHH:MM:SSZ``, which sorts as text) lies in the window."""
         return self.valid_from <= time and (self.valid_until is None or time <= self.valid_until)
 
+    @property
+    def window(self) -> str:
+        """Return the window as people are told of it."""
+        return f"from {self.valid_from}" + (f" until {self.valid_until}" if self.valid_until else "")
+
 
 def describe(
     key: PublicKey,

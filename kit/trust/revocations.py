@@ -1,8 +1,8 @@
 """The list of revoked keys: which key, in what way, since when (docs/format.md section 4.6).
 
 ``revocations.json`` is a target of the RootPack, so that it cannot be taken back without notice. Whoever holds a key
-writes the dates in what it signs; the one evidence that counts against a revocation is therefore the reader's own: when
-the reader itself took the thing in.
+writes the dates in what it signs, so these never count against a revocation. What does is the reader's own journal, and
+what others vouch for: the time that an authority or a witness saw the signature, the place that a log gave it.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kit.bytes import canonical, digest
+from kit.bytes.strict_json import MAX_INTEGER
 from kit.errors import MalformedDocument, StellaError, UnsupportedVersion
 from kit.trust.keyring import check_time
 
@@ -26,6 +27,7 @@ COMPROMISED = "compromised"
 STATES = (COMPROMISED, RETIRED)
 
 _REASON = re.compile(r"[ -~]{0,160}")
+_ORIGIN = re.compile(r"[ -~]{1,160}")
 
 
 class _Document(
@@ -34,17 +36,33 @@ class _Document(
     """Base of the list's records."""
 
 
+class LastGood(_Document, frozen=True, kw_only=True):
+    """The last entry of a log, by its origin, that a compromised key's true holder is answerable for."""
+
+    origin: str
+    index: int
+
+
 class Revocation(_Document, frozen=True, kw_only=True):
-    """One revoked key. ``since`` is the first moment at which nothing that it signs counts."""
+    """One revoked key. ``since`` is the first moment at which nothing that it signs counts.
+
+    ``last_good`` is for a compromised key: what a trusted log has no later than there counts.
+    """
 
     fingerprint: str
     state: str
     since: str
     reason: str = ""
+    last_good: LastGood | None = None
 
     def allows(self, taken_in: str | None) -> bool:
         """Tell whether the reader's own record of when it took the thing in lies before the revocation."""
         return taken_in is not None and taken_in < self.since
+
+    def reaches(self, origin: str, index: int) -> bool:
+        """Tell whether a log's entry stands no later than the last one that counts."""
+        good = self.last_good
+        return good is not None and origin == good.origin and index <= good.index
 
 
 class Revocations(_Document, frozen=True, kw_only=True):
@@ -70,13 +88,33 @@ def parse(data: bytes) -> tuple[Revocation, ...]:
 
 
 def strictest(one: Iterable[Revocation], other: Iterable[Revocation]) -> tuple[Revocation, ...]:
-    """Return what both lists say together: compromised before retired, and the earlier moment of each state."""
+    """Return what both lists say together.
+
+    Compromised before retired, then the earlier moment and the earlier last good entry; none where one list has none.
+    """
     found: dict[str, Revocation] = {}
     for entry in (*one, *other):
         known = found.get(entry.fingerprint)
-        if known is None or (entry.state, entry.since) < (known.state, known.since):
-            found[entry.fingerprint] = entry
+        found[entry.fingerprint] = entry if known is None else _stricter(known, entry)
     return tuple(entry for _, entry in sorted(found.items()))
+
+
+def softens(before: Revocation, after: Revocation) -> bool:
+    """Tell whether a revocation would leave more standing than the one before it."""
+    told = msgspec.structs.replace(after, reason="")
+    return _stricter(msgspec.structs.replace(before, reason=""), told) != told
+
+
+def _stricter(one: Revocation, other: Revocation) -> Revocation:
+    first, second = (other, one) if (other.state, other.since) < (one.state, one.since) else (one, other)
+    if first.state != second.state:
+        return first
+    good, also = first.last_good, second.last_good
+    if good is None or also is None or good.origin != also.origin:
+        good = None
+    elif also.index < good.index:
+        good = also
+    return msgspec.structs.replace(first, last_good=good)
 
 
 def _check(listed: Revocations) -> None:
@@ -99,7 +137,18 @@ def _check_entry(entry: Revocation, pointer: str) -> None:
         raise MalformedDocument(path=FILE, pointer=pointer, detail=str(fault)) from fault
     if entry.state not in STATES:
         raise MalformedDocument(path=FILE, pointer=f"{pointer}/state", detail=f"must be one of {', '.join(STATES)}")
+    if entry.last_good is not None:
+        _check_last_good(entry, entry.last_good, f"{pointer}/lastGood")
     if not _REASON.fullmatch(entry.reason):
         raise MalformedDocument(
             path=FILE, pointer=f"{pointer}/reason", detail="must be at most 160 printable ASCII characters"
+        )
+
+
+def _check_last_good(entry: Revocation, good: LastGood, pointer: str) -> None:
+    if entry.state != COMPROMISED:
+        raise MalformedDocument(path=FILE, pointer=pointer, detail="only a compromised key has a last good entry")
+    if not _ORIGIN.fullmatch(good.origin) or not 0 <= good.index <= MAX_INTEGER:
+        raise MalformedDocument(
+            path=FILE, pointer=pointer, detail="origin: 1 to 160 printable ASCII characters; index: 0 or more"
         )

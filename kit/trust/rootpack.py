@@ -23,11 +23,12 @@ from kit.errors import (
     TrustExpired,
     TrustRootRefused,
 )
-from kit.trust import keyring, metadata, revocations
+from kit.trust import keyring, metadata, revocations, trusted_root
 from kit.trust.keyring import Keyring, TrustedKey
 from kit.trust.metadata import ISSUED, MetaFile, Root, Signed, SignedFile, Snapshot, Targets, Timestamp
 from kit.trust.revocations import Revocation
 from kit.trust.trusted import Standing, TrustedPack, Versions
+from kit.trust.trusted_root import Authority
 
 __all__ = [
     "Keyring",
@@ -52,7 +53,7 @@ RootPackFiles = Mapping[str, bytes]
 MAX_STEPS = 256
 MAX_FILES = 1024
 TIMESTAMP = "metadata/timestamp.json"
-KNOWN_TARGETS = (keyring.FILE, "pins.json", revocations.FILE, "tlog_policy.txt", "trusted_root.json")
+KNOWN_TARGETS = (keyring.FILE, "pins.json", revocations.FILE, "tlog_policy.txt", trusted_root.FILE)
 """Targets that may be there. One that we do not know is refused: it could take trust away."""
 
 _ROOT = re.compile(r"metadata/([1-9][0-9]{0,8})\.root\.json")
@@ -91,6 +92,7 @@ def load(
     contents = {name: files[path] for name, path in named.items()}
     ring, trusted_keys = _keyring(contents)
     revoked = _revoked(contents)
+    authorities = _authorities(contents)
     issued = _issued(timestamp)
     # 6. Rollback, 7. expiry of what is current; an old root on the way may have expired.
     versions = Versions(
@@ -109,7 +111,9 @@ def load(
         targets.path: targets.signed,
     }
     expires = _check_expiry(current, reference_time, issued)
-    return TrustedPack(ring, trusted_keys, versions, issued, expires, root.digest, contents, revoked, released)
+    return TrustedPack(
+        ring, trusted_keys, versions, issued, expires, root.digest, contents, revoked, released, authorities
+    )
 
 
 def read_directory(path: Path) -> RootPackFiles:
@@ -259,6 +263,7 @@ def check_contents(targets: SignedFile[Targets], contents: Mapping[str, bytes]) 
     _targets(files, targets)
     _keyring(contents)
     _revoked(contents)
+    _authorities(contents)
 
 
 def _keyring(contents: Mapping[str, bytes]) -> tuple[Keyring, tuple[TrustedKey, ...]]:
@@ -277,6 +282,15 @@ def _revoked(contents: Mapping[str, bytes]) -> tuple[Revocation, ...]:
         return revocations.parse(contents[revocations.FILE])
     except StellaError as fault:
         raise TrustRootRefused(path=revocations.FILE, detail=f"{fault.reason}: {fault}") from fault
+
+
+def _authorities(contents: Mapping[str, bytes]) -> tuple[Authority, ...]:
+    if trusted_root.FILE not in contents:
+        return ()
+    try:
+        return trusted_root.parse(contents[trusted_root.FILE])
+    except StellaError as fault:
+        raise TrustRootRefused(path=trusted_root.FILE, detail=f"{fault.reason}: {fault}") from fault
 
 
 def _issued(timestamp: SignedFile[Timestamp]) -> str | None:

@@ -8,9 +8,11 @@ import msgspec
 
 from kit.errors import SignerNotYetValid, SignerRetired
 from kit.trust import dsse, keyring, revocations
+from kit.trust.evidence import NOTHING, Evidence
 from kit.trust.keyring import Keyring, TrustedKey
 from kit.trust.keys import PublicKey
 from kit.trust.revocations import Revocation
+from kit.trust.trusted_root import Authority
 
 
 class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
@@ -41,7 +43,7 @@ class TrustedPack:
 
     ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
     digest of the newest root, ``targets`` the verified bytes of every target by name. ``released`` has, by the version
-    of a root, the roles that the keys until then cannot sign for any more.
+    of a root, the roles that the keys until then cannot sign for any more. ``authorities`` are those that stamp times.
     """
 
     keyring: Keyring
@@ -53,6 +55,7 @@ class TrustedPack:
     targets: Mapping[str, bytes]
     revoked: tuple[Revocation, ...] = ()
     released: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    authorities: tuple[Authority, ...] = ()
 
     @property
     def root_version(self) -> int:
@@ -103,24 +106,25 @@ class TrustedPack:
         """Return the pack as it is judged by a reader who knows of further revocations, from a newer one."""
         return replace(self, revoked=revocations.strictest(self.revoked, known))
 
-    def standing(self, usage: str, *, at: str, taken_in: str | None = None) -> "Standing":
+    def standing(self, usage: str, *, at: str, taken_in: str | None = None, proven: Evidence = NOTHING) -> "Standing":
         """Sort the keys of a usage by what a signature of theirs counts for.
 
         ``at`` is the reference time, ``taken_in`` when the reader's own records say that it took the signed thing in;
-        both are UTC times as texts. A key counts in its window at either; a revoked one by ``taken_in`` alone.
+        both are UTC times as texts. A key counts in its window at either; a revoked one by ``taken_in`` or by what is
+        ``proven`` of its signature alone.
         """
-        moments = [keyring.check_time(time, "at") for time in (at, taken_in) if time is not None]
+        for time in (at, taken_in):
+            if time is not None:
+                keyring.check_time(time, "at")
         by_key = {entry.fingerprint: entry for entry in self.revoked}
         found: dict[str, list[PublicKey]] = {"current": [], "retired": [], "compromised": []}
         remarks: dict[str, str] = {}
         for key in (each for each in self.trusted_keys if each.usage == usage):
             name = key.public.fingerprint
             entry = by_key.get(name)
-            if entry is None or (entry.state == revocations.RETIRED and at < entry.since):
-                counts = any(key.valid_at(moment) for moment in moments)
-            else:
-                counts = taken_in is not None and entry.allows(taken_in) and key.valid_at(taken_in)
-                remarks[name] = f"{entry.state} since {entry.since}; counts because it was taken in on {taken_in}"
+            counts, remark = _judged(key, entry, at, taken_in, proven)
+            if remark:
+                remarks[name] = remark
             group = "current" if counts else entry.state if entry is not None else "retired"
             found[group].append(key.public)
         return Standing(tuple(found["current"]), tuple(found["retired"]), tuple(found["compromised"]), remarks)
@@ -134,14 +138,15 @@ class TrustedPack:
         payload_types: Container[str],
         name: str,
         taken_in: str | None = None,
+        proven: Evidence = NOTHING,
     ) -> dsse.Verified:
         """Return what the usage's threshold of keys that count signed, a key of each demanded profile among them.
 
         Raises what :func:`dsse.verify` raises.
 
-        ``at`` and ``taken_in`` are those of :meth:`standing`. Raises :class:`SignerNotYetValid` as well.
+        ``at``, ``taken_in`` and ``proven`` are those of :meth:`standing`. Raises :class:`SignerNotYetValid` as well.
         """
-        keys = self.standing(usage, at=at, taken_in=taken_in)
+        keys = self.standing(usage, at=at, taken_in=taken_in, proven=proven)
         with self._telling_early(at):
             return dsse.verify(
                 envelope,
@@ -172,10 +177,39 @@ class TrustedPack:
 class Standing:
     """Keys of one usage: those that count, those that do not any more, and those in somebody else's hands.
 
-    ``remarks`` tells, by fingerprint, what is to be said of a revoked key that counts all the same.
+    ``remarks`` tells, by fingerprint, what is to be said of a key that counts although it is revoked, or outside of its
+    window.
     """
 
     current: tuple[PublicKey, ...]
     retired: tuple[PublicKey, ...]
     compromised: tuple[PublicKey, ...]
     remarks: Mapping[str, str]
+
+
+def _judged(
+    key: TrustedKey, entry: Revocation | None, at: str, taken_in: str | None, proven: Evidence
+) -> tuple[bool, str]:
+    """Tell whether a key counts, and what is to be said of it."""
+    if entry is not None and entry.state == revocations.RETIRED and at < entry.since:
+        entry = None
+    if entry is None and (key.valid_at(at) or (taken_in is not None and key.valid_at(taken_in))):
+        return True, ""
+    why = _reason(key, entry, taken_in, proven)
+    if why is None:
+        return False, ""
+    what = f"{entry.state} since {entry.since}" if entry is not None else f"out of its window, {key.window}"
+    return True, f"{what}; counts because {why}"
+
+
+def _reason(key: TrustedKey, entry: Revocation | None, taken_in: str | None, proven: Evidence) -> str | None:
+    """Return the evidence by which a key counts that is revoked or not in its window; None where there is none."""
+    name = key.public.fingerprint
+    if entry is not None and taken_in is not None and entry.allows(taken_in) and key.valid_at(taken_in):
+        return f"it was taken in on {taken_in}"
+    if entry is not None and entry.state == revocations.COMPROMISED:
+        # No time: whoever has the key may have had it for longer than anybody knows. A log's order is no date.
+        good = (one for one in proven.positions if one.signer == name and entry.reaches(one.origin, one.index))
+        return next((str(one) for one in good), None)
+    times = (one for one in proven.times if one.signer == name and key.valid_at(one.time))
+    return next((str(one) for one in times if entry is None or one.time < entry.since), None)

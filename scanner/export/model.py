@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from kit.bytes import canonical
+from kit.bytes import canonical, sha256
 from scanner.cvss import LEVELS
 from scanner.outputs import Finding, FindingsDocument, VerdictDocument
 
@@ -53,7 +53,7 @@ class Evaluated:
             canonical.encode_record(self.verdict),
             canonical.encode([self.standing.word, self.standing.note, self.version, self.bom_link or ""]),
         )
-        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+        return sha256.of(b"".join(sha256.of(part) for part in parts)).hex()
 
     def uuid(self, *names: str) -> str:
         """Return the UUID of a part of an export: version 5 of RFC 9562, named by the content's digest and names.

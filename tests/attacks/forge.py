@@ -145,6 +145,8 @@ def sign_manifest(scan: Path, document: dict[str, object], signers: Sequence[Pem
     }
     payload = statement.make(subjects, manifests.PREDICATE_TYPE, predicate)
     (scan / layout.MANIFEST_ENVELOPE).write_bytes(dsse.sign(payload, dsse.IN_TOTO, signers))
+    for derived in scan.glob("*.sigstore.json"):
+        derived.unlink()
 
 
 def members_of(world: World) -> dict[str, bytes]:

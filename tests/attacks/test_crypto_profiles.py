@@ -182,7 +182,7 @@ def test_stella_gives_a_key_a_profile_and_demands_it(
     assert stella.main([*words, "--propose", "next.draft"]) == 0
     changes = json.loads(capsys.readouterr().out)["changes"]
     assert changes[0].endswith("profile SM2")
-    assert changes[1:] == [f"kit profiles {FIPS}+{PQ} demanded, becomes {FIPS}+SM2"]
+    assert f"kit profiles {FIPS}+{PQ} demanded, becomes {FIPS}+SM2" in changes
     assert stella.main(words) == 0
     view = json.loads(capsys.readouterr().out)
     assert view["profiles"] == {"kit": [FIPS, "SM2"]}

@@ -8,10 +8,11 @@ import stella
 from verifier.cli._exit_codes import BY_COMMAND, EXIT_CODES
 
 COMMANDS = [
-    "scan", "attest", "witness cosign", "feed add", "feed list", "feed show", "feed diff", "rootpack init",
-    "rootpack show", "rootpack add-key", "rootpack rotate", "rootpack revoke", "rootpack require", "rootpack sign",
-    "rootpack publish", "kit plan", "kit build", "kit rehearse", "locker init", "locker ingest", "locker status",
-    "locker list", "locker show", "sync import",
+    "scan", "scan sign", "attest", "witness cosign", "timestamp", "feed add", "feed list", "feed show", "feed diff",
+    "rootpack init", "rootpack show", "rootpack add-key", "rootpack add-tsa", "rootpack rotate", "rootpack revoke",
+    "rootpack require", "rootpack sign", "rootpack publish", "rootpack read-key", "kit plan", "kit build",
+    "kit rehearse", "kit split", "kit join", "kit check-volume", "locker init", "locker ingest",
+    "locker migrate", "locker status", "locker list", "locker show", "sync import",
 ]  # fmt: skip
 
 

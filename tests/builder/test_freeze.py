@@ -1,6 +1,5 @@
 """The frozen verifier as an operator gets it: both forms, what is in them, and that they can be built again."""
 
-import ctypes.util
 import os
 import shutil
 import subprocess
@@ -92,10 +91,15 @@ def test_the_single_file_leaves_nothing_behind(frozen_verifier, tmp_path):
 
 def test_there_is_nothing_to_speak_to_a_network_with(frozen_verifier, archive):
     frozen = set(archive.open_embedded_archive("PYZ.pyz").toc)
-    wrong = [
+    wrong = {
         name for name in frozen if any(name == out or name.startswith(f"{out}.") for out in frozen_contents.EXCLUDED)
-    ]
-    assert wrong == []
+    }
+    assert wrong == {"email", "email.utils"}
+    for path, text in frozen_contents.STAND_INS.items():
+        name = path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        code = archive.open_embedded_archive("PYZ.pyz").extract(name)
+        assert code.co_consts == compile(text, code.co_filename, "exec").co_consts or not code.co_names
+        assert not {"socket", "__import__"} & set(code.co_names)
     files = [path.name for path in frozen_verifier.directory.rglob("*")]
     assert not [name for name in files if "socket" in name or "ssl" in name]
 
@@ -121,21 +125,11 @@ def test_no_start_up_hook_of_the_freezer_is_left(archive):
     assert [name for name in archive.toc if name.startswith("pyi_rth_")] == []
 
 
-def test_sha256_is_that_of_openssl(frozen_verifier, tmp_path):
-    if ctypes.util.find_library("c") != "libc.so.6":
-        pytest.skip("only the GNU loader tells what it loads")
-    done = subprocess.run(
-        [frozen_verifier.folder_program, "verify", tmp_path / "manifest.json"],
-        env={"LD_DEBUG": "files"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    loaded = [Path(line.split()[-1]).name for line in done.stderr.splitlines() if "calling init: " in line]
-    assert "libcrypto.so.3" in loaded
-    assert any(name.startswith("_hashlib.") for name in loaded)
-    assert not any(name.startswith("_sha256.") for name in loaded)
+def test_one_openssl_is_inside(frozen_verifier):
+    """Long inputs are hashed by the signature library's OpenSSL (kit.bytes.sha256); there is no second one."""
+    names = [path.name for path in frozen_verifier.directory.rglob("*")]
+    assert not [name for name in names if name.startswith(("libcrypto", "libssl", "_hashlib"))]
+    assert "_rust.abi3.so" in names
 
 
 def test_the_guard_is_in_force_before_anything_is_read(program, tmp_path):

@@ -123,7 +123,7 @@ def test_a_kit_carries_no_record_whose_signer_sites_would_refuse(desk: Desk) -> 
         code, document = desk.build("kit-1", scan=scan)
         assert (code, document["reason"]) == (21, "SignerUnfit")
         assert document["details"]["path"] == f"{SCAN_ID}/manifest.dsse.json"
-        assert "record the scan again" in document["details"]["detail"]
+        assert "stella scan sign RECORD" in document["nextStep"]
     assert not (desk.place / "kit").exists()
 
 
@@ -149,12 +149,26 @@ def test_a_record_that_was_changed_after_signing_is_in_no_kit(desk: Desk) -> Non
 
 def test_as_many_keys_sign_as_the_rootpack_demands(desk: Desk) -> None:
     desk.add("second", "kit", threshold=2)
-    code, document = desk.scan("kit-1")
+    code, document = desk.build("kit-1")
     assert (code, document["details"]["detail"]) == (21, "2 keys must sign, 1 given")
-    both = ["kit-1", "second"]
-    assert len(signing.load([desk.key(name) for name in both], desk.rootpack, at=MOMENT)) == 2
+    both = {name: desk.key(name) for name in ("kit-1", "second")}
+    assert len(signing.load(list(both.values()), desk.rootpack, at=MOMENT)) == 2
+    twice = {name: signer.load(both["kit-1"]).public for name in both}
     with pytest.raises(SignerUnfit):
-        signing.load([desk.key("kit-1"), desk.key("kit-1")], desk.rootpack, at=MOMENT)
+        signing.check(signing.own_pack(desk.rootpack), twice, [MOMENT])
+
+
+def test_a_scan_of_too_few_signers_is_recorded_and_asks_for_another(desk: Desk) -> None:
+    desk.add("second", "kit", threshold=2)
+    words = [
+        "scan", "--record", "--sbom", INPUTS / "sbom.cdx.json", "--policy", INPUTS / "policy.toml", "--feed",
+        f"{FEED}={desk.world.feed}", "--scan-id", SCAN_ID, "--key", desk.key("kit-1"), "--out", desk.place / "records",
+        "--rootpack", desk.rootpack,
+    ]  # fmt: skip
+    assert stella.main([str(word) for word in words]) == 0
+    said = desk.capsys.readouterr().err.splitlines()
+    assert said[-2] == "2 keys must sign before a kit can be built; 1 did"
+    assert "next: stella scan sign" in said[-1]
 
 
 def test_without_a_rootpack_the_option_is_named(desk: Desk) -> None:

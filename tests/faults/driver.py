@@ -25,8 +25,13 @@ from verifier import guard
 
 KILL, FULL, FULL_ONCE, INTERRUPT, TERMINATE = "kill", "full", "full-once", "interrupt", "terminate"
 SIGNALS = {KILL: signal.SIGKILL, INTERRUPT: signal.SIGINT, TERMINATE: signal.SIGTERM}
-NEEDS_SPACE = {"fsync", "half-written", "link", "mkdir", "open", "rename", "replace", "sendfile", "write"}
-CHANGES = ("chmod", "fchmod", "ftruncate", "link", "mkdir", "rename", "replace", "rmdir", "sendfile", "unlink")
+NEEDS_SPACE = {
+    "fsync", "half-written", "link", "mkdir", "open", "pwrite", "rename", "replace", "sendfile", "symlink", "write",
+}  # fmt: skip
+CHANGES = (
+    "chmod", "fchmod", "ftruncate", "link", "mkdir", "pwrite", "rename", "replace", "rmdir", "sendfile", "symlink",
+    "unlink",
+)  # fmt: skip
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 
 

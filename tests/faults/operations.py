@@ -2,24 +2,30 @@
 
 import contextlib
 import hashlib
+import random
 import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+from unittest import mock
 
+import msgspec
 import pytest
 
-from builder import feeds
+from builder import feeds, signer, trust
 from kit import layout, syncfile
 from kit import result as results
 from kit.bundle import BundleReader
 from kit.bytes import digest
 from kit.errors import TrustRootNotPinned
+from kit.trust import dsse
 from tests.world import FEED, INPUTS, NOW, SCAN_ID, SCAN_TIME, World
-from verifier import evidence, run_dir
+from verifier import evidence, guard, intake, run_dir, site_kits
 from verifier import site as sites
+from verifier.kit_store import Store, check_copy
+from verifier.session import Setting
 
 MOMENT = run_dir.stamp(NOW)
 LATER = "2026-05-31T00:00:00Z"
@@ -68,6 +74,11 @@ class Stage:
     def references(self) -> Path:
         """Return where undisturbed results lie."""
         return self.base / "references"
+
+    @property
+    def office(self) -> Path:
+        """Return where a RootPack trusts a second signer, and its keys are."""
+        return self.base / "office"
 
     @property
     def program(self) -> Path:
@@ -199,6 +210,45 @@ class KitBuild(_Directory):
         ]  # fmt: skip
 
 
+class ScanSign:
+    """A second key signs a recorded scan."""
+
+    name = "scan sign"
+    code = 0
+    envelope = f"records/{SCAN_ID}/{layout.MANIFEST_ENVELOPE}"
+
+    def prepare(self, stage: Stage, place: Path) -> None:
+        shutil.copytree(stage.world.record, place / "records" / SCAN_ID)
+        if stage.office.exists():
+            return
+        for name in ("rootpack", "keys"):
+            shutil.copytree(getattr(stage.world, name), stage.office / name)
+        second = signer.create(stage.office / "keys", "second", "ed25519", entropy=random.Random(7).randbytes)
+        known = {"usage": "kit", "owner": "second", "now": NOW}
+        trust.add_key(stage.office / "rootpack", stage.office / "keys", second.public, **known)
+
+    def words(self, stage: Stage, place: Path) -> list[str]:
+        return [
+            "scan", "sign", str(place / "records" / SCAN_ID), "--key", str(stage.office / "keys" / "second.key.pem"),
+            "--rootpack", str(stage.office / "rootpack"),
+        ]  # fmt: skip
+
+    def half_way(self, stage: Stage, place: Path) -> bool:
+        before = (stage.world.record / layout.MANIFEST_ENVELOPE).read_bytes()
+        now = (place / self.envelope).read_bytes()
+        keys = [stage.world.kit_signer.public, signer.load_public(stage.office / "keys" / "second.pub.pem")]
+        signed = dsse.open_unjudged(now, keys, name="")
+        assert {entry.signer for entry in signed.entries} == set(keys[: len(signed.entries)] if now == before else keys)
+        record = tree(place / "records" / SCAN_ID)
+        kept = {name: made for name, made in tree(stage.world.record).items() if name != layout.MANIFEST_ENVELOPE}
+        assert {name: made for name, made in record.items() if name in kept} == kept
+        return now != before
+
+    def finished(self, stage: Stage, place: Path, ended: Ended) -> None:
+        assert self.half_way(stage, place)
+        assert names(place / "records" / SCAN_ID) == names(stage.world.record)
+
+
 class OfflineInit:
     """A site pins its trust root."""
 
@@ -223,7 +273,8 @@ class OfflineInit:
         assert site.pinned_root == stage.world.root
         assert (site.path / sites.PUBLIC_FILE).read_bytes() == site.signer.public.to_pem()
         assert (site.path / sites.KEY_FILE).stat().st_mode & 0o777 == 0o600
-        assert site.state == sites.SiteState(schema_version=sites.SCHEMA_VERSION)
+        bare = msgspec.structs.replace(site.state, checksum=None)
+        assert bare == sites.SiteState(schema_version=sites.SCHEMA_VERSION)
         return True
 
     def finished(self, stage: Stage, place: Path, ended: Ended) -> None:
@@ -297,6 +348,58 @@ class Replay:
         assert names(place / "site") <= SITE_FILES
 
 
+class OfflineImport(Replay):
+    """A newer kit takes the place of the active one."""
+
+    name = "offline import"
+    verdict = results.INTACT
+
+    files = RUN_FILES
+
+    def kit(self, stage: Stage) -> Path:
+        place = stage.base / "kit-2"
+        return place if place.exists() else stage.world.build_kit(place, sequence=2)
+
+    def prepare(self, stage: Stage, place: Path) -> None:
+        before = stage.base / "imported"
+        if not before.exists():
+            shutil.copytree(stage.site, before / "site")
+            wanted = intake.Wanted([stage.world.kit], before / "kits")
+            setting = Setting(before / "ops", before / "site", None, lambda: NOW)
+            report = guard.GuardReport(layers=(), probe="none")
+            with mock.patch.object(guard, "enforce", return_value=report):
+                intake.take_in(wanted, setting, intake.Heard(lambda _: None, lambda _: None))
+        for name in ("site", "kits"):
+            shutil.copytree(before / name, place / name, symlinks=True)
+
+    def words(self, stage: Stage, place: Path) -> list[str]:
+        return [
+            "offline", "import", str(self.kit(stage)), "--at", MOMENT, "--ops", str(place / "ops"),
+            "--site", str(place / "site"), "--kits", str(place / "kits"),
+        ]  # fmt: skip
+
+    def half_way(self, stage: Stage, place: Path) -> bool:
+        site, store = sites.load(place / "site"), Store(place / "kits")
+        active = site_kits.active(site.state.activations)["default"]
+        check_copy(store.place(active), active.digest)
+        linked = check_copy(store.current / "default", digest.of_file(store.current / "default" / "KIT.json")[0])
+        assert linked.sequence in {1, active.sequence}
+        assert [kit.sequence for kit in site.state.accepted] == list(range(1, active.sequence + 1))
+        whole = [run for run in self.runs(place) if run_dir.is_finished(run)]
+        for run in whole:
+            assert names(run) == self.files
+            result = results.parse_result(evidence.read_run(run, site.signer.public))
+            assert (result.verdict, result.activation is not None) == (self.verdict, True)
+            assert (active.sequence, linked.sequence) == (2, 2)
+        return bool(whole)
+
+    def finished(self, stage: Stage, place: Path, ended: Ended) -> None:
+        super().finished(stage, place, ended)
+        store = Store(place / "kits")
+        assert names(store.incoming) == set()
+        assert len(names(store.kits)) == 2
+
+
 class RefusedReplay(Replay):
     """A replay of a kit with a flipped bit."""
 
@@ -356,7 +459,8 @@ class SyncExport:
 
 
 RECORD, BUILD, REPLAY, REFUSE, EXPORT = ScanRecord(), KitBuild(), Replay(), RefusedReplay(), SyncExport()
-WHAT_IF = WhatIf()
-OPERATIONS: tuple[Operation, ...] = (FeedAdd(), RECORD, BUILD, OfflineInit(), REPLAY, REFUSE, EXPORT)
+SIGN = ScanSign()
+WHAT_IF, IMPORT = WhatIf(), OfflineImport()
+OPERATIONS: tuple[Operation, ...] = (FeedAdd(), RECORD, SIGN, BUILD, OfflineInit(), REPLAY, REFUSE, IMPORT, EXPORT)
 EACH = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 EACH_AND_WHAT_IF = pytest.mark.parametrize("operation", [*OPERATIONS, WHAT_IF], ids=lambda operation: operation.name)

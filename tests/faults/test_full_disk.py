@@ -30,12 +30,12 @@ def check_refused(done: Done, reason: str) -> None:
 @EACH
 def test_full_from_any_moment_on(operation: Operation, stage: Stage, program: Program, fresh: Fresh) -> None:
     words = operation.words(stage, fresh(operation))
-    last = max(number for number, name in enumerate(program.run(words).moments, 1) if name in NEEDS_SPACE)
-    for at in spread(last, POINTS):
+    needy = [number for number, name in enumerate(program.run(words).moments, 1) if name in NEEDS_SPACE]
+    for at in spread(needy[-1], POINTS):
         place = fresh(operation)
         check_refused(program.run(words, FULL, at), NoSpace.__name__)
         reached = operation.half_way(stage, place)
-        assert not reached or at == last  # all is there, and only the last flush failed
+        assert not reached or [number for number in needy if number >= at] == needy[-1:]  # only the last flush failed
         assert unfinished(place) == []
     recover(operation, stage, program, place, reached=reached)
 
@@ -112,7 +112,8 @@ def test_disk_of_any_size(operation: Operation, stage: Stage, program: Program, 
     size = pages(disk.seen)
     words = operation.words(stage, disk.place)
     assert program.run(words).code == operation.code
-    step = max(1, (pages(disk.seen) - size) // STEPS)
+    grown = pages(disk.seen) - size
+    step = max(1, grown // STEPS)
     refused = 0
     while True:
         disk.mount(f"size={max(size, 1) * PAGE}")
@@ -131,7 +132,7 @@ def test_disk_of_any_size(operation: Operation, stage: Stage, program: Program, 
         refused += 1
         size += step
     operation.finished(stage, disk.seen, done)
-    assert refused > STEPS // 2
+    assert refused > min(STEPS // 2, grown)
 
 
 @EACH

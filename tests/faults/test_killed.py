@@ -10,6 +10,7 @@ from tests.faults.operations import (
     BUILD,
     EACH,
     EACH_AND_WHAT_IF,
+    IMPORT,
     RECORD,
     REFUSE,
     REPLAY,
@@ -36,7 +37,7 @@ def test_killed_at_any_change_of_the_disk(operation: Operation, stage: Stage, pr
     assert undisturbed.code == operation.code, undisturbed.err
     # A flush changes nothing that another process could see. The long commands are not repeated after every point.
     points = [number for number, name in enumerate(undisturbed.moments, 1) if name != "fsync"]
-    every = 3 if operation in (BUILD, REPLAY, REFUSE) else 1
+    every = 6 if operation is IMPORT else 3 if operation in (BUILD, REPLAY, REFUSE) else 1
     reached = []
     for number, at in enumerate(points, 1):
         place = fresh(operation)

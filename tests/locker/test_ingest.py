@@ -12,7 +12,16 @@ import sqlalchemy as sa
 
 from kit import layout
 from kit.bytes import canonical, digest
-from kit.errors import DigestMismatch, LockerConflict, MalformedDocument, StellaError, TrustExpired, UsageError
+from kit.errors import (
+    DigestMismatch,
+    LockerConflict,
+    MalformedDocument,
+    SigstoreBundleWrong,
+    StellaError,
+    TrustExpired,
+    UsageError,
+)
+from kit.trust import sigstore
 from kit.trust.keys import PemSigner
 from locker import registry, rows, views
 from locker.ingest import ingest
@@ -63,6 +72,20 @@ def test_a_record_is_kept_with_everything_that_its_row_points_at(world, locker, 
     manifest = b"".join(locker.cas.read(*object_of(shown["documents"][0]["location"])))
     assert manifest == (record / layout.MANIFEST_FILE).read_bytes()
     assert events(locker) == ["rootpack.accepted", "evidence.ingested"]
+
+
+def test_sigstore_bundles_beside_a_record_are_those_of_its_envelope(world, locker, tmp_path) -> None:
+    record = world.record(tmp_path)
+    envelope = (record / layout.MANIFEST_ENVELOPE).read_bytes()
+    ((name, data),) = sigstore.bundles(envelope, [world.kit_signer.public], name="").items()
+    (record / name).write_bytes(data + b"\n")
+    with pytest.raises(SigstoreBundleWrong):
+        ingest(locker, record, now=world.now)
+    (record / name).write_bytes(data)
+    assert ingest(locker, record, now=world.now).status == "verified"
+    (record / name).write_bytes(data[:-1])
+    with pytest.raises(SigstoreBundleWrong):
+        ingest(locker, record, now=world.now)
 
 
 def test_the_subject_and_its_layers_are_found_by_layer(world, locker, tmp_path) -> None:

@@ -1,5 +1,6 @@
 """stella look: what the verdict line says of a kit, and the next step that fits it. It judges nothing: exit code 0."""
 
+import base64
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -7,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from kit import layout
+from kit.trust import dsse
 from tests.attacks import forge
-from tests.world import NOW, World
+from tests.world import NOW, SCAN_ID, World
 from verifier import inspect
 from verifier.run_dir import stamp
 
@@ -108,6 +110,19 @@ def test_changed_kit_list_is_damaged(world: World, home: Path, tmp_path: Path) -
     listed = (kit / layout.KIT_FILE).read_bytes()
     (kit / layout.KIT_FILE).write_bytes(listed.replace(b'"stalenessWindowHours":720', b'"stalenessWindowHours":721'))
     assert "LOOKED: damaged (0)" in verdict(look(kit, home))
+
+
+def test_each_scan_is_named_with_its_own_signers(world: World, home: Path, tmp_path: Path) -> None:
+    signers = json.loads(look(world.kit, home, "--json").out)["trust"]["scans"]
+    own = f"{world.kit_signer.public.fingerprint} (release engineering)"
+    assert signers == [{"id": SCAN_ID, "signers": [own]}]
+    kit = world.copy_kit(tmp_path / "kit")
+    envelope = kit / forge.SCAN / layout.MANIFEST_ENVELOPE
+    stranger = forge.stranger(tmp_path / "stranger").signer
+    payload = base64.b64decode(json.loads(envelope.read_bytes())["payload"])
+    envelope.write_bytes(dsse.sign(payload, dsse.IN_TOTO, [stranger]))
+    (found,) = json.loads(look(kit, home, "--json").out)["trust"]["scans"]
+    assert found == {"id": SCAN_ID, "state": "SIGNER NOT KNOWN HERE", "reason": "SignerUnknown"}
 
 
 def test_no_state_reads_like_the_verdict_of_a_replay() -> None:

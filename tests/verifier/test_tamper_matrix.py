@@ -16,6 +16,7 @@ FILES = (
     "SHA256SUMS",
     "kit.dsse.json",
     f"{SCAN}/inputbundle.tar.zst",
+    f"{SCAN}/manifest.193295b4.sigstore.json",
     f"{SCAN}/manifest.dsse.json",
     f"{SCAN}/manifest.json",
     f"{SCAN}/outputbundle.tar.zst",
@@ -99,6 +100,8 @@ def reasons(path: str, change: str) -> set[str]:
         return ENVELOPE | DIGEST if change in ("cut", "extend") else ENVELOPE
     if path.startswith("rootpack/"):
         return TRUST
+    if name.endswith(".sigstore.json"):
+        return {"SigstoreBundleWrong"}
     if name in ("KIT.json", "manifest.json"):
         return DIGEST
     return SIZE if change in ("cut", "empty", "extend") else DIGEST

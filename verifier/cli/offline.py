@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_SITE, Json, SiteDirectory
+from verifier.cli.options import DEFAULT_KITS, DEFAULT_OPS, DEFAULT_SITE, Json, Kits, Ops, SiteDirectory
 
 EXAMPLES = """
 Examples:
@@ -68,28 +68,23 @@ def init(
 
 
 @app.command()
-def status(site: SiteDirectory = DEFAULT_SITE, json: Json = False) -> Verdict:
-    """Show the pinned root, the site's key and the accepted kits."""
+def status(
+    kits: Kits = DEFAULT_KITS, ops: Ops = DEFAULT_OPS, site: SiteDirectory = DEFAULT_SITE, json: Json = False
+) -> Verdict:
+    """Show what is active here and how old it is, the pinned root, the quarantine, the last runs.
+
+    The exit code is that of the worst about an active kit: stale, or its copy missing or changed.
+    """
+    from verifier import session, site_view
     from verifier import site as sites
+    from verifier.kit_store import Store
 
     console = Console(json=json)
-    found = sites.load(site)
-    document: dict[str, object] = {
-        "site": found.fingerprint,
-        "root": sites.root_fingerprint(found.pinned_root),
-        "acceptedKits": [msgspec.to_builtins(kit) for kit in found.state.accepted],
-    }
-    if found.state.floors is not None:
-        document["floors"] = msgspec.to_builtins(found.state.floors)
-    if found.state.time_floor is not None:
-        document["timeFloor"] = msgspec.to_builtins(found.state.time_floor)
-    if found.state.floor_resets:
-        document["floorResets"] = [msgspec.to_builtins(reset) for reset in found.state.floor_resets]
-    if found.state.revocations:
-        document["revokedKeys"] = [msgspec.to_builtins(entry) for entry in found.state.revocations]
-    document["settings"] = msgspec.to_builtins(found.settings)
+    document, fault = site_view.status(sites.load(site), Store(kits), ops, session.clock())
     console.document(document)
-    return console.verdict("PINNED", 0)
+    if fault is None:
+        return console.verdict("PINNED", 0)
+    return console.verdict(f"PINNED, ACTIVE KIT: {fault.reason}", fault.exit_code, fault.next_step)
 
 
 @app.command()
@@ -101,9 +96,10 @@ def floor(
     site: SiteDirectory = DEFAULT_SITE,
     json: Json = False,
 ) -> Verdict:
-    """Lower the site's time floor, on record.
+    """Set the site's time floor, on record.
 
-    For a site whose own clock ran ahead for a while; first set the clock right.
+    Lower, for a site whose own clock ran ahead for a while; higher, for one whose clock is lost. First set the clock
+    right if it can be.
     """
     from verifier import asked
     from verifier import site as sites
@@ -111,6 +107,8 @@ def floor(
     console = Console(json=json)
     found = sites.load(site)
     with asked.typed("--to"), found.locked():
+        before = found.state.time_floor
         found.reset_floor(to, reason)
+    word = "LOWERED" if before is not None and to < before.time else "RAISED"
     console.document({"timeFloor": msgspec.to_builtins(found.state.time_floor)})
-    return console.verdict("LOWERED", 0, "stella offline status")
+    return console.verdict(word, 0, "stella offline status")

@@ -17,10 +17,18 @@ SiteDirectory = Annotated[
     Path,
     typer.Option("--site", envvar="STELLA_SITE", help="The site's state: pinned root, key, memory.", metavar="DIR"),
 ]
+Kits = Annotated[
+    Path,
+    typer.Option(
+        "--kits", envvar="STELLA_KITS", help="Where imported kits and the quarantine are kept.", metavar="DIR"
+    ),
+]
 At = Annotated[
     str | None,
     typer.Option(
-        "--at", help="Judge expiry and age at this UTC time instead of now (audits; recorded).", metavar="TIME"
+        "--at",
+        help="Judge expiry and age at this UTC time instead of now (audits; recorded), or at the site's `floor`.",
+        metavar="TIME",
     ),
 ]
 ScanOnly = Annotated[
@@ -34,3 +42,4 @@ Ledger = Annotated[
 
 DEFAULT_OPS = places.DEFAULT_OPS
 DEFAULT_SITE = places.DEFAULT_SITE
+DEFAULT_KITS = places.DEFAULT_KITS

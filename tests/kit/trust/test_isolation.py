@@ -1,10 +1,14 @@
 """The trust modules work in a program that has no socket module, as the frozen verifier is."""
 
+import os
 import subprocess
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from builder import freeze_prepared
 from kit.trust import keys
 
 ABSENT = [
@@ -74,6 +78,47 @@ def test_trust_needs_no_network_module(directory):
     program = PROGRAM.format(absent=ABSENT)
     done = subprocess.run([sys.executable, "-c", program, directory], check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+STAMP_PROGRAM = """
+import sys
+
+for name in {absent!r}:
+    if name != "email":
+        sys.modules[name] = None
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kit.trust import keys, timestamp
+from kit.trust.trusted_root import parse
+
+signer = keys.PemSigner.from_seed(keys.ECDSA_P256, bytes(48)).public
+given = [Path(name).read_bytes() for name in sys.argv[1:]]
+print(timestamp.verify(given[0], [(signer, b"signature")], parse(given[1]), path="x").time)
+"""
+
+
+def test_time_stamps_need_no_network_module(stamping, tmp_path):
+    """The one module that imports socket, of which X.509 names want a function, is frozen in other words."""
+    freeze_prepared.stand_ins(tmp_path)
+    token, root = tmp_path / "token", tmp_path / "root"
+    token.write_bytes(stamping.stamp(b"signature", datetime(2026, 6, 1, tzinfo=UTC)))
+    root.write_bytes(stamping.trusted_root())
+    done = subprocess.run(
+        [sys.executable, "-c", STAMP_PROGRAM.format(absent=ABSENT), token, root],
+        env=os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[3]}"},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2026-06-01T00:00:00Z\n", "")
+
+
+def test_trust_without_time_stamps_imports_nothing_that_judges_them():
+    program = "import sys, verifier.run; print([n for n in sys.modules if 'rfc3161' in n or n == 'cryptography.x509'])"
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_envelope_modules_do_not_import_tuf():

@@ -476,7 +476,7 @@ def test_signed_keyring_that_breaks_its_rules_is_refused(publisher, refused, cha
 
 
 def test_known_targets_are_handed_on_verified(publisher, load):
-    publisher.extra_targets = {"pins.json": b"{}", "trusted_root.json": b"[]"}
+    publisher.extra_targets = {"pins.json": b"{}", "tlog_policy.txt": b""}
     assert load(publisher.files()).targets["pins.json"] == b"{}"
 
 

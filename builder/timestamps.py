@@ -1,0 +1,168 @@
+"""Asking authorities for time stamps over the signatures of records and kits (docs/format.md section 4.9).
+
+The answer is verified under the RootPack, as a site will, before it is kept. A builder without a network takes the
+request to the authority and the answer back as files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from builder import files
+from kit import layout
+from kit.bytes import digest
+from kit.errors import (
+    LimitExceeded,
+    MalformedDocument,
+    NotReadable,
+    TimestampForeign,
+    TimestampUnknown,
+    UsageError,
+)
+from kit.trust import dsse, timestamp, trusted_root
+from kit.trust.evidence import MAX_STAMP, MAX_STAMPS, STAMP_SUFFIX, Existence
+from kit.trust.keys import PublicKey
+from kit.trust.rootpack import TrustedPack
+from verifier.medium import read_file
+
+USAGE = "kit"
+TIMEOUT = 30
+"""Seconds to wait for an authority."""
+QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
+SKEW = timedelta(hours=24)
+MAX_CHAIN = trusted_root.MAX_CERTIFICATES * trusted_root.MAX_CERTIFICATE * 2
+
+Ask = Callable[[bytes], bytes]
+"""What brings a request to an authority and its answer back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A stamp that was kept: its file beside the envelope, and what it proves; ``known`` if it was there before."""
+
+    file: str
+    proven: Existence
+    known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A record's or a kit's directory, its envelope, and the signatures of it by keys of the RootPack."""
+
+    directory: Path
+    envelope: str
+    signatures: tuple[tuple[PublicKey, bytes], ...]
+
+    @property
+    def evidence(self) -> Path:
+        """Return where the stamps lie."""
+        return self.directory / layout.EVIDENCE_DIRECTORY
+
+
+def place(directory: Path, pack: TrustedPack) -> Place:
+    """Return what is to be stamped in a recorded scan's or a kit's directory; :class:`UsageError` for anything else."""
+    name = layout.KIT_ENVELOPE if (directory / layout.KIT_FILE).is_file() else layout.MANIFEST_ENVELOPE
+    if not (directory / name).is_file():
+        raise UsageError(path=str(directory), expected="a recorded scan's or a kit's directory")
+    if not pack.authorities:
+        raise TimestampUnknown(path=trusted_root.FILE, detail="the RootPack trusts no time-stamping authority").then(
+            "Trust it first: stella rootpack add-tsa --chain CERTS.pem --uri URL"
+        )
+    envelope = read_file(directory / name, limit=dsse.MAX_BYTES)
+    _, signatures = dsse.signatures(envelope, pack.keys(USAGE, None), name=name)
+    if not signatures:
+        raise UsageError(path=str(directory / name), detail="no key of usage kit in the RootPack signed it")
+    return Place(directory, name, tuple(signatures))
+
+
+def stamp(where: Place, pack: TrustedPack, ask: Ask, *, now: datetime) -> list[Stamped]:
+    """Ask an authority to stamp each signature, and keep the answers; raises what :func:`keep` raises."""
+    return [keep(where, pack, ask(timestamp.request(signature)), now=now) for _, signature in where.signatures]
+
+
+def query(where: Place) -> bytes:
+    """Return the request for a stamp over the envelope's signature; of several, there is no telling which is meant."""
+    if len(where.signatures) != 1:
+        detail = f"{where.envelope} has {len(where.signatures)} signatures, and a request names one; use --tsa"
+        raise UsageError(option="--query", detail=detail)
+    return timestamp.request(where.signatures[0][1])
+
+
+def keep(where: Place, pack: TrustedPack, reply: bytes, *, now: datetime) -> Stamped:
+    """Keep an authority's answer beside the envelope if it is what sites will accept.
+
+    Raises what :func:`kit.trust.timestamp.verify` raises, :class:`TimestampForeign` for a time that lies ahead of ours,
+    and :class:`LimitExceeded` where there are too many stamps already.
+    """
+    proven = timestamp.verify(reply, where.signatures, pack.authorities, path="the answer")
+    if datetime.fromisoformat(proven.time) > now + SKEW:
+        raise TimestampForeign(
+            path="the answer", found=proven.time, detail="lies ahead of this host's clock; one of both is wrong"
+        )
+    name = f"{digest.hex_of(proven.signer)[:8]}-{digest.hex_of(proven.by)[:8]}{STAMP_SUFFIX}"
+    target = where.evidence / name
+    shown = f"{layout.EVIDENCE_DIRECTORY}/{name}"
+    if target.exists():
+        try:
+            before = timestamp.verify(
+                read_file(target, limit=MAX_STAMP), where.signatures, pack.authorities, path=shown
+            )
+        except (TimestampForeign, MalformedDocument):
+            pass  # of a record that was signed anew since, or damaged: the new one takes its place
+        else:
+            return Stamped(shown, before, known=True)
+    files.make_directory(where.evidence)
+    if len(list(where.evidence.glob(f"*{STAMP_SUFFIX}"))) >= MAX_STAMPS:
+        raise LimitExceeded(path=layout.EVIDENCE_DIRECTORY, detail="time stamps", expected=MAX_STAMPS)
+    files.write_atomic(target, reply)
+    return Stamped(shown, proven)
+
+
+def by_http(url: str) -> Ask:
+    """Return what asks an authority by HTTP POST (RFC 3161 section 3.4); raises :class:`NotReadable` when asked."""
+    if not url.startswith(("http://", "https://")):
+        raise UsageError(option="--tsa", expected="http:// or https://", found=url[:80])
+
+    def ask(request: bytes) -> bytes:
+        import requests
+
+        headers = {"Content-Type": QUERY, "Accept": REPLY}
+        try:
+            with requests.post(
+                url, data=request, headers=headers, timeout=TIMEOUT, stream=True, allow_redirects=False
+            ) as answer:
+                if answer.status_code != requests.codes.ok:
+                    raise _unanswered(url, f"HTTP status {answer.status_code}")
+                kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                if kind != REPLY:
+                    raise _unanswered(url, f"not a time stamp but {ascii(kind)[:60]}")
+                # No more than a stamp may have is read, whatever the length that is promised.
+                data = bytearray()
+                for part in answer.iter_content(8192):
+                    data += part
+                    if len(data) > MAX_STAMP:
+                        raise LimitExceeded(path=url, expected=MAX_STAMP)
+        except requests.RequestException as fault:
+            raise _unanswered(url, type(fault).__name__) from fault
+        return bytes(data)
+
+    return ask
+
+
+def read_chain(path: Path) -> list[bytes]:
+    """Return the certificates of a PEM file in DER, in its order; :class:`UsageError` for a file that has none."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    try:
+        found = x509.load_pem_x509_certificates(read_file(path, limit=MAX_CHAIN))
+    except ValueError as fault:
+        raise UsageError(option="--chain", path=str(path), expected="certificates in PEM") from fault
+    return [one.public_bytes(Encoding.DER) for one in found]
+
+
+def _unanswered(url: str, detail: str) -> NotReadable:
+    return NotReadable(path=url, detail=f"the authority did not answer: {detail}").then(
+        "Try again, or take the request there by hand: stella timestamp RECORD --query FILE"
+    )
