@@ -37,7 +37,7 @@ from locker.cas import Cas, DirectoryCas
 from locker.feed_roots import check_feeds
 from locker.settings import StoreSettings
 from scanner import engine
-from verifier import ledger
+from verifier import envelopes, ledger
 
 INPUT, OUTPUT = "input", "output"
 MAX_DOCUMENT = 32 << 20
@@ -185,34 +185,26 @@ class _Check:
         """Check manifest, envelopes and evidence; every document must be whole, and one envelope must stand."""
         scan, pack = self._scan, self._orders.pack
         raw = self._document(scan.manifest_hash, cas.DOCUMENT, None)
-        envelopes = [self._document(name, cas.DOCUMENT, size) for name, size in scan.envelopes]
+        kept = [self._document(name, cas.DOCUMENT, size) for name, size in scan.envelopes]
         evidence = {name: self._document(found, cas.EVIDENCE, size) for name, found, size in scan.evidence}
+        stamps = {name: data for name, data in evidence.items() if envelopes.is_stamp(name)}
+        proofs = _proofs(evidence)
+        beside = envelopes.Beside(stamps, lambda: proofs)
         refused: StellaError | None = None
-        for envelope in reversed(envelopes):
+        for envelope in reversed(kept):
             try:
-                signed = pack.verify(
-                    envelope,
-                    usage="kit",
-                    at=self._orders.at,
-                    payload_types=(dsse.IN_TOTO,),
-                    name=layout.MANIFEST_ENVELOPE,
-                    taken_in=scan.kept_at,
-                )
+                moments = envelopes.Moments(self._orders.at, scan.kept_at)
+                signed = envelopes.verify(envelope, pack, moments, beside, name=layout.MANIFEST_ENVELOPE).verified
                 profiles = pack.profiles(signed.signers)
                 parsed = manifest.check_statement(signed.payload, raw, signed_profiles=profiles)
-                self._check_evidence(evidence, envelope, signed)
+                self._check_evidence(proofs, envelope, signed)
             except StellaError as error:
                 refused = refused or error
             else:
                 return parsed
         raise refused or EvidenceMissing(path=layout.MANIFEST_ENVELOPE)
 
-    def _check_evidence(self, files: dict[str, bytes], envelope: bytes, signed: dsse.Verified) -> None:
-        if not files:
-            return
-        from kit.ledger import evidence
-
-        proofs = {name: data for name, data in files.items() if "/" not in name and evidence.limit_of(name) is not None}
+    def _check_evidence(self, proofs: dict[str, bytes], envelope: bytes, signed: dsse.Verified) -> None:
         orders = self._orders
         if ledger.why_not(proofs, orders.pack) is None:
             kept_at = self._scan.kept_at
@@ -339,6 +331,15 @@ def record_key(record: BundleRecord, parsed: Manifest) -> str:
     feeds = msgspec.to_builtins(parsed.inputs.feeds)
     known = {"record": msgspec.to_builtins(record), "feeds": feeds, "engine": engine.current().digest}
     return digest.of_bytes(canonical.encode({**known, "version": __version__}))
+
+
+def _proofs(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the files of a record's evidence that are of a ledger."""
+    if not files:
+        return {}
+    from kit.ledger import evidence
+
+    return {name: data for name, data in files.items() if "/" not in name and evidence.limit_of(name) is not None}
 
 
 def _record(parsed: Manifest | None, role: str) -> BundleRecord | None:
