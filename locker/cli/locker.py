@@ -100,15 +100,26 @@ def ingest(
 
 @app.command()
 def status(locker: LockerDirectory = DEFAULT_LOCKER, json: Json = False) -> Verdict:
-    """Show what the locker holds, in numbers."""
-    from locker import views
+    """Show what the locker holds, and whether its upkeep is done.
+
+    Every item of the maintenance checklist is ok, warn (due soon), breach (overdue) or unknown; the worst decides the
+    exit code: 52 for an overdue item, 22 for one that nothing is known of.
+    """
+    from locker import checklist, views
     from locker.store import open_locker
 
     with open_locker(locker) as opened:
         answer = views.status(opened)
+        items = checklist.answer(checklist.gather(opened, now=datetime.now(UTC)))
+    worst = checklist.worst(items)
     console = Console(json=json)
-    console.document(answer)
-    return console.verdict("SHOWN", 0)
+    if json:
+        console.document(answer | {"checklist": items, "upkeep": worst})
+    else:
+        console.document(answer)
+        for item in items:
+            console.data(f"{item.state:<8} {item.name:<22} {item.reason}")
+    return console.verdict(f"UPKEEP {worst.upper()}", checklist.exit_code(worst))
 
 
 @app.command(name="list")
