@@ -47,17 +47,17 @@ def make_app(plan: Plan, *, stalled: float = STALLED) -> Any:
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=_conninfo(Path(plan.locker))))
 
     @app.task(name=VERIFY, queue=QUEUE)
-    def verify_tenant(tenant: str, plan: dict[str, Any]) -> None:
+    def _verify_tenant(tenant: str, plan: dict[str, Any]) -> None:
         verify(Plan(**plan), tenant)
 
     @app.periodic(cron=plan.at)
     @app.task(name=VERIFY_ALL, queue=QUEUE, queueing_lock=VERIFY_ALL)
-    async def verify_all(timestamp: int) -> None:  # noqa: ARG001  # the moment that it is the job of
+    async def _verify_all(timestamp: int) -> None:  # noqa: ARG001  # the moment that it is the job of
         await defer_all(app, plan)
 
     @app.periodic(cron=HEAL_AT)
     @app.task(name=HEAL, queue=QUEUE, queueing_lock=HEAL)
-    async def heal(timestamp: int) -> None:  # noqa: ARG001
+    async def _heal(timestamp: int) -> None:  # noqa: ARG001
         await put_back(app, stalled)
 
     return app
