@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from kit import __version__
 from kit.errors import EvidenceMissing, StellaError, TrustExpired
 from locker import rows, trust
+from locker.retention import run as retention
 from locker.store import Locker
 from verifier.run_dir import stamp
 
@@ -29,11 +30,9 @@ NIGHT = timedelta(hours=26)
 """A day, and two hours for a night that takes longer than the one before."""
 LANES = ("x64", "arm64")
 
-RETENTION_RAN = "replay.retention.finished"
-WORM_SEEN = "locker.worm.checked"
 DRILL_HELD = "locker.drill.held"
 INSTRUCTIONS_CHECKED = "locker.instructions.checked"
-"""Kinds of the events that items look for."""
+"""Kinds of the events that people write for items to look for."""
 WORM_STATES = ("enforced", "not enforced", "none", "unknown")
 
 
@@ -70,14 +69,14 @@ def gather(locker: Locker, *, now: datetime) -> Facts:
         lanes = sa.select(totals.c.arch, sa.func.max(totals.c.updated_at)).group_by(totals.c.arch)
         finished = sa.select(sa.func.max(table.c.finished_at)).where(table.c.state == "finished")
         version = _last(connection, INSTRUCTIONS_CHECKED)
-        worm = _last(connection, WORM_SEEN)
-        retention, drill = _last(connection, RETENTION_RAN), _last(connection, DRILL_HELD)
+        worm = _last(connection, retention.LOCKS_CHECKED)
+        ran, drill = _last(connection, retention.FINISHED), _last(connection, DRILL_HELD)
         return Facts(
             now=now,
             rootpack_accepted=accepted,
             rootpack_expires=expires,
             rootpack_fault=fault,
-            retention_ran=retention.at if retention else None,
+            retention_ran=ran.at if ran else None,
             night_finished=connection.execute(finished).scalar_one(),
             lanes=dict(connection.execute(lanes).all()),
             drill_held=drill.at if drill else None,
@@ -91,7 +90,14 @@ def answer(facts: Facts) -> tuple[Item, ...]:
     return (
         _age("rootpack-rotated", "the RootPack in force was accepted", facts.rootpack_accepted, facts.now, QUARTER),
         _trust(facts),
-        _age("retention-ran", "the retention job ended", facts.retention_ran, facts.now, RETENTION, timedelta()),
+        _age(
+            "retention-ran",
+            "the retention job ended for every tenant",
+            facts.retention_ran,
+            facts.now,
+            RETENTION,
+            timedelta(),
+        ),
         _age("night-verified", "a nightly verification ended", facts.night_finished, facts.now, NIGHT, timedelta()),
         *(
             _age(
@@ -171,10 +177,10 @@ def _rootpack(locker: Locker, now: datetime) -> tuple[datetime | None, datetime 
 
 def _last(connection: sa.Connection, kind: str) -> sa.Row[Any, Any] | None:
     table = rows.events
-    wanted = sa.select(table.c.at, table.c.details).where(table.c.kind == kind)
+    wanted = sa.select(table.c.at, table.c.details).where(table.c.kind == kind, table.c.tenant == rows.EVERY_TENANT)
     return connection.execute(wanted.order_by(table.c.sequence.desc()).limit(1)).one_or_none()
 
 
 def _worm(event: sa.Row[Any, Any] | None) -> str:
-    found = event.details.get("state") if event is not None else None
+    found = str(event.details.get("state")).partition(":")[0] if event is not None else None
     return found if found in WORM_STATES else "unknown"

@@ -73,7 +73,7 @@ def write(locker: Locker, out: Path, *, now: datetime) -> int:
 def _totals(connection: sa.Connection, tenants: list[str]) -> Metric:
     """Yield the counter, every combination from zero on: a first failure must be an increase."""
     found = {
-        (tenant, result, arch, nights.CONNECTED): 0 for tenant in tenants for result in nights.RESULTS for arch in LANES
+        (tenant, result, arch, nights.CONNECTED): 0 for tenant in tenants for result in nights.JUDGED for arch in LANES
     }
     found |= {(tenant, result, "unknown", AIR_GAP): 0 for tenant in tenants for result in (nights.GOOD, nights.BAD)}
     table = rows.verify_totals
@@ -128,7 +128,7 @@ def failing(connection: sa.Connection, most: int) -> tuple[list[tuple[str, str, 
     runs = rows.runs
     # Mended by an ingest since: the scan's row is younger than what the night found, and good.
     mended = sa.and_(runs.c.status.in_((rows.VERIFIED, rows.REPLAYED)), runs.c.updated_at > inner.c.checked_at)
-    bad = sa.and_(inner.c.n == 1, inner.c.result != nights.GOOD, ~mended)
+    bad = sa.and_(inner.c.n == 1, inner.c.result.in_((nights.BAD, nights.UNDECIDED)), ~mended)
     joined = sa.join(inner, runs, runs.c.id == inner.c.run_id)
     wanted = sa.select(inner.c.tenant, inner.c.run_id, inner.c.code).select_from(joined).where(bad)
     total = connection.execute(sa.select(sa.func.count()).select_from(wanted.subquery())).scalar_one()

@@ -1,7 +1,8 @@
-"""The nightly verification as jobs in the locker's own PostgreSQL, by procrastinate (docs/locker.md, "Every night").
+"""A locker's nights as jobs in its own PostgreSQL, by procrastinate (docs/locker.md, "Every night").
 
-It only schedules: a job calls what ``stella verify --latest`` calls. One job a tenant, and never two of one tenant in
-the queue. A job whose worker was killed stays "doing" for ever by itself; the healing task puts it back.
+It only schedules: jobs call what ``stella verify --latest`` and ``stella retention run`` call. One verification a
+tenant, and never two of one tenant in the queue. A job whose worker was killed stays "doing" for ever by itself; the
+healing task puts it back.
 """
 
 import asyncio
@@ -15,13 +16,14 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from kit.errors import UsageError
-from locker import rows, settings
+from locker import audit, rows, settings
+from locker.retention import run as retention
 from locker.store import open_locker
 from locker.verify_many_night import verify_latest
 from locker.verify_many_rows import Wish
 from locker.verify_many_workers import workers
 
-VERIFY, VERIFY_ALL, HEAL = "verify-tenant", "verify-all", "heal"
+VERIFY, VERIFY_ALL, RETAIN, HEAL = "verify-tenant", "verify-all", "retention", "heal"
 QUEUE = "locker"
 HEAL_AT = "*/2 * * * *"
 STALLED = 60.0
@@ -30,7 +32,7 @@ STALLED = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is scheduled, and where; plain values, for they travel in jobs. ``at`` is a cron line in UTC."""
+    """What is scheduled, and where; plain values, for they travel in jobs. Times are cron lines in UTC."""
 
     locker: str
     latest: int
@@ -38,6 +40,7 @@ class Plan:
     executor: str
     executor_tls: str | None
     at: str
+    retention_at: str = "15 5 * * *"
 
 
 def make_app(plan: Plan, *, stalled: float = STALLED) -> Any:
@@ -55,6 +58,11 @@ def make_app(plan: Plan, *, stalled: float = STALLED) -> Any:
     async def _verify_all(timestamp: int) -> None:  # noqa: ARG001  # the moment that it is the job of
         await defer_all(app, plan)
 
+    @app.periodic(cron=plan.retention_at)
+    @app.task(name=RETAIN, queue=QUEUE, queueing_lock=RETAIN, lock=RETAIN)
+    def _retain(timestamp: int) -> None:  # noqa: ARG001
+        retain(plan)
+
     @app.periodic(cron=HEAL_AT)
     @app.task(name=HEAL, queue=QUEUE, queueing_lock=HEAL)
     async def _heal(timestamp: int) -> None:  # noqa: ARG001
@@ -69,6 +77,14 @@ def verify(plan: Plan, tenant: str) -> None:
     with open_locker(Path(plan.locker)) as locker, workers(plan.executor, security) as pool:
         wish = Wish(plan.latest, tenant, plan.replay)
         verify_latest(locker, wish, pool, clock=lambda: datetime.now(UTC), name=str(uuid4()))
+        audit.sign(locker, now=datetime.now(UTC))
+
+
+def retain(plan: Plan) -> None:
+    """Carry retention out; what stops a tenant is on the timeline, and no failed job."""
+    with open_locker(Path(plan.locker)) as locker:
+        retention.run(locker, retention.Order(who=f"{QUEUE}:{RETAIN}", now=datetime.now(UTC)))
+        audit.sign(locker, now=datetime.now(UTC))
 
 
 async def defer_all(app: Any, plan: Plan) -> list[str]:

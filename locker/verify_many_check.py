@@ -23,6 +23,7 @@ from kit.bytes import canonical, digest
 from kit.errors import (
     DigestMismatch,
     EvidenceMissing,
+    FileMissing,
     InternalError,
     ReplayDiffers,
     ServerUnreachable,
@@ -33,9 +34,10 @@ from kit.manifest import Manifest
 from kit.trust import dsse
 from kit.trust.rootpack import TrustedPack
 from locker import cas
-from locker.cas import Cas, DirectoryCas
+from locker.cas import DirectoryCas
 from locker.feed_roots import check_feeds
 from locker.settings import StoreSettings
+from locker.tiers import Tiers, open_cold
 from scanner import engine
 from verifier import envelopes, ledger
 
@@ -50,10 +52,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the objects lie, as every worker can reach them; ``mark`` is an object by which it knows the store."""
+    """Where the objects lie, as every worker can reach them; ``mark`` is an object by which it knows the hot store."""
 
     directory: str
     store: StoreSettings | None
+    cold: StoreSettings | None
     mark: str
 
 
@@ -82,7 +85,7 @@ class Fault:
 class Bundle:
     """A bundle of a scan. ``checked``: its bytes were read this night, and ``fault`` was found.
 
-    ``decoded`` names the record for which it was decoded whole not long ago.
+    ``decoded`` names the record for which it was decoded whole not long ago; ``purged`` ones are not looked for.
     """
 
     digest: str
@@ -91,6 +94,7 @@ class Bundle:
     checked: bool
     fault: Fault | None
     decoded: str | None
+    purged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,11 @@ class Scan:
     envelopes: tuple[tuple[str, int], ...]
     evidence: tuple[tuple[str, str, int], ...]
     bundles: tuple[Bundle, ...]
+
+    @property
+    def purged(self) -> bool:
+        """Tell whether retention removed a bundle of it, so that it cannot be verified any more."""
+        return any(bundle.purged for bundle in self.bundles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +138,7 @@ class Answer:
 
 def check_scan(orders: Orders, scan: Scan) -> Answer:
     """Check one scan."""
-    return _Check(orders, scan, _store(orders.place)).answer()
+    return _Check(orders, scan, _tiers(orders.place)).answer()
 
 
 def lost(scan: Scan) -> Answer:
@@ -151,10 +160,10 @@ def architecture() -> str:
 class _Check:
     """One scan's checks; each that fails leaves its fault, and those that do not need it go on."""
 
-    def __init__(self, orders: Orders, scan: Scan, store: Cas) -> None:
+    def __init__(self, orders: Orders, scan: Scan, tiers: Tiers) -> None:
         self._orders = orders
         self._scan = scan
-        self._store = store
+        self._tiers = tiers
         self._faults: list[Fault] = []
         self._bundles: list[BundleAnswer] = []
         self._replay: str | None = None
@@ -166,7 +175,8 @@ class _Check:
         # A file-backed store is read in place; this directory is for what comes out of a bucket.
         with TemporaryDirectory(prefix="stella-verify-") as work:
             for bundle in self._scan.bundles:
-                self._check_bundle(bundle, parsed, Path(work))
+                if not bundle.purged:
+                    self._check_bundle(bundle, parsed, Path(work))
         found = self._scan, tuple(self._faults), tuple(self._bundles), self._replay, self._difference
         return Answer(*found, architecture())
 
@@ -216,7 +226,7 @@ class _Check:
         """Return a document whose bytes have its digest."""
         path = cas.location(name, suffix)
         data = bytearray()
-        for piece in self._store.read(name, suffix):
+        for piece in self._tiers.hot.read(name, suffix):
             data += piece
             if len(data) > MAX_DOCUMENT:
                 raise SizeMismatch(path=path, expected=size or MAX_DOCUMENT, found=len(data))
@@ -230,7 +240,7 @@ class _Check:
         """Read a bundle's bytes, unless that was done this night; decode it where that was not done lately."""
         record = _record(parsed, bundle.role)
         key = record_key(record, parsed) if record is not None and parsed is not None else None
-        replay = self._orders.replay and bundle.role == INPUT and parsed is not None
+        replay = self._replays and bundle.role == INPUT and parsed is not None
         if bundle.fault is not None:
             self._faults.append(bundle.fault)
         elif record is not None and (replay or bundle.decoded != key):
@@ -241,6 +251,10 @@ class _Check:
     def _told(self, bundle: Bundle, check: Callable[[], object], key: str | None) -> None:
         before = len(self._faults)
         self._caught(check)
+        if self._tiers.cold is not None and [one.reason for one in self._faults[before:]] == [FileMissing.__name__]:
+            # It may have left the hot store between the look for it and its first byte.
+            del self._faults[before:]
+            self._caught(check)
         fault = self._faults[before] if len(self._faults) > before else None
         # What a replay found is the scan's; the bytes were whole.
         if fault is not None and fault.reason != ReplayDiffers.__name__:
@@ -251,13 +265,8 @@ class _Check:
 
     def _hash(self, bundle: Bundle) -> None:
         path = cas.location(bundle.digest, cas.BUNDLE)
-        if isinstance(self._store, DirectoryCas):
-            file = self._store.path(bundle.digest, cas.BUNDLE)
-            _forget_pages(file)
-            with self._store.file(bundle.digest, cas.BUNDLE, file.parent) as own:
-                found, size = digest.of_file(own)
-        else:
-            found, size = self._store.digest_of(bundle.digest, cas.BUNDLE)
+        self._forget(bundle.digest)
+        found, size = self._tiers.digest_of(bundle.digest)
         if size != bundle.size:
             raise SizeMismatch(path=path, expected=bundle.size, found=size)
         if found != bundle.digest:
@@ -268,9 +277,8 @@ class _Check:
         place = cas.location(bundle.digest, cas.BUNDLE)
         if (record.archive_digest, record.archive_size) != (bundle.digest, bundle.size):
             raise DigestMismatch(path=place, expected=record.archive_digest, found=bundle.digest)
-        if isinstance(self._store, DirectoryCas):
-            _forget_pages(self._store.path(bundle.digest, cas.BUNDLE))
-        with self._store.file(bundle.digest, cas.BUNDLE, work) as path, BundleReader(path, record) as reader:
+        self._forget(bundle.digest)
+        with self._tiers.file(bundle.digest, work) as path, BundleReader(path, record) as reader:
             try:
                 reader.verify()
             except StellaError as error:
@@ -279,8 +287,19 @@ class _Check:
                 raise
             if bundle.role == INPUT and parsed is not None:
                 check_feeds(reader, parsed)
-                if self._orders.replay:
+                if self._replays:
                     self._make_replay(reader, parsed, work)
+
+    @property
+    def _replays(self) -> bool:
+        """Tell whether the scan is run again; what was purged has nothing left to compare with."""
+        return self._orders.replay and not self._scan.purged
+
+    def _forget(self, name: str) -> None:
+        """Let the kernel forget a bundle's bytes, wherever they are files."""
+        for store in self._tiers.stores():
+            if isinstance(store, DirectoryCas):
+                _forget_pages(store.path(name, cas.BUNDLE))
 
     def _make_replay(self, reader: BundleReader, parsed: Manifest, work: Path) -> None:
         """Run the scan again; what forbids a replay here is its outcome, and no fault of the evidence."""
@@ -316,7 +335,7 @@ class _Check:
 
         record = parsed.bundles.output
         with (
-            self._store.file(record.archive_digest, cas.BUNDLE, work) as path,
+            self._tiers.file(record.archive_digest, work) as path,
             BundleReader(path, record) as reader,
         ):
             reader.verify()
@@ -349,16 +368,17 @@ def _record(parsed: Manifest | None, role: str) -> BundleRecord | None:
 
 
 @lru_cache(maxsize=1)
-def _store(place: Place) -> Cas:
-    """Return the store, once it is known to be the locker's: an empty mount is no proof that evidence is gone."""
+def _tiers(place: Place) -> Tiers:
+    """Return the stores, once they are known to be the locker's: an empty mount is no proof that evidence is gone."""
     try:
         store = cas.open_store(place.store, Path(place.directory))
         for _ in store.read(place.mark, cas.BUNDLE):
             break
+        tiers = Tiers(store, open_cold(place.cold))
     except Exception as fault:  # a client of a store has its own errors, and none says anything about a scan
         detail = "this worker does not see the locker's objects"
         raise ServerUnreachable(path="cas", detail=detail, found=str(fault)[:160]) from fault
-    return store
+    return tiers
 
 
 def _forget_pages(path: Path) -> None:

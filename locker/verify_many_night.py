@@ -41,14 +41,24 @@ class Failing:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A scan of which retention removed a bundle; the documents that are kept of it were checked."""
+
+    scan_id: str
+    tenant: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Night:
-    """How a night ended: scans by result, replays by outcome, what was not found whole."""
+    """How a night ended: scans by result, replays by outcome, what was not found whole, what was purged."""
 
     name: str
     resumed: bool
     results: dict[str, int]
     replays: dict[str, int]
     failing: tuple[Failing, ...]
+    skipped: tuple[Skipped, ...]
 
 
 def verify_latest(
@@ -73,7 +83,8 @@ def verify_latest(
         pack, pack_bundle = trust.in_force(locker, given, now=now)
         with locker.rows.write() as connection:
             night, resumed = nights.begin(connection, wish, pack_bundle, now=now, name=name)
-        place = Place(str((locker.path / OBJECTS).resolve()), settings.read(locker.path).store, pack_bundle)
+        chosen = settings.read(locker.path)
+        place = Place(str((locker.path / OBJECTS).resolve()), chosen.store, chosen.cold, pack_bundle)
         orders = Orders(place, pack, stamp(now), wish.replay, wish.explain)
         for wave in _waves(locker, night):
             changed_at: dict[str, datetime] = {}
@@ -146,13 +157,16 @@ def _alone(locker: Locker, wish: Wish) -> Iterator[None]:
 def _report(locker: Locker, night: str, *, resumed: bool) -> Night:
     table = rows.verify_results
     this = table.c.night == night
-    bad = sa.select(table).where(this, table.c.result != nights.GOOD).order_by(table.c.tenant, table.c.run_id)
+    ordered = sa.select(table).where(this).order_by(table.c.tenant, table.c.run_id)
     replayed = sa.select(table.c.replay, sa.func.count()).where(this, table.c.replay.is_not(None))
     with locker.rows.read() as connection:
         results = nights.counts(connection, night)
         replays = {str(name): int(count) for name, count in connection.execute(replayed.group_by(table.c.replay))}
+        bad = ordered.where(table.c.result.in_((nights.BAD, nights.UNDECIDED)))
         failing = tuple(_failing(row) for row in connection.execute(bad))
-    return Night(night, resumed, results, dict(sorted(replays.items())), failing)
+        gone = connection.execute(ordered.where(table.c.result == nights.SKIPPED))
+        skipped = tuple(Skipped(row.run_id, row.tenant, row.code) for row in gone)
+    return Night(night, resumed, results, dict(sorted(replays.items())), failing, skipped)
 
 
 def _failing(row: sa.Row[tuple[object, ...]]) -> Failing:

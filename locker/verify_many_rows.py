@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -12,12 +12,16 @@ from kit.bytes.digest import hex_of
 from locker import registry, rows
 from locker.cas import Stored
 from locker.rows import FAILED, REPLAYED, VERIFIED, append_event
-from locker.verify_many_check import Answer, Bundle, Fault, Scan
+from locker.rows.retention import DELETING, TOMBSTONE, objects
+from locker.verify_many_check import Answer, Bundle, BundleAnswer, Fault, Scan
 from verifier.run_dir import stamp
 
-GOOD, BAD, UNDECIDED = "verified", "failed", "error"
-"""Results of a scan's verification; the last says that this machine could not judge it."""
-RESULTS = (GOOD, BAD, UNDECIDED)
+GOOD, BAD, UNDECIDED, SKIPPED = "verified", "failed", "error", "skipped"
+"""Results of a scan: ``error`` says that this machine could not judge it, ``skipped`` that it was purged."""
+JUDGED = (GOOD, BAD, UNDECIDED)
+RESULTS = (*JUDGED, SKIPPED)
+PURGED = "Purged"
+"""Why a scan was skipped."""
 CONNECTED = "connected"
 RUNNING, FINISHED, ABANDONED = "running", "finished", "abandoned"
 
@@ -25,6 +29,7 @@ DECODED_AGAIN = timedelta(days=30)
 """After so long a bundle whose digest holds is decoded again all the same."""
 _GOES_ON = timedelta(hours=20)
 """A night that was cut off goes on within this time; later it is another night."""
+_LEAVING = (DELETING, TOMBSTONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +92,19 @@ def _latest(wish: Wish) -> sa.Subquery:
 
 
 def open_scans(connection: sa.Connection, night: str) -> dict[str, list[str]]:
-    """Return the scans that a night has not judged yet, each with the hex digests of its bundles."""
+    """Return the scans that a night has not judged yet, each with the hex digests of its bundles that are there."""
     results, mapped = rows.verify_results, rows.run_bundles
     joined = sa.outerjoin(results, mapped, mapped.c.run_id == results.c.run_id)
+    joined = sa.outerjoin(joined, objects, objects.c.digest == mapped.c.bundle_digest)
     wanted = (
-        sa.select(results.c.run_id, mapped.c.bundle_digest)
+        sa.select(results.c.run_id, mapped.c.bundle_digest, objects.c.state)
         .select_from(joined)
         .where(results.c.night == night, results.c.result.is_(None))
         .order_by(results.c.tenant, results.c.run_id)
     )
     found: dict[str, list[str]] = {}
-    for run_id, bundle in connection.execute(wanted):
-        found.setdefault(run_id, []).extend([bundle] if bundle is not None else [])
+    for run_id, bundle, state in connection.execute(wanted):
+        found.setdefault(run_id, []).extend([bundle] if bundle is not None and state not in _LEAVING else [])
     return found
 
 
@@ -147,8 +153,9 @@ def _bundles(connection: sa.Connection, night: str, run_ids: Sequence[str], now:
     mapped, bundles, blobs = rows.run_bundles, rows.bundles, rows.verify_blobs
     joined = sa.join(mapped, bundles, mapped.c.bundle_digest == bundles.c.digest)
     joined = sa.outerjoin(joined, blobs, blobs.c.digest == bundles.c.digest)
+    joined = sa.outerjoin(joined, objects, objects.c.digest == bundles.c.digest)
     wanted = (
-        sa.select(mapped.c.run_id, mapped.c.role, bundles.c.digest, bundles.c.size, blobs)
+        sa.select(mapped.c.run_id, mapped.c.role, bundles.c.digest, bundles.c.size, objects.c.state, blobs)
         .select_from(joined)
         .where(mapped.c.run_id.in_(run_ids))
         .order_by(mapped.c.run_id, mapped.c.role, bundles.c.digest)
@@ -165,6 +172,7 @@ def _bundles(connection: sa.Connection, night: str, run_ids: Sequence[str], now:
                 checked=checked,
                 fault=Fault(**row.fault) if checked and row.fault else None,
                 decoded=row.decoded if lately else None,
+                purged=row.state in _LEAVING,
             )
         )
     return found
@@ -196,14 +204,15 @@ def keep(
     A row that changed since, by an ingest that mended it, keeps its status.
     """
     totals: Counter[tuple[str, str, str]] = Counter()
-    for answer in answers:
-        result, scan = result_of(answer.faults), answer.scan
+    for told in answers:
+        answer = _without_purged(connection, told)
+        result, scan = _result(answer), answer.scan
         difference = differences.get(scan.scan_id)
         table = rows.verify_results
         this = sa.and_(table.c.night == night, table.c.run_id == scan.scan_id, table.c.result.is_(None))
         values = {
             "result": result,
-            "code": code_of(answer.faults),
+            "code": PURGED if result == SKIPPED else code_of(answer.faults),
             "faults": [asdict(fault) for fault in answer.faults],
             "replay": answer.replay,
             "difference": difference.location if difference else None,
@@ -212,11 +221,38 @@ def keep(
         }
         if connection.execute(sa.update(table).where(this).values(**values)).rowcount != 1:
             continue
-        totals[scan.tenant, result, answer.arch] += 1
+        if result in JUDGED:
+            totals[scan.tenant, result, answer.arch] += 1
         _keep_bundles(connection, night, answer, now)
         _judge(connection, night, answer, result, changed_at[scan.scan_id], now)
     for (tenant, result, arch), count in sorted(totals.items()):
         add_total(connection, tenant, result, arch, count, now=now)
+
+
+def _result(answer: Answer) -> str:
+    result = result_of(answer.faults)
+    return SKIPPED if result == GOOD and answer.scan.purged else result
+
+
+def _without_purged(connection: sa.Connection, answer: Answer) -> Answer:
+    """Return an answer without the faults of bundles that retention removed since their scan was loaded."""
+    told: tuple[Bundle | BundleAnswer, ...] = (*answer.bundles, *answer.scan.bundles)
+    missed = [one for one in told if one.fault is not None]
+    if not missed:
+        return answer
+    names = {hex_of(one.digest) for one in missed}
+    leaving = sa.select(objects.c.digest).where(objects.c.digest.in_(names), objects.c.state.in_(_LEAVING))
+    gone = {f"sha256:{name}" for name in connection.execute(leaving).scalars()}
+    if not gone:
+        return answer
+    theirs = [one.fault for one in missed if one.digest in gone]
+    bundles = tuple(replace(one, purged=one.purged or one.digest in gone) for one in answer.scan.bundles)
+    return replace(
+        answer,
+        scan=replace(answer.scan, bundles=bundles),
+        faults=tuple(fault for fault in answer.faults if fault not in theirs),
+        bundles=tuple(one for one in answer.bundles if one.digest not in gone),
+    )
 
 
 def _keep_bundles(connection: sa.Connection, night: str, answer: Answer, now: datetime) -> None:

@@ -90,6 +90,9 @@ def schedule(
     at: Annotated[
         str, typer.Option("--at", help="When: five fields, as cron has them, UTC.", metavar="CRON")
     ] = "15 2 * * *",
+    retention_at: Annotated[
+        str, typer.Option("--retention-at", help="When retention runs, written likewise.", metavar="CRON")
+    ] = "15 5 * * *",
     replay: Annotated[bool, typer.Option("--replay", help="Run each scan again as well.")] = False,
     executor: Annotated[
         str, typer.Option("--executor", help="process:N, or dask:tls://HOST:PORT.", metavar="WHERE")
@@ -98,15 +101,16 @@ def schedule(
         Path | None,
         typer.Option("--executor-tls", help="ca.pem, cert.pem and key.pem for the Dask cluster.", metavar="DIR"),
     ] = None,
-    once: Annotated[bool, typer.Option("--once", help="Do what is due now, then end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Verify what there is now, then end.")] = False,
     json: Json = False,
 ) -> Verdict:
-    """Run the nightly verification by a queue in the locker's PostgreSQL, one job a tenant, until stopped.
+    """Run verification and retention by a queue in the locker's PostgreSQL, until stopped.
 
     For a locker on servers with several machines; on one machine the shipped timer or cron line does the same.
     """
     from locker import schedule as queue
 
-    made = queue.Plan(str(locker), latest, replay, executor, str(executor_tls) if executor_tls else None, at)
+    tls = str(executor_tls) if executor_tls else None
+    made = queue.Plan(str(locker), latest, replay, executor, tls, at, retention_at)
     queue.work(made, once=once)
     return Console(json=json).verdict("STOPPED", 0)

@@ -59,6 +59,7 @@ def command(
     more becomes failed, with its reason code. Cut off, run it again: it goes on where it was.
     """
     from kit.trust import rootpack as packs
+    from locker import audit
     from locker.asked import check_rootpack, check_tenant
     from locker.store import open_locker
     from locker.verify_many_night import verify_latest
@@ -80,6 +81,7 @@ def command(
             name=str(uuid4()),
             given=given,
         )
+        audit.sign(opened, now=datetime.now(UTC))
     if json:
         console.document(night)
     else:
@@ -88,6 +90,8 @@ def command(
         )
         for one in night.failing:
             console.data(f"{one.result:<8}  {one.scan_id}  {one.tenant}  {one.code}: {one.sentence}")
+        for gone in night.skipped:
+            console.data(f"skipped   {gone.scan_id}  {gone.tenant}  {gone.reason}: its evidence is past its retention")
     if not night.failing:
         return console.verdict(f"VERIFIED {night.results['verified']}", 0)
     code = min(one.exit_code for one in night.failing)

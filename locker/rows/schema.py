@@ -194,6 +194,7 @@ events = sa.Table(
     sa.Column("version", sa.String(32)),
     sa.Column("request", sa.String(36)),
     sa.Index("events_tenant_at", "tenant", "at"),
+    sa.Index("events_kind", "kind", "sequence"),
     sqlite_autoincrement=True,
 )
 """``actor`` is a commitment to a name that stands in :data:`event_texts`."""
@@ -227,7 +228,9 @@ verify_results = sa.Table(
     sa.Column("difference", sa.Text),
     sa.Column("arch", sa.String(16)),
     sa.Column("checked_at", UtcTime),
-    sa.CheckConstraint(sa.column("result").in_(("verified", "failed", "error")), name="verify_results_known"),
+    sa.CheckConstraint(
+        sa.column("result").in_(("verified", "failed", "error", "skipped")), name="verify_results_known"
+    ),
     sa.Index("verify_results_run", "run_id", sa.desc("checked_at")),
     sa.Index("verify_results_tenant", "tenant", sa.desc("checked_at")),
 )

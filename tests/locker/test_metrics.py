@@ -16,6 +16,7 @@ from kit.errors import UsageError
 from locker import cas, checklist, metrics, rows, verify_many_check
 from locker import verify_many_rows as nights
 from locker.ingest import ingest
+from locker.retention import run as retention
 from locker.sync import take
 from locker.verify_many_night import verify_latest
 from locker.verify_many_rows import Wish
@@ -38,7 +39,7 @@ def of(found, name, **labels) -> float | None:
 
 
 def one_night(locker, world, name: str, hours: int, executor) -> None:
-    verify_many_check._store.cache_clear()
+    verify_many_check._tiers.cache_clear()
     moment = world.now + timedelta(hours=hours)
     verify_latest(locker, Wish(9), executor, clock=lambda: moment, name=name)
 
@@ -168,7 +169,7 @@ def test_every_expression_of_the_dashboard_is_one(tmp_path) -> None:
 def test_rules_and_dashboard_ask_for_metrics_that_there_are(world, trusting, here, tmp_path, scan_ids) -> None:
     ingest(trusting, world.record(tmp_path / "records", scan_ids[0]), now=world.now)
     one_night(trusting, world, "one", 1, here)
-    for kind in (checklist.RETENTION_RAN, checklist.DRILL_HELD):
+    for kind in (retention.FINISHED, checklist.DRILL_HELD):
         checklist.record(trusting, kind, now=world.now, note="done")
     told = {name for name, _ in samples(trusting, world.now)} | {"replay_verify_failing"}
     asked = " ".join([*dashboard_expressions(), *(rule["expr"] for rule in alerts())])

@@ -48,11 +48,11 @@ def scan_id(number: int) -> str:
 @pytest.fixture
 def night(world):
     """Return what runs one night."""
-    verify_many_check._store.cache_clear()
+    verify_many_check._tiers.cache_clear()
     count = iter(range(1000))
 
     def run(locker, wish=None, executor=None, *, after=LATER, name=None, **more) -> Night:
-        verify_many_check._store.cache_clear()
+        verify_many_check._tiers.cache_clear()
         return verify_latest(
             locker,
             wish or Wish(50),
@@ -109,7 +109,7 @@ def kinds(locker) -> Counter:
 def test_a_whole_locker_is_verified_and_counted(three, night) -> None:
     locker, _ = three
     found = night(locker)
-    assert (found.results, found.failing) == ({"verified": 4, "failed": 0, "error": 0}, ())
+    assert (found.results, found.failing) == ({"verified": 4, "failed": 0, "error": 0, "skipped": 0}, ())
     with locker.rows.read() as connection:
         totals = connection.execute(sa.select(rows.verify_totals).order_by(rows.verify_totals.c.tenant)).all()
     assert [(row.tenant, row.result, row.total) for row in totals] == [
@@ -143,7 +143,7 @@ def test_bytes_that_rot_make_a_scan_failed_until_it_is_mended(three, night, worl
     else:
         damage(locker, blob, cas.BUNDLE, change)
     found = night(locker)
-    assert found.results == {"verified": 3, "failed": 1, "error": 0}
+    assert found.results == {"verified": 3, "failed": 1, "error": 0, "skipped": 0}
     [failing] = found.failing
     assert (failing.scan_id, failing.code) == (scan_id(1), code)
     assert blob.removeprefix("sha256:") in failing.sentence
@@ -345,7 +345,7 @@ def test_a_disk_that_cannot_be_read_is_this_machines_trouble(three, night, monke
 
     monkeypatch.setattr(DirectoryCas, "file", failing)
     found = night(locker)
-    assert found.results == {"verified": 3, "failed": 0, "error": 1}
+    assert found.results == {"verified": 3, "failed": 0, "error": 1, "skipped": 0}
     assert status_of(locker, scan_id(1)) == ("verified", None)
 
 
@@ -370,7 +370,7 @@ def test_processes_verify_what_one_process_would(three, night) -> None:
     damage(locker, blob_of(locker, scan_id(2), "input"), cas.BUNDLE, flipped)
     with workers("process:2") as pool:
         found = night(locker, executor=pool, chunk=1)
-    assert found.results == {"verified": 3, "failed": 1, "error": 0}
+    assert found.results == {"verified": 3, "failed": 1, "error": 0, "skipped": 0}
     assert [one.code for one in found.failing] == ["DigestMismatch"]
 
 

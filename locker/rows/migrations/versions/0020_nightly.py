@@ -12,8 +12,9 @@ JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 
 def upgrade() -> None:
-    """Create the tables, and the index by which scans are listed."""
+    """Create the tables, and the indexes by which scans are listed and the last event of a kind is found."""
     op.create_index("runs_createdAt", "replay_runs", [sa.text("created_at DESC"), "id"])
+    op.create_index("events_kind", "timeline_events", ["kind", "sequence"])
     op.create_table(
         "verify_nights",
         sa.Column("id", sa.String(36), nullable=False),
@@ -40,7 +41,7 @@ def upgrade() -> None:
         sa.Column("difference", sa.Text(), nullable=True),
         sa.Column("arch", sa.String(16), nullable=True),
         sa.Column("checked_at", TIME, nullable=True),
-        sa.CheckConstraint("result IN ('verified', 'failed', 'error')", name="verify_results_known"),
+        sa.CheckConstraint("result IN ('verified', 'failed', 'error', 'skipped')", name="verify_results_known"),
         sa.ForeignKeyConstraint(["night"], ["verify_nights.id"]),
         sa.ForeignKeyConstraint(["run_id"], ["replay_runs.id"]),
         sa.PrimaryKeyConstraint("night", "run_id"),
