@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from kit.bytes import digest
 from kit.errors import LockerConflict
 from kit.trust.rootpack import RootPackFiles
-from locker import cas, rows, settings, trust
+from locker import cas, rows, trust
 from locker import verify_many_rows as nights
 from locker.cas import Stored
 from locker.files import sole_writer
@@ -83,8 +83,8 @@ def verify_latest(
         pack, pack_bundle = trust.in_force(locker, given, now=now)
         with locker.rows.write() as connection:
             night, resumed = nights.begin(connection, wish, pack_bundle, now=now, name=name)
-        chosen = settings.read(locker.path)
-        place = Place(str((locker.path / OBJECTS).resolve()), chosen.store, chosen.cold, pack_bundle)
+        objects, chosen = str((locker.path / OBJECTS).resolve()), locker.settings
+        place = Place(objects, chosen.store, chosen.cold, pack_bundle)
         orders = Orders(place, pack, stamp(now), wish.replay, wish.explain)
         for wave in _waves(locker, night):
             changed_at: dict[str, datetime] = {}
