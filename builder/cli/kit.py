@@ -134,6 +134,7 @@ def build(
         record, rootpack, program or [], channel, sequence, moment, staleness_hours, locker_checkpoint, acknowledge
     )
     assemble.check_paths(request)
+    assemble.check_bills(request)
     requests.check_private(key)
     signers = signing.load(key, rootpack, at=moment, password=passphrase(passphrase_file))
     if dry_run:

@@ -7,7 +7,18 @@ import typer
 
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ledger, Ops, Progress, ScanOnly, SiteDirectory
+from verifier.cli.options import (
+    DEFAULT_OPS,
+    DEFAULT_SITE,
+    At,
+    Json,
+    Ledger,
+    Ops,
+    Progress,
+    ScanOnly,
+    SiteDirectory,
+    WithoutGuard,
+)
 
 EXAMPLES = """
 Examples:
@@ -44,6 +55,7 @@ def command(
     at: At = None,
     scan_only: ScanOnly = False,
     ledger: Ledger = False,
+    without_guard: WithoutGuard = None,
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
@@ -67,6 +79,6 @@ def command(
     del offline
     plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
-    setting = session.Setting(ops, site, at, session.clock)
+    setting = session.Setting(ops, site, at, session.clock, without_guard)
     outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
     return show(console, outcome, setting)
