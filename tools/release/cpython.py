@@ -26,6 +26,8 @@ BUILT_IN = "/usr/src/stella"
 """What stands in the interpreter's files where the directory of the build would."""
 
 _EPOCH = "315532800"
+_STRIPPED = "-s"
+"""What zig links in brings debugging information, with the directories of its own cache."""
 _UNTRIED = ("ac_cv_buggy_getaddrinfo=no", "ac_cv_file__dev_ptc=no", "ac_cv_file__dev_ptmx=yes")
 """What configure can find out only where it can run what it compiles: so it is on every Linux."""
 
@@ -147,14 +149,14 @@ def _copy(sources: Path, name: str, scratch: Path) -> Path:
 
 def _zlib(source: Path, prefix: Path, scratch: Path, chain: Toolchain) -> None:
     # Its configure knows compilers by their names, and gives a library no name of its own where it knows none.
-    shared = f"{chain.tools / 'cc'} -shared -Wl,-soname,libz.so.1"
+    shared = f"{chain.tools / 'cc'} -shared {_STRIPPED} -Wl,-soname,libz.so.1"
     environment = chain.environment(scratch) | {"CFLAGS": "-O3 -fPIC", "CHOST": chain.machine, "LDSHARED": shared}
     call(["./configure", f"--prefix={prefix}"], source, environment)
     call(["make", "-j2", "install"], source, environment)
 
 
 def _libffi(source: Path, prefix: Path, scratch: Path, chain: Toolchain) -> None:
-    environment = chain.environment(scratch) | {"CFLAGS": "-O2 -fPIC"}
+    environment = chain.environment(scratch) | {"CFLAGS": "-O2 -fPIC", "LDFLAGS": _STRIPPED}
     # Closures would otherwise map memory that hardened hosts refuse.
     options = ["--disable-exec-static-tramp", "--disable-docs", "--disable-multi-os-directory", "--disable-static"]
     call(["./configure", *_platforms(chain), f"--prefix={prefix}", *options], source, environment)
@@ -165,7 +167,7 @@ def _cpython(source: Path, libraries: Path, scratch: Path, chain: Toolchain) -> 
     environment = chain.environment(scratch) | {
         "CFLAGS": "-fno-semantic-interposition",
         "CPPFLAGS": f"-I{libraries / 'include'}",
-        "LDFLAGS": f"-L{libraries / 'lib'}",
+        "LDFLAGS": f"-L{libraries / 'lib'} {_STRIPPED}",
         "OPT": "-DNDEBUG -fwrapv -O3",
     }
     options = ["--enable-shared", "--with-system-ffi", "--without-ensurepip", "--disable-test-modules"]
