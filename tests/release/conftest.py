@@ -36,7 +36,7 @@ def tool():
 
 @pytest.fixture
 def hosts(world, tool):
-    """Return what makes a host of a release: a directory that anybody can enter, with programs, kit, root and results."""
+    """Return what makes a host of a release: a directory for all, with programs, kit, root and results."""
     tool("bwrap")
     made = Path(tempfile.mkdtemp(prefix="stella-hosts-", dir="/var/tmp"))
 

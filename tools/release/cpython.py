@@ -26,8 +26,8 @@ BUILT_IN = "/usr/src/stella"
 """What stands in the interpreter's files where the directory of the build would."""
 
 _EPOCH = "315532800"
-_STRIPPED = "-s"
-"""What zig links in brings debugging information, with the directories of its own cache."""
+_STRIPPED = "-Wl,-s"
+"""What zig links in brings debugging information, with the directories of its cache; libtool keeps this word."""
 _UNTRIED = ("ac_cv_buggy_getaddrinfo=no", "ac_cv_file__dev_ptc=no", "ac_cv_file__dev_ptmx=yes")
 """What configure can find out only where it can run what it compiles: so it is on every Linux."""
 

@@ -1,7 +1,7 @@
-"""``python -m tools.release.reproduce``: builds the release a second time, elsewhere and by somebody else, and compares.
+"""``python -m tools.release.reproduce``: builds the release a second time, as by somebody else, and compares.
 
 The second build has a checkout, a work directory, virtual environments and a home of its own, another umask, time zone,
-locale and hash seed. It shares what is pinned by digest, zig and the source archives, and compiles the interpreter anew.
+locale and hash seed. It shares what is pinned by digest, zig and the source archives; the interpreter is compiled anew.
 Compared are the interpreter, the folder form, the single file and what lies beside them, byte for byte.
 """
 
