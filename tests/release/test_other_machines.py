@@ -35,7 +35,10 @@ def host(hosts, foreign, before):
     """Return a host of the other kind, with its release, and the C library that the folder form asks for."""
     root = ROOT / "build" / "release" / FOREIGN / "root" / "lib"
     # qemu takes system calls itself and knows no filter for them, so the guard cannot hold here.
-    return replace(hosts(foreign), before=tuple(before)).adding("--ro-bind", root, "/lib")
+    # The freezer's start-up code asks the host for zlib; the folder form has one, which a host without it may name.
+    variables = (("LD_LIBRARY_PATH", "/bin/stella-onedir/_internal"),)
+    host = replace(hosts(foreign), before=tuple(before), variables=variables)
+    return host.adding("--ro-bind", root, "/lib")
 
 
 UNGUARDED = ("--without-guard", "emulated")

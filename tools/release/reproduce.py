@@ -36,6 +36,8 @@ def differences(first: Path, second: Path) -> list[str]:
 
 def _members(directory: Path) -> Iterator[tuple[str, tuple[str, bool]]]:
     for path in directory.rglob("*"):
+        if path.parent.name == "__pycache__":
+            continue  # left by running it, with dates
         name = path.relative_to(directory).as_posix()
         if path.is_symlink():
             yield name, (f"link to {path.readlink()}", False)
