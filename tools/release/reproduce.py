@@ -90,13 +90,15 @@ def main() -> Verdict:
             "interpreter": (work / below / "python", place / "elsewhere" / "work" / below / "python"),
             "release": (made, place / "out" / made.name),
         }
+        wrong: list[str] = []
         for name, (first, second) in pairs.items():
             found = differences(first, second)
             console.data(f"{name:<12} {len(list(_members(first)))} files, {len(found)} differ")
-            if found:
-                raise DigestMismatch(path=name, detail=", ".join(found[:_MOST_NAMED])).then(
-                    "Find what of the surroundings got into these files; nothing was released."
-                )
+            wrong += [f"{name}: {path}" for path in found]
+    if wrong:
+        raise DigestMismatch(detail=", ".join(wrong[:_MOST_NAMED])).then(
+            "Find what of the surroundings got into these files; nothing was released."
+        )
     console.data(f"{made / freeze.ONE_FILE}  {digest.of_file(made / freeze.ONE_FILE)[0]}")
     return console.verdict("REPRODUCED", 0)
 
