@@ -20,6 +20,7 @@ from kit.manifest import check_scan_id
 from kit.volume import VOLUME_FILE, parse
 from verifier.medium import read_file
 
+MAX_REASON = 500
 MAX_NAMED = 5
 """How many scans of a kit an error names."""
 _MAX_LOOKED_AT = 1000
@@ -38,6 +39,12 @@ class Place:
     def kit(self) -> Path:
         """Return the directory of the kit that the manifest belongs to, going by its place."""
         return kit_of(self.manifest)
+
+
+def reason(said: str | None, option: str) -> None:
+    """Raise :class:`UsageError` for a reason of nothing but space, or longer than anybody reads."""
+    if said is not None and not 0 < len(said.strip()) <= MAX_REASON:
+        raise UsageError(option=option, detail=f"asks for a reason, of at most {MAX_REASON} characters")
 
 
 def kit_of(manifest: Path) -> Path:

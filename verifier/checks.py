@@ -31,7 +31,7 @@ from kit.snapshot import SnapshotReader
 from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
 from scanner.engine import MATCH_CONTRACT
-from verifier import ages, declared, envelopes, ledger, listing, locker_notes, sigstore_bundles
+from verifier import ages, declared, envelopes, ledger, listing, locker_notes, programs, sigstore_bundles
 from verifier.facts import Facts, Request
 from verifier.medium import Medium, survey
 from verifier.pack_files import read_pack
@@ -55,6 +55,8 @@ class Examination:
 
     def intact(self) -> None:
         """Make every check up to the replay; raises the error of the first that fails."""
+        if self._request.unguarded is not None:
+            self._facts.notes.append(f"The operator ran this without the network guard: {self._request.unguarded}")
         medium = self._check_media()
         self._check_rootpack(medium)
         if self._request.scan_only:
@@ -233,6 +235,7 @@ class Examination:
             if layout.DELTA_FILE in medium.sizes:
                 raise DeltaNotRebuilt(path=layout.DELTA_FILE)
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
+            carried = programs.check(medium, self._facts.kit) if self._facts.kit is not None else []
             bundles = self._check_sigstore(medium)
             if self._facts.kit is None:
                 listing.check_scan(medium, [*self._facts.proofs, *self._facts.stamps], bundles)
@@ -240,6 +243,8 @@ class Examination:
                 scan, stamps = self._path(""), self._facts.kit_stamps
                 self._facts.lockers = locker_notes.read(medium)
                 evidence.update(listing.check_kit(medium, self._facts.kit, scan, self._manifest(), stamps))
+                if carried:
+                    evidence["programs"] = carried
             if bundles:
                 evidence["sigstoreBundles"] = len(bundles)
                 self._facts.acknowledged = locker_notes.acknowledged(self._facts.lockers, self._site.fingerprint)

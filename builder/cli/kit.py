@@ -162,6 +162,7 @@ def build(
         record, rootpack, program or [], channel, sequence, moment, staleness_hours, locker_checkpoint, acknowledge
     )
     assemble.check_paths(request)
+    assemble.check_bills(request)
     requests.check_private(key)
     on = _proven(since_receipt, base, rootpack)
     if delta_out is not None and on is None:
