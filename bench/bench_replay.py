@@ -4,12 +4,12 @@ import hashlib
 import io
 import statistics
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import measure
 import world
 import zstandard
+from msgspec.structs import replace
 
 from kit import manifest as manifests
 from kit.bundle import BundleReader, write_bundle

@@ -5,8 +5,10 @@ The files are those of docs/format.md section 10; ``stella kit build`` carries t
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from builder import cosigning, files, rekor, signing, tile_log
 from builder.cosigning import Witness

@@ -6,8 +6,10 @@ refused.
 
 import base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from builder import files
 from builder.tile_log import TileLog

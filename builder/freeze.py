@@ -163,6 +163,7 @@ def _run_freezer(root: Path, scratch: Path, interpreter: Path, base: Base | None
         "LC_ALL": "C.UTF-8",
         "PATH": f"{base.programs}{os.pathsep}{path}" if base and base.programs else path,
         "PYINSTALLER_CONFIG_DIR": str(scratch / "cache"),
+        "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": "0",  # modules stored as they are: each import would inflate one
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "1",
         "SOURCE_DATE_EPOCH": _EPOCH,

@@ -45,11 +45,91 @@ def parseaddr(address):
     """Refuse: no certificate that counts is asked for a mail address."""
     raise ValueError(address)
 ''',
+    "jinja2/__init__.py": '"""Stand-in: the package imports all of its modules, compiler included."""\n',
+    "jinja2/compiler.py": '''"""Stand-in: templates were compiled while freezing."""
+
+
+class CodeGenerator:
+    """What an environment is told to compile with."""
+
+
+def generate(*given):
+    """Refuse: a template that was not compiled while freezing cannot be compiled at all."""
+    raise NotImplementedError
+''',
+    "jinja2/lexer.py": '''"""Stand-in: see jinja2/compiler.py."""
+
+
+class Lexer:
+    """A name that the environment mentions."""
+
+
+class TokenStream:
+    """A name that the environment mentions."""
+
+
+def get_lexer(environment):
+    """Refuse to read a template."""
+    raise NotImplementedError
+''',
+    "jinja2/nodes.py": '''"""Stand-in: of the syntax tree, only what a compiled template is rendered with."""
+
+
+class Template:
+    """A name that the environment mentions."""
+
+
+class EvalContext:
+    """Whether the values of a template are escaped."""
+
+    def __init__(self, environment, template_name=None):
+        chosen = environment.autoescape
+        self.environment = environment
+        self.autoescape = chosen(template_name) if callable(chosen) else chosen
+        self.volatile = False
+''',
+    "jinja2/parser.py": '''"""Stand-in: see jinja2/compiler.py."""
+
+
+class Parser:
+    """Refuses to read a template."""
+
+    def __init__(self, *given, **named):
+        raise NotImplementedError
+''',
+    "platform.py": '''"""Stand-in for what libraries ask; the real module brings subprocess, which is rarely needed."""
+
+
+def python_implementation():
+    """Return the interpreter's kind."""
+    return "CPython"
+
+
+def system():
+    """Return the operating system's name."""
+    return "Linux"
+''',
 }
-"""Modules that are frozen in other words than the standard library's, by path: those would bring a network."""
+"""Modules that are frozen in other words than their own, by path: those would bring a network, or a slow start."""
 
 CONNECTED_SIDE = ("builder", "locker", "obstore", "securesystemslib", "sqlalchemy", "tuf")
 """The rooms that stay outside, and what only they use."""
+
+JINJA_COMPILER = tuple(
+    f"jinja2.{name}"
+    for name in (
+        "_identifier",
+        "bccache",
+        "ext",
+        "idtracking",
+        "meta",
+        "nativetypes",
+        "optimizer",
+        "sandbox",
+        "visitor",
+    )
+)
+"""Templates are compiled while freezing; what is left of their library only renders (see STAND_INS)."""
 
 DEAD_WEIGHT = (
     "_bz2",  # the standard library asks for it in case somebody packs archives, as for _lzma
@@ -102,7 +182,7 @@ DEAD_WEIGHT = (
 )
 """Never used by the verifier, but dragged in by the analysis of imports, or costly at start-up."""
 
-EXCLUDED = tuple(sorted((*NETWORK, *CONNECTED_SIDE, *DEAD_WEIGHT)))
+EXCLUDED = tuple(sorted((*NETWORK, *CONNECTED_SIDE, *JINJA_COMPILER, *DEAD_WEIGHT)))
 
 INTERPRETER_OPTIONS = ("hash_seed=0", "X utf8_mode=1")
 """A frozen program ignores PYTHONHASHSEED and PYTHONUTF8; set order and text encoding must not vary all the same."""

@@ -4,6 +4,7 @@ The answer is verified under the RootPack, as a site will, before it is kept. A 
 request to the authority and the answer back as files.
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -98,7 +99,9 @@ def place(directory: Path, pack: TrustedPack) -> Place:
 
 def stamp(where: Place, pack: TrustedPack, ask: Ask, *, now: datetime) -> list[Stamped]:
     """Ask an authority to stamp each signature, and keep the answers; raises what :func:`keep` raises."""
-    return [keep(where, pack, ask(timestamp.request(signature)), now=now) for _, signature in where.signatures]
+    return [
+        keep(where, pack, ask(timestamp.request(signature, _nonce())), now=now) for _, signature in where.signatures
+    ]
 
 
 def query(where: Place) -> bytes:
@@ -106,7 +109,12 @@ def query(where: Place) -> bytes:
     if len(where.signatures) != 1:
         detail = f"{where.envelope} has {len(where.signatures)} signatures, and a request names one; use --tsa"
         raise UsageError(option="--query", detail=detail)
-    return timestamp.request(where.signatures[0][1])
+    return timestamp.request(where.signatures[0][1], _nonce())
+
+
+def _nonce() -> int:
+    """Return a number that no earlier request had: an answer can only be to the request that has it."""
+    return secrets.randbits(64)
 
 
 def keep(where: Place, pack: TrustedPack, reply: bytes, *, now: datetime) -> Stamped:

@@ -6,8 +6,9 @@ and must be what they are derived to, so that what a person reads is what is pro
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import cast
+
+import msgspec
 
 from kit.bytes import canonical, merkle
 from kit.errors import EvidenceMissing, LimitExceeded, MalformedDocument, NotCanonical
@@ -25,8 +26,7 @@ _KIND = re.compile(r"[a-z]{1,32}(\.[a-z-]{1,32}){1,4}")
 _MAX_LEAF = 64 << 10
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(msgspec.Struct, frozen=True):
     """A receipt whose every event stands in the audit log of ``opened``, in the order in which they were logged."""
 
     scan: str

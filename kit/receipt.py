@@ -1,7 +1,5 @@
 """A receipt as its site signed it, and what can be told of it once the signature holds (docs/format.md section 7.1)."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from kit import result as results
@@ -16,8 +14,7 @@ FILE = "receipt.json"
 _NUMBER_DIGITS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Genuine:
+class Genuine(msgspec.Struct, frozen=True):
     """A receipt that a site's key signed; ``digest`` is that of ``receipt.json``, which the site's next one names."""
 
     receipt: Receipt

@@ -5,11 +5,11 @@ same one, which one site never writes: it was cloned, or its memory was restored
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(msgspec.Struct, frozen=True):
     """One receipt: its digest, the digest that it names as the one before it, and when the site says that it ended."""
 
     digest: str
@@ -17,24 +17,21 @@ class Link:
     finished_at: str
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True):
     """A receipt that is not there, though one that is there follows it."""
 
     missing: str
     before: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fork:
+class Fork(msgspec.Struct, frozen=True):
     """Receipts that name the same one before them; None where each calls itself the site's first."""
 
     previous: str | None
     followers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True):
     """What receipts of one site make together. ``links`` ascend; a branch of a fork comes as a whole.
 
     ``newest`` is the digest of the last one, the latest by its own time where there are several ends; ``backwards``

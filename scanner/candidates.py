@@ -4,17 +4,18 @@ Feeds are streamed: a record is decoded, judged and dropped, so memory follows t
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from kit.bytes import digest
 from kit.errors import LimitExceeded, NameCollision
 from scanner import advisory, identity
 from scanner.advisory import Advisory, Severity
+from scanner.instant import parse_instant
 from scanner.match import Doubt, Entry, Evidence, State
 from scanner.sbom import Component, Sbom
 from scanner.schemes import Schemes, Subject
-from scanner.vex.instant import parse_instant
 
 NOT_A_PACKAGE = "not-a-package"
 """The reason of components that are no packages: accounted for, but no gap in the evaluation."""
@@ -51,8 +52,7 @@ class FeedSource(Protocol):
         """Yield the records of these (ecosystem, normalised package name) pairs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """What is looked up: all component instances of one package URL, package and version. ``refs`` are sorted."""
 
     purl: str
@@ -61,8 +61,7 @@ class Target:
     subject: Subject
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Unevaluated:
+class Unevaluated(msgspec.Struct, frozen=True, order=True):
     """A component that was not, or not fully, evaluated, with the reason."""
 
     ref: str
@@ -73,8 +72,7 @@ class Unevaluated:
     purl: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """A record that affects a target. ``severity`` are the vectors that hold for the matched entries."""
 
     feed: str
@@ -91,8 +89,7 @@ class Hit:
     withdrawn: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(msgspec.Struct, frozen=True):
     """A record that cannot be judged for a target, by the first doubt in the record's order."""
 
     feed: str
@@ -103,16 +100,15 @@ class Undecided:
     doubt: Doubt
 
 
-@dataclass(slots=True)
-class Judged:
+class Judged(msgspec.Struct):
     """What the feeds say, by position of the target; counts; unreadable records as (feed, digest)."""
 
-    hits: dict[int, list[Hit]] = field(default_factory=dict)
-    withdrawn: dict[int, list[Hit]] = field(default_factory=dict)
-    undecided: dict[int, list[Undecided]] = field(default_factory=dict)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    records: dict[str, int] = field(default_factory=dict)
-    pairs: dict[State, int] = field(default_factory=lambda: dict.fromkeys(State, 0))
+    hits: dict[int, list[Hit]] = msgspec.field(default_factory=dict)
+    withdrawn: dict[int, list[Hit]] = msgspec.field(default_factory=dict)
+    undecided: dict[int, list[Undecided]] = msgspec.field(default_factory=dict)
+    unreadable: list[tuple[str, str]] = msgspec.field(default_factory=list)
+    records: dict[str, int] = msgspec.field(default_factory=dict)
+    pairs: dict[State, int] = msgspec.field(default_factory=lambda: dict.fromkeys(State, 0))
     git_ranges: int = 0
 
 

@@ -10,7 +10,6 @@ document that was made when it was frozen travels as ``engine.json`` beside this
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -49,8 +48,7 @@ class EngineDocument(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     packages: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class EngineIdentity:
+class EngineIdentity(msgspec.Struct, frozen=True):
     """An engine document, its canonical bytes and their digest."""
 
     document: EngineDocument

@@ -7,7 +7,8 @@ hash seed, or the way in which a feed is stored.
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kit.bytes import canonical, digest, merkle
 from kit.errors import LimitExceeded, NameCollision
@@ -27,8 +28,7 @@ _SKIPPED_GAPS = frozenset({"malformed", "more", "other-purl"})
 """Parts of an SBOM whose loss can hide a package."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationInput:
+class EvaluationInput(msgspec.Struct, frozen=True):
     """Everything that an evaluation reads; the order of feeds and documents does not count.
 
     ``time`` is UTC, ``YYYY-MM-DDTHH:MM:SSZ``; ``vex`` holds names and documents; ``reachability`` holds what the
@@ -45,8 +45,7 @@ class EvaluationInput:
     reachability: Sequence[Source] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Evaluation:
+class _Evaluation(msgspec.Struct, frozen=True):
     """What was read and found, before it is written."""
 
     given: EvaluationInput

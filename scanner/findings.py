@@ -4,13 +4,14 @@ docs/matching.md sections 5 to 8.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
+from msgspec.structs import replace
 
 from scanner import groups, policy, reachability
 from scanner.candidates import Hit, Judged, Target
 from scanner.identity import Package
+from scanner.instant import parse_instant
 from scanner.outputs import (
     ComponentEntry,
     DecisionEntry,
@@ -31,7 +32,6 @@ from scanner.policy import Facts, Policy
 from scanner.sbom import Sbom
 from scanner.severity import assess
 from scanner.vex import Block, Decision, Resolver, Status, VexIndex
-from scanner.vex.instant import parse_instant
 
 _CAUTION: tuple[Status | None, ...] = ("affected", "under_investigation", "unknown", None, "fixed", "not_affected")
 """Most cautious first; ``None`` is a vulnerability of the group that no statement speaks for."""
@@ -39,8 +39,7 @@ _UNDECIDED = DecisionEntry(action="", by="")
 """Stands in a finding until its facts have been put before the policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(msgspec.Struct, frozen=True):
     """What findings are made with, beside the hits: inventory, statements, evidence of reachability, policy, time."""
 
     sbom: Sbom
@@ -50,14 +49,13 @@ class Given:
     time: str
 
 
-@dataclass(slots=True)
-class Assembled:
+class Assembled(msgspec.Struct):
     """Findings and what VEX had to say about them, each sorted by package and id."""
 
-    findings: list[Finding] = field(default_factory=list)
-    decisions: list[VexDecisionEntry] = field(default_factory=list)
-    conflicts: list[VexConflictEntry] = field(default_factory=list)
-    partial: list[VexPartialEntry] = field(default_factory=list)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    decisions: list[VexDecisionEntry] = msgspec.field(default_factory=list)
+    conflicts: list[VexConflictEntry] = msgspec.field(default_factory=list)
+    partial: list[VexPartialEntry] = msgspec.field(default_factory=list)
 
 
 def assemble(judged: Judged, targets: Sequence[Target], given: Given) -> Assembled:
@@ -179,7 +177,7 @@ def _assemble_one(
         decision=_UNDECIDED,
     )
     decision = decision_entry(given.rules.decide(facts(found)))
-    assembled.findings.append(msgspec.structs.replace(found, decision=decision))
+    assembled.findings.append(replace(found, decision=decision))
 
 
 def _reachability(verdict: reachability.Verdict | None) -> ReachabilityEntry | None:

@@ -1,7 +1,8 @@
 """A typed look at JSON documents of others; what is wrong with a part is said with its JSON pointer (RFC 6901)."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from kit.bytes.canonical import JsonValue
 
@@ -19,8 +20,7 @@ class MalformedPart(Exception):
         self.detail = detail
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Skipped:
+class Skipped(msgspec.Struct, frozen=True, order=True):
     """A part of a document that was not read: where it stands (JSON pointer), a stable reason, a detail for people."""
 
     pointer: str

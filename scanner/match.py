@@ -6,7 +6,6 @@ be judged.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -52,8 +51,7 @@ class Evidence(
     last_affected: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(msgspec.Struct, frozen=True):
     """Why an affected entry cannot be judged: reason, position of the range where it is about one, offending text."""
 
     reason: str
@@ -61,8 +59,7 @@ class Doubt:
     value: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What one affected entry says about one version."""
 
     state: State

@@ -6,8 +6,9 @@ there, so two searches in the sorted events give the same answer.
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import msgspec
 
 from scanner.advisory import Event
 from scanner.schemes import VersionKeys
@@ -35,8 +36,7 @@ class Unordered(Exception):
         self.value = value
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(msgspec.Struct, frozen=True):
     """The interval that holds a version: where it begins, and the first event above the version that would end it."""
 
     introduced: str

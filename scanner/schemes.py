@@ -1,8 +1,9 @@
 """The version schemes of one evaluation: each text is parsed once, each component's version is ready to be compared."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from kit.errors import LimitExceeded
 from scanner import versions
@@ -54,8 +55,7 @@ class VersionKeys:
         return key
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """A component's version: its ``native`` key is for ``ECOSYSTEM`` ranges and lists, ``strict`` for ``SEMVER``."""
 
     version: str

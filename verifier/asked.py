@@ -9,9 +9,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+
+import msgspec
 
 from kit import layout
 from kit.errors import KitSealed, MalformedDocument, StellaError, UsageError
@@ -28,8 +29,7 @@ _LEVELS = 3
 """How far above a manifest its kit lies: ``<kit>/replay/<scan-id>/manifest.json``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where a scan's manifest lies; ``taken`` says what was taken in place of what the operator named."""
 
     manifest: Path

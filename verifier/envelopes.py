@@ -6,9 +6,10 @@ signatures, so it may be read before the files of a kit are hashed; nothing of i
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kit.errors import LimitExceeded, SignerRetired, SignerRevoked, StellaError
 from kit.trust import dsse
@@ -33,16 +34,14 @@ USAGE = "kit"
 _NO_AUTHORITY = "time stamps are carried, not judged: the RootPack trusts no time-stamping authority"
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
+class Beside(msgspec.Struct, frozen=True):
     """What lies beside an envelope: its time stamps by name, and what reads the files of ledger evidence if needed."""
 
     stamps: Mapping[str, bytes]
     proofs: Callable[[], Mapping[str, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Moments:
+class Moments(msgspec.Struct, frozen=True):
     """What a signature is judged by: reference time and time taken in, and how far ahead evidence may lie."""
 
     at: str
@@ -55,8 +54,7 @@ class Moments:
         return _text(datetime.fromisoformat(self.at) + self.skew)
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """An envelope that enough keys signed that count; ``times`` are proven, ``notes`` are sentences for the result."""
 
     envelope: bytes

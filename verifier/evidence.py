@@ -7,10 +7,11 @@ import base64
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from kit import journal, layout, receipt_slip
 from kit import receipt as receipts
@@ -27,12 +28,14 @@ from kit.errors import (
 from kit.result import Receipt, Result
 from kit.trust import dsse, revocations, statement
 from kit.trust.keys import PublicKey
-from scanner.difference import Difference
 from verifier import render, report, site_time
 from verifier.facts import Facts
 from verifier.medium import read_file
 from verifier.run_dir import JOURNAL_FILE, RunDirectory, ends_finished
 from verifier.site import Site
+
+if TYPE_CHECKING:
+    from scanner.difference import Difference
 
 RESULT_FILE = "result.json"
 RESULT_ENVELOPE = "result.dsse.json"
@@ -99,7 +102,7 @@ def leave(
     site: Site,
     result: Result,
     facts: Facts,
-    difference: Difference | None,
+    difference: "Difference | None",
     outputs: Mapping[str, bytes],
 ) -> None:
     """Write and sign the result, then everything that is made of it; remember the receipt at the site."""

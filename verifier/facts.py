@@ -1,8 +1,9 @@
 """What a run of the checks is asked, and what it has established so far."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kit import kitfile
 from kit import manifest as manifests
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from kit.ledger.memory import Seen
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What is to be checked: a manifest on a medium, at a reference time, by a running engine.
 
     ``ledger``: proof that a log has the scan's envelope is demanded. ``activating``: the kit is to become the active
@@ -41,8 +41,7 @@ class Request:
     unguarded: str | None = None
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(msgspec.Struct):
     """What the checks have established so far.
 
     ``taken_in`` is when this site accepted the kit before, ``issued`` when a genuine RootPack was issued, expired or
@@ -55,24 +54,24 @@ class Facts:
     manifest: manifests.Manifest | None = None
     manifest_digest: str | None = None
     pack: rootpack.TrustedPack | None = None
-    signers: list[tuple[str, PublicKey]] = field(default_factory=list)
+    signers: list[tuple[str, PublicKey]] = msgspec.field(default_factory=list)
     input: BundleReader | None = None
     output: BundleReader | None = None
-    feeds: dict[str, SnapshotReader] = field(default_factory=dict)
+    feeds: dict[str, SnapshotReader] = msgspec.field(default_factory=dict)
     novelty: str | None = None
     taken_in: str | None = None
     issued: str | None = None
     activation: ActivationEntry | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
     envelope: bytes = b""
     signed: dsse.Verified | None = None
-    proofs: dict[str, bytes] = field(default_factory=dict)
-    trees: "list[Seen]" = field(default_factory=list)
-    lockers: dict[str, bytes] = field(default_factory=dict)
+    proofs: dict[str, bytes] = msgspec.field(default_factory=dict)
+    trees: "list[Seen]" = msgspec.field(default_factory=list)
+    lockers: dict[str, bytes] = msgspec.field(default_factory=dict)
     acknowledged: tuple[str, ...] = ()
-    stamps: list[str] = field(default_factory=list)
-    kit_stamps: list[str] = field(default_factory=list)
-    times: list[Existence] = field(default_factory=list)
+    stamps: list[str] = msgspec.field(default_factory=list)
+    kit_stamps: list[str] = msgspec.field(default_factory=list)
+    times: list[Existence] = msgspec.field(default_factory=list)
 
     def close(self) -> None:
         """Close the bundles."""

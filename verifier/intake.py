@@ -8,7 +8,6 @@ and the next import goes on with what was copied.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -64,8 +63,7 @@ FAULTS_OF_A_MEDIUM = (DigestMismatch.__name__, SizeMismatch.__name__, FileMissin
 """Reasons to end a copy that another medium with the same kit may not give."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What an operator asks of an import. ``reason`` overrules the order of kits; ``in_place`` copies nothing."""
 
     media: Sequence[Path]
@@ -75,13 +73,12 @@ class Wanted:
     reason: str | None = None
 
 
-@dataclass(slots=True)
-class Taken:
+class Taken(msgspec.Struct):
     """What an import did: its runs in order, where the kit lies now if it is active, and what else is to be said."""
 
-    results: list[Result] = field(default_factory=list)
-    runs: list[Path] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    results: list[Result] = msgspec.field(default_factory=list)
+    runs: list[Path] = msgspec.field(default_factory=list)
+    notes: list[str] = msgspec.field(default_factory=list)
     kit: Kit | None = None
     place: Path | None = None
     activation: Activation | None = None
@@ -94,8 +91,7 @@ class Taken:
         return self.results[-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """Who hears what while an import is at work."""
 
     check: Callable[[Check], None]

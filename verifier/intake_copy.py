@@ -10,8 +10,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kit import layout
 from kit.errors import DigestMismatch, NoSpace, SizeMismatch
@@ -22,8 +23,7 @@ from verifier.medium import Medium
 CHUNK = 1 << 20
 
 
-@dataclass(slots=True)
-class Copied:
+class Copied(msgspec.Struct):
     """How many bytes were read from the media, and how many were there already."""
 
     fresh: int = 0

@@ -4,7 +4,6 @@ The site is a witness: it remembers the log's trees as it does those of any log,
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -43,8 +42,7 @@ class Acknowledged(
     sites: dict[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """A locker's checkpoint that holds, for the site's memory, and how it is reported."""
 
     seen: "Seen"

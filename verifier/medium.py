@@ -3,9 +3,10 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
 from io import BufferedReader, FileIO
 from pathlib import Path
+
+import msgspec
 
 from kit.bytes import digest, names
 from kit.bytes.files import open_regular
@@ -15,8 +16,7 @@ MAX_ENTRIES = 100_000
 _ANOTHER_KIND = (errno.ELOOP, errno.ENXIO, errno.ENOTDIR, errno.EISDIR)
 
 
-@dataclass(frozen=True, slots=True)
-class Medium:
+class Medium(msgspec.Struct, frozen=True):
     """The files below a directory, by relative path, with their sizes as they were found.
 
     A document is read once: whoever asks again gets the same bytes, and their digest, so that a medium that changes
@@ -25,7 +25,7 @@ class Medium:
 
     root: Path
     sizes: dict[str, int]
-    _held: dict[str, bytes] = field(default_factory=dict)
+    _held: dict[str, bytes] = msgspec.field(default_factory=dict)
 
     def read(self, path: str, *, limit: int, hold: bool = True) -> bytes:
         """Return a small file's bytes; raises :class:`FileMissing` or :class:`LimitExceeded`.

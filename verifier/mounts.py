@@ -1,8 +1,9 @@
 """Which mounted file system a path lies on, so that a site is told apart from the medium that a kit came on."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kit.errors import UsageError
 
@@ -14,8 +15,7 @@ TRAVELLING = frozenset(
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(msgspec.Struct, frozen=True):
     """A mounted file system: where, and of which kind."""
 
     point: Path

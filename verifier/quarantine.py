@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-import msgspec
+from msgspec.structs import replace
 
 from kit import kitfile, layout
 from kit import manifest as manifests
@@ -250,7 +250,7 @@ def _pack(working: Path, found: list[Found], left: int) -> tuple[str, tuple[Kept
 
 def _placed(file: KeptFile, member: str) -> KeptFile:
     """Return a listed file with its place in the bundle."""
-    return msgspec.structs.replace(file, member=member)
+    return replace(file, member=member)
 
 
 def _members(chosen: list[Found]) -> dict[str, Path]:

@@ -8,12 +8,13 @@ import struct
 import sys
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from itertools import groupby
 from types import ModuleType
+
+import msgspec
 
 from kit.errors import InternalError, LimitExceeded
 
@@ -28,8 +29,7 @@ _DARK, _LIGHT = "\x1b[40m", "\x1b[47m"
 _HALVES = {(0, 0): " ", (1, 0): "\u2580", (0, 1): "\u2584", (1, 1): "\u2588"}
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(msgspec.Struct, frozen=True):
     """A QR symbol: its rows of modules, 1 for dark, and its version (1 to 40)."""
 
     rows: tuple[tuple[int, ...], ...]

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from kit import receipt as receipts
 from kit import receipt_slip
@@ -55,8 +56,7 @@ def about_a_receipt() -> Iterator[None]:
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class Sites:
+class Sites(msgspec.Struct, frozen=True):
     """The keys that receipts are held to, and how each site is called."""
 
     verify: Callable[[bytes, str], dsse.Verified]

@@ -4,7 +4,6 @@ A receipt is a site's word about its own replay. Nothing here repeats that word 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -22,8 +21,7 @@ _LABELS = ("VERDICT", "REASON", "EXIT CODE", "NUMBER", "RUN", "MODE", "FINISHED"
 _OWN_WORD = "the site's own word on its own replay; nothing was replayed here"
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """What several receipts come to, as text, as a document, and as verdict, exit code and next step."""
 
     text: str

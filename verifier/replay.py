@@ -5,8 +5,10 @@ See docs/format.md section 6.
 
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from kit.bundle import MemberSource
 from kit.bytes import digest
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
 MAX_DOCUMENT = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """Replayed outputs beside the recorded digests."""
 
     outputs: Mapping[str, bytes]

@@ -7,7 +7,8 @@ run has the same shape as one of a verified run. The same run gives the same byt
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kit import layout
 from kit.bytes import canonical, digest
@@ -37,8 +38,7 @@ TONES = {"VERIFIED": "good", "INTACT": "calm", "DIFFERS": "warn", "WHAT-IF": "ca
 _MODES = {"strict": "strict replay", "verify": "verification without replay"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunView:
+class RunView(msgspec.Struct, frozen=True, kw_only=True):
     """One run as its documents tell it, each as decoded JSON; whatever a run did not leave behind is None or empty.
 
     ``result_digest`` is the digest of the bytes of ``result.json``; ``findings`` and ``verdict`` are the replayed ones.
@@ -55,8 +55,7 @@ class RunView:
     is_checked: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the template shows, in the order in which it shows it."""
 
     tone: str

@@ -1,6 +1,6 @@
 """The difference between recorded and replayed outputs, prepared for people: member, place, what happened, why."""
 
-from dataclasses import dataclass
+import msgspec
 
 from verifier.report_rows import JsonObject, inline, rows_of, section, text_of, words
 
@@ -31,8 +31,7 @@ _SHORT = 60
 _SIGNS = {"appeared": "+", "vanished": "-", "changed": "~", "metadata": "."}
 
 
-@dataclass(frozen=True, slots=True)
-class EntryView:
+class EntryView(msgspec.Struct, frozen=True):
     """One difference at one place of a member; ``place`` is the list that it is in, if that is not the findings."""
 
     sign: str
@@ -57,8 +56,7 @@ class EntryView:
         return bool(self.before or self.after) and len(self.before) + len(self.after) <= _SHORT
 
 
-@dataclass(frozen=True, slots=True)
-class MemberView:
+class MemberView(msgspec.Struct, frozen=True):
     """One output member with its own differences; ``more`` counts those above the limit, ``follows`` consequences."""
 
     path: str
@@ -70,8 +68,7 @@ class MemberView:
     follows: int
 
 
-@dataclass(frozen=True, slots=True)
-class CauseCount:
+class CauseCount(msgspec.Struct, frozen=True):
     """How many differences one cause explains."""
 
     cause: str
@@ -79,8 +76,7 @@ class CauseCount:
     count: str
 
 
-@dataclass(frozen=True, slots=True)
-class DifferenceView:
+class DifferenceView(msgspec.Struct, frozen=True):
     """The whole tree: ``changed`` holds the members that are not equal, ``told`` those that differ by themselves.
 
     ``following`` are the paths of the others, whose differences only follow, ``equal`` those of the equal members.

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from verifier.report_rows import JsonObject, inline, joined, rows_of, section, text_of, words
 
@@ -15,8 +16,7 @@ _NO_PACKAGE = "not-a-package"
 """Reason of a component that is no gap in the evaluation: a file, an operating system, the subject itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class LevelRow:
+class LevelRow(msgspec.Struct, frozen=True):
     """One severity with its findings by action, in the order of :data:`ACTIONS`, and all of them."""
 
     level: str
@@ -24,8 +24,7 @@ class LevelRow:
     total: str
 
 
-@dataclass(frozen=True, slots=True)
-class FindingRow:
+class FindingRow(msgspec.Struct, frozen=True):
     """One finding."""
 
     id: str
@@ -49,8 +48,7 @@ class FindingRow:
         return self.action if self.action in ACTIONS else ACTIONS[0]
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOutRow:
+class LeftOutRow(msgspec.Struct, frozen=True):
     """Something that was not judged: what, its version, and why not."""
 
     kind: str
@@ -58,8 +56,7 @@ class LeftOutRow:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOutCount:
+class LeftOutCount(msgspec.Struct, frozen=True):
     """How many components of one ecosystem, the type of their purl, were not evaluated for one reason."""
 
     reason: str
@@ -67,8 +64,7 @@ class LeftOutCount:
     count: str
 
 
-@dataclass(frozen=True, slots=True)
-class FindingsView:
+class FindingsView(msgspec.Struct, frozen=True):
     """The findings of a scan; ``shown`` and ``left_out`` are cut to what fits a page, the totals are not."""
 
     verdict: str

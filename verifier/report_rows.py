@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 JsonObject = Mapping[str, object]
 
@@ -38,8 +39,7 @@ CHECK_TITLES = {
 STATE_WORDS = {"passed": "passed", "failed": "FAILED", "not-made": "NOT MADE"}
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """A label and its value; ``code`` asks for fixed-width type, ``absent`` says that the run recorded no value."""
 
     label: str
@@ -49,8 +49,7 @@ class Fact:
     tone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A named thing with a state word, and what belongs to it."""
 
     name: str
@@ -60,8 +59,7 @@ class Entry:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class InputRow:
+class InputRow(msgspec.Struct, frozen=True):
     """One input by digest, with the section that it belongs to."""
 
     kind: str
@@ -70,8 +68,7 @@ class InputRow:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRow:
+class CheckRow(msgspec.Struct, frozen=True):
     """One check: ``state`` is passed, failed or not-made; the evidence is label and value."""
 
     number: str
@@ -84,8 +81,7 @@ class CheckRow:
     evidence: tuple[Fact, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalRow:
+class JournalRow(msgspec.Struct, frozen=True):
     """One line of the journal."""
 
     number: str

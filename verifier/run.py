@@ -1,11 +1,11 @@
 """One run of the appliance: checks, replay, result, receipt and report, in that order, whatever happens on the way."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from kit import layout
 from kit import result as results
@@ -15,7 +15,6 @@ from kit.journal import FINISHED
 from kit.manifest import Manifest
 from kit.result import Check, EngineEntry, Result
 from kit.snapshot import SnapshotReader
-from scanner.difference import Difference
 from verifier import evidence, locker_notes, replay, site_time, stopping
 from verifier.checks import Examination
 from verifier.facts import Facts, Request
@@ -26,6 +25,7 @@ from verifier.site_time import TimeFloor
 from verifier.steps import Steps
 
 if TYPE_CHECKING:
+    from scanner.difference import Difference
     from scanner.evaluate import EvaluationInput
     from verifier import whatif
 
@@ -50,8 +50,7 @@ NEXT_STEPS = {
 """What to do after a run; the words in capitals are places, which no result names. The command line fills them in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What a run is to do: ``mode`` is verify, strict, what-if or import; the rest belongs to what-if."""
 
     mode: str
@@ -64,8 +63,7 @@ class Plan:
         return f"{self.mode}:{self.dimension}" if self.dimension else self.mode
 
 
-@dataclass(frozen=True, slots=True)
-class Conduct:
+class Conduct(msgspec.Struct, frozen=True):
     """How a run makes its checks, and how the site accepts a kit that passed them, under its lock.
 
     An import has its own (``verifier.intake``); any other run checks a kit where it lies, and changes the site's state.
@@ -78,17 +76,16 @@ class Conduct:
 ORDINARY = Conduct()
 
 
-@dataclass(slots=True)
-class _Findings:
+class _Findings(msgspec.Struct):
     """What the replay of a run has found."""
 
     verdict: str = results.REFUSED
     error: StellaError | None = None
     outputs: tuple[results.OutputEntry, ...] = ()
-    difference: Difference | None = None
-    replayed: Mapping[str, bytes] = field(default_factory=dict)
+    difference: "Difference | None" = None
+    replayed: Mapping[str, bytes] = msgspec.field(default_factory=dict)
     variation: "whatif.Variation | None" = None
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Run:
@@ -256,7 +253,7 @@ class Run:
         comparison: replay.Comparison,
         manifest: Manifest,
         inputs: "tuple[EvaluationInput, EvaluationInput]",
-    ) -> Difference:
+    ) -> "Difference":
         from scanner.explain import explain
 
         output = self._facts.output
@@ -329,7 +326,7 @@ class Run:
             journal_digest=journal_digest,
             notes=tuple(self._facts.notes),
         )
-        result = msgspec.structs.replace(result, **evidence.known(self._facts, self._site))
+        result = replace(result, **evidence.known(self._facts, self._site))
         evidence.leave(self._directory, self._site, result, self._facts, found.difference, found.replayed)
         stopping.settle()  # with the next line the run counts, so from here on it cannot end as interrupted
         self._directory.log(FINISHED, {"verdict": verdict, "exitCode": result.exit_code})

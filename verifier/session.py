@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 import kit
 from kit import layout
@@ -15,7 +15,7 @@ from kit.errors import FileMissing, MalformedDocument, TrustRootNotPinned, Usage
 from kit.manifest import check_scan_id, check_time
 from kit.result import AUDIT, Check, ReferenceTime, Result
 from scanner import engine
-from verifier import asked, guard, mounts, whatif
+from verifier import asked, guard, mounts
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
 from verifier.facts import Request
@@ -28,8 +28,7 @@ FLOOR = "floor"
 """What ``--at`` may be instead of a time: judge by the site's floor, and never by its clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(msgspec.Struct, frozen=True):
     """Where a run happens, and when: directories, the moment to judge by (``at``, else the clock), the clock itself.
 
     ``without_guard`` is the operator's reason to go on where the network guard cannot be put in force.
@@ -42,8 +41,7 @@ class Setting:
     without_guard: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """A finished run: its result, its directory, its manifest, and what else the operator is told, a sentence each."""
 
     result: Result
@@ -110,8 +108,7 @@ def carry_out(
     make_directory(runs)
     writable = [setting.ops, setting.site]
     report = guard.enforce(writable) if setting.without_guard is None else guard.enforce(writable, demanded=False)
-    if plan.dimension and plan.with_path and not whatif.is_scan(plan.with_path):
-        whatif.check_unsigned(plan.dimension, plan.with_path, place.manifest)
+    _check_unsigned(plan, place.manifest)
     request = Request(
         manifest=place.manifest,
         reference_time=judged,
@@ -137,8 +134,20 @@ def _with_place(plan: Plan) -> tuple[Plan, str | None]:
     """Return the plan with the varied input where it really lies, and what was taken for what the operator named."""
     if plan.dimension is None or plan.with_path is None:
         return plan, None
+    from verifier import whatif  # the evaluation comes with it, which a run that varies nothing may not need
+
     found = whatif.find(plan.dimension, plan.with_path)
     return replace(plan, with_path=found.manifest), found.taken
+
+
+def _check_unsigned(plan: Plan, manifest: Path) -> None:
+    """Refuse an input that nobody signed where it cannot take the place of the recorded one."""
+    if plan.dimension is None or plan.with_path is None:
+        return
+    from verifier import whatif
+
+    if not whatif.is_scan(plan.with_path):
+        whatif.check_unsigned(plan.dimension, plan.with_path, manifest)
 
 
 def pinned_site(place: Path, kit_root: Path) -> Site:

@@ -5,10 +5,10 @@ never guessed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from kit import result as results
 from kit.bytes import digest
@@ -36,8 +36,7 @@ _ALWAYS_LOST = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(msgspec.Struct, frozen=True):
     """One finished run with this site's signature on its result and its receipt."""
 
     result: Result
@@ -45,14 +44,13 @@ class Signed:
     receipt_digest: str
 
 
-@dataclass(slots=True)
-class Rebuilt:
+class Rebuilt(msgspec.Struct):
     """A state that was made anew; what did not come back, and which runs did not count, a sentence each."""
 
     state: SiteState
     runs: int
-    left_out: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
+    left_out: list[str] = msgspec.field(default_factory=list)
+    lost: list[str] = msgspec.field(default_factory=list)
 
     def document(self) -> dict[str, object]:
         """Return what an operator is told."""
@@ -191,7 +189,7 @@ def _as_linked(activations: Sequence[Activation], store: Store) -> list[Activati
         link = store.current / channel
         linked = link.readlink().name if link.is_symlink() else entry.kit_id
         if linked != entry.kit_id and linked in earlier:
-            found.append(msgspec.structs.replace(earlier[linked], reason="as the link says"))
+            found.append(replace(earlier[linked], reason="as the link says"))
     return found
 
 

@@ -6,9 +6,10 @@ itself be relied on is told beside the outputs and never more than was checked h
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kit import layout
 from kit import manifest as manifests
@@ -35,8 +36,7 @@ _NOTES = {
 RECORDED = "RECORDED"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(msgspec.Struct, frozen=True):
     """Outputs by path, and the digests of all, also of those that are not at hand.
 
     ``inputs`` are those of a scan whose input bundle is there; ``engine`` is the digest of the engine that made the

@@ -1,8 +1,9 @@
 """Packing a site's results for the way back (docs/format.md section 8)."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kit import result as results
 from kit import syncfile
@@ -31,8 +32,7 @@ MAX_NAMED = 3
 """How many runs an error names."""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(msgspec.Struct, frozen=True):
     """A run that does not travel, and why."""
 
     path: str

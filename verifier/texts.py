@@ -78,7 +78,11 @@ def _source(name: str) -> str:
 @cache
 def _environment() -> "Environment":
     """Return the one environment; made on first use, since most commands render nothing."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined, pass_eval_context, select_autoescape
+    # From their modules: a frozen program has the package without its compiler (builder.frozen_contents).
+    from jinja2.environment import Environment
+    from jinja2.loaders import FunctionLoader
+    from jinja2.runtime import StrictUndefined
+    from jinja2.utils import pass_eval_context, select_autoescape
     from markupsafe import Markup
 
     class Loader(FunctionLoader):

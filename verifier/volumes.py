@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from kit import kitfile, layout, volume
 from kit.bytes import digest
@@ -27,8 +28,7 @@ from verifier.medium import Medium, survey
 DEFAULT_CALLED = "volume-"
 
 
-@dataclass(frozen=True, slots=True)
-class OnMedium:
+class OnMedium(msgspec.Struct, frozen=True):
     """One volume where it lies: its files, its own record, and the kit that it belongs to by its own list."""
 
     medium: Medium
@@ -149,13 +149,12 @@ def check_alone(root: Path, on_piece: Callable[[Piece], None]) -> OnMedium:
     return found
 
 
-@dataclass(slots=True)
-class Gathered:
+class Gathered(msgspec.Struct):
     """Which volumes of one set are there, and which were given twice."""
 
-    given: dict[int, OnMedium] = field(default_factory=dict)
-    twice: list[int] = field(default_factory=list)
-    copied: Copied = field(default_factory=Copied)
+    given: dict[int, OnMedium] = msgspec.field(default_factory=dict)
+    twice: list[int] = msgspec.field(default_factory=list)
+    copied: Copied = msgspec.field(default_factory=Copied)
 
     @property
     def first(self) -> OnMedium:

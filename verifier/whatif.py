@@ -4,8 +4,9 @@ See docs/format.md section 6.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kit import layout
 from kit.bundle import DirectorySource
@@ -33,8 +34,7 @@ _ANY_TIME = "1970-01-01T00:00:00Z"
 """When a policy is only read, its rules' ends do not matter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Variation:
+class Variation(msgspec.Struct, frozen=True):
     """One varied dimension: its inputs before and after, and whether a trusted key had signed the new ones.
 
     ``digests`` are those of the new inputs; ``changes`` say for each what it was and what it is, for people.

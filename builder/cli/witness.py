@@ -53,7 +53,7 @@ def cosign(
 
     The state remembers the last tree of each log; keep it as safe as the key, and never go back to an older copy of it.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from builder import files, log_keys, signer, signing, witness
     from builder.requests import read

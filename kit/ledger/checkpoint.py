@@ -7,7 +7,8 @@ signed by a trusted key of that very log; size and root are taken from nowhere e
 import base64
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from kit.bytes.merkle import EMPTY_ROOT, HASH_SIZE
 from kit.bytes.strict_json import MAX_INTEGER
@@ -33,8 +34,7 @@ _TIME_BYTES = 8
 _REKOR_TREE = re.compile(r" - [0-9]{1,20}")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """One tree of a log: ``root`` is the raw hash; ``text`` the signed bytes."""
 
     origin: str
@@ -49,16 +49,14 @@ class Checkpoint:
         return "".join(f"{line}\n" for line in lines).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Cosignature:
+class Cosignature(msgspec.Struct, frozen=True):
     """That a witness saw a checkpoint, consistent with all that it saw of the log before; ``time`` in Unix seconds."""
 
     witness: NoteKey
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """A checkpoint that a trusted key of its log signed, and the witnesses whose cosignatures fit, by name."""
 
     checkpoint: Checkpoint
@@ -66,8 +64,7 @@ class Opened:
     cosignatures: tuple[Cosignature, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(msgspec.Struct, frozen=True):
     """Whose word counts: the keys of logs and witnesses, and how many witnesses must have seen a checkpoint.
 
     ``latest`` is the latest time, in Unix seconds, that a cosignature may name: a later one does not count. ``retired``

@@ -1,6 +1,5 @@
 """What an entry of our own log says, and what any entry is held against (docs/format.md section 10.2)."""
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -30,8 +29,7 @@ class LedgerEntry(
     signers: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Logged:
+class Logged(msgspec.Struct, frozen=True, dict=True):
     """The envelope that a log is to have: its bytes, and what enough trusted keys signed in it."""
 
     envelope: bytes

@@ -1,7 +1,8 @@
 """All ledger evidence of one scan: its files, and what they prove together (docs/format.md section 10.1)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kit.bytes import merkle
 from kit.errors import EvidenceMissing, LedgerProofWrong, LimitExceeded
@@ -31,8 +32,7 @@ _BY_SUFFIX = {
 _BY_NAME = {RECEIPT_FILE: rekor.MAX_BYTES, BODY_FILE: rekor_body.MAX_BYTES}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One proof that holds: ``file`` has it, ``kind`` is ``tlog-proof``, ``rekor-v1``, ``rekor-v2``, ``rekor-receipt``.
 
     ``signers`` are those whose signatures the log has. ``time`` (Unix seconds) is the log's signed promise's, where

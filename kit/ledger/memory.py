@@ -5,7 +5,8 @@ signed.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kit.bytes import digest
 from kit.errors import LedgerConsistencyMissing, LedgerForked, LedgerRolledBack, LimitExceeded
@@ -22,8 +23,7 @@ MAX_LOGS = 32
 """Logs that a site remembers; a trusted key of Rekor v1 could name any number of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """A checkpoint that was verified, and earlier trees that were proven to be its prefixes."""
 
     checkpoint: Checkpoint

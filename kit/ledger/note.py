@@ -8,7 +8,8 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kit.errors import LimitExceeded, MalformedDocument
 from kit.trust.keys import ED25519, PublicKey, Signer
@@ -24,8 +25,7 @@ TYPE_COSIGNATURE = 4
 _DASH = "\u2014 "
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureLine:
+class SignatureLine(msgspec.Struct, frozen=True):
     """One signature as read: the key's name and id, and the bytes that its type gives a meaning to."""
 
     name: str
@@ -33,16 +33,14 @@ class SignatureLine:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """A note as read; ``text`` is what is signed, with its final newline. Nothing is verified yet."""
 
     text: bytes
     signatures: tuple[SignatureLine, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NoteKey:
+class NoteKey(msgspec.Struct, frozen=True):
     """A trusted key under its name."""
 
     name: str

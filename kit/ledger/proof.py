@@ -2,8 +2,9 @@
 
 import base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+
+import msgspec
 
 from kit.bytes import merkle
 from kit.bytes.merkle import HASH_SIZE
@@ -20,8 +21,7 @@ MAX_TREES = 1024
 """Earlier trees that a file of consistency proofs covers."""
 
 
-@dataclass(frozen=True, slots=True)
-class InclusionProof:
+class InclusionProof(msgspec.Struct, frozen=True):
     """That something is entry ``index`` of the tree of ``checkpoint`` (a note's bytes); ``extra`` is only claimed."""
 
     index: int
@@ -30,16 +30,14 @@ class InclusionProof:
     extra: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(msgspec.Struct, frozen=True):
     """A tree of a log by its size and its raw root."""
 
     size: int
     root: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class ConsistencyProofs:
+class ConsistencyProofs(msgspec.Struct, frozen=True):
     """That each of some earlier trees is a prefix of the tree of ``size`` of the log ``origin``; ascending by size."""
 
     origin: str

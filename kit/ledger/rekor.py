@@ -4,7 +4,6 @@ An entry comes as the ``TransparencyLogEntry`` of Sigstore's bundles, in JSON. I
 digest, signature and key. Size and root come from the signed checkpoint; the entry's copies must equal them.
 """
 
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -83,8 +82,7 @@ class _Receipt(_Foreign, frozen=True):
     checkpoint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """An entry of a trusted log that is about our envelope, as these signers signed it.
 
     ``time`` (Unix seconds) is the log's signed promise's.

@@ -6,7 +6,8 @@ is the root over a full tile below. Whoever keeps the files says how to read one
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from kit.bytes import merkle
 from kit.bytes.merkle import HASH_SIZE
@@ -22,8 +23,7 @@ ReadTile = Callable[[str], bytes]
 """Returns the bytes of a file of the log by its path, such as ``tile/0/000.p/3``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(msgspec.Struct, frozen=True):
     """One file: ``level`` None for a bundle of entries; ``width`` is how many hashes or entries it has."""
 
     level: int | None

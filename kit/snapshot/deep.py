@@ -7,8 +7,9 @@ runs ``check_pages`` over a range of pages; ``conclude`` joins the parts.
 import itertools
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kit.bytes import digest, merkle, sha256
 from kit.errors import MalformedDocument, MerkleRootMismatch
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 _LEAF = b"\x00"
 
 
-@dataclass(frozen=True, slots=True)
-class DeepCheck:
+class DeepCheck(msgspec.Struct, frozen=True):
     """What deep verification covered. ``index_not_derived`` is the reason why the index was not derived, or None."""
 
     advisories: int
@@ -33,15 +33,14 @@ class DeepCheck:
     index_not_derived: str | None
 
 
-@dataclass(slots=True)
-class PagesChecked:
+class PagesChecked(msgspec.Struct):
     """What ``check_pages`` found in a range of pages: their leaf hashes, joined, and the index derived from them."""
 
     start: int
     stop: int
     leaves: bytes
     derived: bool
-    index: dict[bytes, "array[int]"] = field(default_factory=dict)
+    index: dict[bytes, "array[int]"] = msgspec.field(default_factory=dict)
     withdrawn: int = 0
     first: tuple[bytes, bytes, bytes] | None = None
     last: tuple[bytes, bytes, bytes] | None = None

@@ -6,7 +6,6 @@ against its directory entry and decoded when it is touched, then dropped.
 
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -40,8 +39,7 @@ _MAX_IRREGULAR = 1 << 30
 _MAX_INDEX_DIRECTORY = MAX_INDEX_PAGES * (INDEX_ENTRY.size + MAX_KEY)
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct):
     """What a reader has done so far; the same reads give the same numbers on every machine."""
 
     pages_touched: int = 0

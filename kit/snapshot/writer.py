@@ -8,9 +8,10 @@ import hashlib
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeAlias, cast
+
+import msgspec
 
 from kit.bundle import Member
 from kit.bytes import digest
@@ -50,8 +51,7 @@ SourceRecord: TypeAlias = tuple[str | None, bytes] | Refused
 DEFAULT_LEVEL = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class About(msgspec.Struct, frozen=True, kw_only=True):
     """What the snapshot says of its origin: names, not paths. ``snapshot_time`` is ``YYYY-MM-DDTHH:MM:SSZ``.
 
     ``match_contract`` names the rules by which package names were normalised for the index.
@@ -96,8 +96,7 @@ def write_snapshot(
         spill.close()
 
 
-@dataclass(slots=True)
-class _Ledger:
+class _Ledger(msgspec.Struct):
     """What has been refused, which ids came more than once, and under which leaf hashes these were kept."""
 
     refused: list[Refused]
@@ -169,8 +168,7 @@ def _write(
     return info
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What snapshot.json says of a file of pages and its directory."""
 
     members: tuple[Member, Member]

@@ -7,12 +7,12 @@ next, the last by itself, and what a certificate may be used for is held against
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import pairwise
 from typing import TypeVar
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
@@ -44,8 +44,7 @@ _UNREADABLE = (
 _PANIC = "PanicException"
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True):
     """An authority's chain that keeps the rules: its own certificate first, the root last."""
 
     authority: Authority

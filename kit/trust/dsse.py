@@ -7,7 +7,9 @@ signer and decides nothing; a threshold counts distinct key material; one bad si
 import base64
 import binascii
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from kit.bytes import canonical
 from kit.errors import (
@@ -32,8 +34,7 @@ MAX_TRIALS = 4096
 """How often a signature is held against a key: all of 32 against 128, and a signature that names its key needs one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True):
     """What an envelope's threshold of distinct keys signed; signers ascend by fingerprint."""
 
     payload: bytes
@@ -41,8 +42,7 @@ class Verified:
     signers: tuple[PublicKey, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One signature of an envelope: its claimed key id, its bytes, and which of the keys that were tried made it.
 
     ``named`` is the key that the key id names, right or wrong. ``value`` is empty where the entry cannot be read.
@@ -54,8 +54,7 @@ class Entry:
     named: PublicKey | None
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(msgspec.Struct, frozen=True):
     """An envelope whose signers are told apart, and none of them judged: content, and every signature in order."""
 
     payload: bytes
@@ -63,23 +62,20 @@ class Opened:
     entries: tuple[Entry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Signature:
+class _Signature(msgspec.Struct, frozen=True):
     """One signature as read; ``value`` is empty where the entry could not be read."""
 
     keyid: str
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _Envelope:
+class _Envelope(msgspec.Struct, frozen=True):
     payload: bytes
     payload_type: str
     signatures: tuple[_Signature, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Count:
+class _Count(msgspec.Struct, frozen=True):
     """Who signed: by fingerprint, keys that count, keys out of their window, revoked ones, and bad signatures' keys."""
 
     good: dict[str, PublicKey]

@@ -5,7 +5,8 @@ these values has verified them under the RootPack.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 STAMP, PROMISE, WITNESS = "RFC 3161 time stamp", "log's promise", "witness cosignature"
 """Sources of a time."""
@@ -16,8 +17,7 @@ MAX_STAMPS = 16
 """Time stamps over the signatures of one envelope, and the size of each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Existence:
+class Existence(msgspec.Struct, frozen=True):
     """That a key's signature existed at a time, and so was made before it.
 
     ``signer`` is the key's fingerprint, ``by`` that of the key or certificate whose word it is, ``name`` its name.
@@ -36,8 +36,7 @@ class Existence:
         return f"{self.file} ({self.source} by {self.name}) has the signature at {self.time}"
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """That a log, by its origin, has an entry about a key's signature at an index; ``signer`` is its fingerprint."""
 
     signer: str
@@ -49,8 +48,7 @@ class Position:
         return f"{self.file} shows that the log {self.origin} has the signature at index {self.index}"
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """Everything that is proven about the signatures of one envelope."""
 
     times: tuple[Existence, ...] = ()

@@ -7,7 +7,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -64,8 +63,7 @@ class Keyring(_Document, frozen=True, kw_only=True):
     profiles: dict[str, tuple[str, ...]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedKey:
+class TrustedKey(msgspec.Struct, frozen=True):
     """A key of the keyring that passed admission."""
 
     public: PublicKey

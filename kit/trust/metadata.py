@@ -8,7 +8,6 @@ material, and signatures are checked with our own keys, so that a key is admitte
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
@@ -171,8 +170,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     signed: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class SignedFile(Generic[S]):
+class SignedFile(msgspec.Struct, Generic[S], frozen=True):
     """A metadata file: its record, the bytes that are signed, signatures by key id, and the file's digest."""
 
     path: str
@@ -182,8 +180,7 @@ class SignedFile(Generic[S]):
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class RoleKeys:
+class RoleKeys(msgspec.Struct, frozen=True):
     """Who may sign for one role: keys by key id, each of different material, and how many must."""
 
     keys: Mapping[str, PublicKey]

@@ -5,7 +5,6 @@ that we use.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -36,8 +35,7 @@ class _Document(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     predicate: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """A statement: digests by subject name (``sha256:<hex>``), and the predicate as plain JSON values."""
 
     subjects: Mapping[str, str]

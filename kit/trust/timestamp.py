@@ -5,16 +5,10 @@ authority's certificate is pinned by the RootPack and never taken from the stamp
 its time is called too early or too late, so that an expired authority and a forgery are never confused.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from rfc3161_client import PKIStatus, TimestampRequestBuilder, TimeStampResponse, decode_timestamp_response
-from rfc3161_client._rust import verify as _cms  # the public verifier cannot tell a forgery from an expired certificate
-from rfc3161_client.base import HashAlgorithm
 
 from kit.bytes import digest
 from kit.errors import (
@@ -25,43 +19,30 @@ from kit.errors import (
     TimestampInvalid,
     TimestampUnknown,
 )
-from kit.trust import certificates
+from kit.trust import certificates, der, stamp_signature, stamp_token
 from kit.trust.certificates import Chain
 from kit.trust.evidence import MAX_STAMP, STAMP, Existence
 from kit.trust.keys import PublicKey
+from kit.trust.stamp_signature import HASHES
+from kit.trust.stamp_token import Token
 from kit.trust.trusted_root import Authority
 
 MAX_CERTIFICATES = 8
 MAX_ACCURACY = timedelta(hours=1)
 
-_HASHES = {
-    "2.16.840.1.101.3.4.2.1": hashlib.sha256,
-    "2.16.840.1.101.3.4.2.2": hashlib.sha384,
-    "2.16.840.1.101.3.4.2.3": hashlib.sha512,
-}
+_SHA256 = bytes.fromhex("0609608648016503040201")
 _VERSION = 1
 
 Signatures = Sequence[tuple[PublicKey, bytes]]
 """The signatures of an envelope that fit, with their keys."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Info:
-    """What a stamp says, in plain types; ``token`` is its CMS structure, of which it was read."""
-
-    token: bytes
-    imprint: tuple[str, bytes]
-    time: datetime
-    accuracy: timedelta
-    certificates: frozenset[bytes]
-    signers: tuple[tuple[x509.Name, int], ...]
-    digests: frozenset[str]
-
-
-def request(signature: bytes) -> bytes:
-    """Return the request for a stamp over a signature, in DER: SHA-256, a nonce, and no certificates in the answer."""
-    builder = TimestampRequestBuilder().data(signature).hash_algorithm(HashAlgorithm.SHA256)
-    return builder.cert_request(cert_request=False).build().as_bytes()
+def request(signature: bytes, nonce: int) -> bytes:
+    """Return the request for a stamp over a signature, in DER: SHA-256, and no certificates in the answer."""
+    imprint = HASHES["2.16.840.1.101.3.4.2.1"](signature).digest()
+    algorithm = der.encode(der.SEQUENCE, _SHA256, der.encode(der.NULL))
+    hashed = der.encode(der.SEQUENCE, algorithm, der.encode(der.OCTETS, imprint))
+    return der.encode(der.SEQUENCE, der.encode_integer(_VERSION), hashed, der.encode_integer(nonce))
 
 
 def verify(data: bytes, signatures: Signatures, authorities: Iterable[Authority], *, path: str) -> Existence:
@@ -105,71 +86,57 @@ def subject(data: bytes, signatures: Signatures, *, path: str) -> bytes:
     return _stamped(_read(data, path), signatures, path)[1]
 
 
-def _read(data: bytes, path: str) -> _Info:
+def _read(data: bytes, path: str) -> Token:
     if len(data) > MAX_STAMP:
         raise LimitExceeded(path=path, expected=MAX_STAMP, found=len(data))
     try:
         with certificates.reading():
-            response = decode_timestamp_response(data)
-            granted = response.status in {PKIStatus.GRANTED, PKIStatus.GRANTED_WITH_MODS}
-            info = _info(response) if granted else None
-            status = int(response.status)
+            info = stamp_token.read(data)
     except ValueError as fault:
         raise MalformedDocument(path=path, detail="not an RFC 3161 response in DER") from fault
-    if info is None:
-        raise TimestampInvalid(path=path, detail="the authority did not grant the stamp", found=status)
+    if isinstance(info, int):
+        raise TimestampInvalid(path=path, detail="the authority did not grant the stamp", found=info)
     return info
 
 
-def _info(response: TimeStampResponse) -> _Info:
-    told, signed = response.tst_info, response.signed_data
-    if told.version != _VERSION:
-        raise ValueError
-    imprint = told.message_imprint
-    accuracy = told.accuracy
-    units = (accuracy.seconds or 0, accuracy.millis or 0, accuracy.micros or 0) if accuracy is not None else (0, 0, 0)
-    return _Info(
-        token=response.time_stamp_token(),
-        imprint=(imprint.hash_algorithm.dotted_string, imprint.message),
-        time=told.gen_time.astimezone(UTC),
-        accuracy=timedelta(seconds=units[0], milliseconds=units[1], microseconds=units[2]),
-        certificates=frozenset(signed.certificates),
-        signers=tuple((signer.issuer, signer.serial_number) for signer in signed.signer_infos),
-        digests=frozenset(algorithm.dotted_string for algorithm in signed.digest_algorithms),
-    )
-
-
-def _authority(info: _Info, authorities: Iterable[Authority], path: str) -> Chain:
+def _authority(info: Token, authorities: Iterable[Authority], path: str) -> Chain:
     """Return the chain of the authority that the stamp names, by issuer and serial number of its certificate."""
     if len(info.certificates) > MAX_CERTIFICATES:
         raise LimitExceeded(path=path, detail="certificates in a time stamp", expected=MAX_CERTIFICATES)
     if len(info.signers) != 1:
         raise TimestampInvalid(path=path, detail="a time stamp has one signer", found=len(info.signers))
-    issuer, serial = info.signers[0]
-    for authority in authorities:
-        chain = certificates.check(authority)
-        if (chain.own.issuer, chain.own.serial_number) == (issuer, serial):
-            return chain
-    raise TimestampUnknown(path=path, found=ascii(issuer.rfc4514_string())[1:-1][:120])
-
-
-def _check_signed(info: _Info, chain: Chain, path: str) -> None:
-    if not info.certificates <= set(chain.authority.chain):
-        raise TimestampInvalid(path=path, detail="has certificates that are not the authority's", by=_shown(chain))
-    if not info.digests or not info.digests <= set(_HASHES):
-        raise TimestampInvalid(path=path, detail="is not signed with SHA-256, SHA-384 or SHA-512", by=_shown(chain))
+    signer = info.signers[0]
     try:
         with certificates.reading():
-            _cms.pkcs7_verify(info.token, chain.valid[0], list(chain.authority.chain))
+            name = stamp_token.issuer_text(signer.issuer)
     except ValueError as fault:
-        raise TimestampInvalid(path=path, detail="the signature does not fit", by=_shown(chain)) from fault
+        raise MalformedDocument(path=path, detail="not an RFC 3161 response in DER") from fault
+    for authority in authorities:
+        chain = certificates.check(authority)
+        if (chain.own.issuer.public_bytes(), chain.own.serial_number) == (signer.issuer, signer.serial):
+            return chain
+    raise TimestampUnknown(path=path, found=ascii(name)[1:-1][:120])
+
+
+def _check_signed(info: Token, chain: Chain, path: str) -> None:
+    if not set(info.certificates) <= set(chain.authority.chain):
+        raise TimestampInvalid(path=path, detail="has certificates that are not the authority's", by=_shown(chain))
+    signer = info.signers[0]
+    if not {signer.digest.oid} <= info.digests <= set(HASHES):
+        raise TimestampInvalid(path=path, detail="is not signed with SHA-256, SHA-384 or SHA-512", by=_shown(chain))
+    if not stamp_signature.fits(info, signer, chain.authority.chain[0], chain.own.public_key()):
+        raise TimestampInvalid(path=path, detail="the signature does not fit", by=_shown(chain))
+    if info.unknown is not None:
+        raise TimestampInvalid(
+            path=path, detail="has a critical extension that no reader here knows", found=info.unknown
+        )
     if info.accuracy > MAX_ACCURACY:
         raise TimestampInvalid(path=path, detail="is too vague", expected="an hour at most", found=str(info.accuracy))
 
 
-def _stamped(info: _Info, signatures: Signatures, path: str) -> tuple[PublicKey, bytes]:
+def _stamped(info: Token, signatures: Signatures, path: str) -> tuple[PublicKey, bytes]:
     algorithm, value = info.imprint
-    hashed = _HASHES.get(algorithm)
+    hashed = HASHES.get(algorithm)
     if hashed is None:
         raise TimestampInvalid(path=path, detail="the imprint is weaker than SHA-256", found=algorithm)
     for key, signature in signatures:

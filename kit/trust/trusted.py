@@ -2,9 +2,9 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from kit.errors import SignerNotYetValid, SignerRetired
 from kit.trust import dsse, keyring, revocations
@@ -25,7 +25,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def without(self, roles: Iterable[str]) -> "Versions":
         """Return these floors with none for some roles."""
-        return msgspec.structs.replace(self, **dict.fromkeys(roles, 0))
+        return replace(self, **dict.fromkeys(roles, 0))
 
     def raised(self, floors: "Versions") -> "Versions":
         """Return the higher of both, one by one."""
@@ -37,8 +37,7 @@ class Versions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedPack:
+class TrustedPack(msgspec.Struct, frozen=True):
     """A RootPack that follows from the pin, is no older than the floors, and has not expired.
 
     ``expires`` is the earliest expiry of the four files, ``issued`` the builder's signed time, ``root_fingerprint`` the
@@ -54,7 +53,7 @@ class TrustedPack:
     root_fingerprint: str
     targets: Mapping[str, bytes]
     revoked: tuple[Revocation, ...] = ()
-    released: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    released: Mapping[int, tuple[str, ...]] = msgspec.field(default_factory=dict)
     authorities: tuple[Authority, ...] = ()
 
     @property
@@ -178,8 +177,7 @@ class TrustedPack:
             raise SignerNotYetValid(**error.details, validFrom=window.valid_from, at=at) from None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """Keys of one usage: those that count, those that do not any more, and those in somebody else's hands.
 
     ``remarks`` tells, by fingerprint, what is to be said of a key that counts although it is revoked, or outside of its

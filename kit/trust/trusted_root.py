@@ -8,8 +8,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from kit.bytes import canonical
 from kit.errors import MalformedDocument
@@ -26,8 +27,7 @@ _EMPTY = ("tlogs", "certificateAuthorities", "ctlogs")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(msgspec.Struct, frozen=True):
     """A time-stamping authority: certificates in DER, its own first and the root last, and an inclusive window."""
 
     uri: str

@@ -5,7 +5,7 @@ takes every metric that the vector gives (FIRST, CVSS v4.0 specification, sectio
 fractions, so that no score depends on a floating-point unit.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from scanner.cvss import v2, v3, v4
 from scanner.cvss.vector import UnusableVector
@@ -18,8 +18,7 @@ LEVELS = ("none", "low", "medium", "high", "critical")
 _SCORERS = {"CVSS:3.0/": ("3.0", v3.score), "CVSS:3.1/": ("3.1", v3.score), "CVSS:4.0/": ("4.0", v4.score)}
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(msgspec.Struct, frozen=True):
     """A scored vector: version of the standard, score in tenths (0 to 100), rating."""
 
     version: str

@@ -1,8 +1,9 @@
 """What differs between two inputs, and the cause of what no input accounts for (docs/matching.md section 9.2)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from kit.bytes import digest
 from kit.errors import StellaError
@@ -13,8 +14,7 @@ from scanner.explain.sides import Side, read_sides
 from scanner.outputs import VerdictDocument
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """The inputs of one side by name and digest."""
 
     scan: tuple[str, str, str]

@@ -1,9 +1,9 @@
 """The inputs of one side, read: packages, what each record says about them, VEX statements, policy."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec.structs import replace
 
 from kit.bytes import digest
 from kit.errors import StellaError
@@ -16,8 +16,7 @@ from scanner.policy import Policy
 from scanner.sbom import Component, Sbom, read_sbom
 
 
-@dataclass(frozen=True, slots=True)
-class RecordView:
+class RecordView(msgspec.Struct, frozen=True):
     """A record of one side: digest of its line, whether it is withdrawn, and the digest of each member."""
 
     digest: str
@@ -29,13 +28,12 @@ Views = Mapping[RecordKey, list[RecordView]]
 """The records of one side by (feed, id)."""
 
 
-@dataclass(slots=True)
-class Outcomes:
+class Outcomes(msgspec.Struct):
     """What the records of one id say about one package."""
 
-    hits: list[Hit] = field(default_factory=list)
-    withdrawn: list[Hit] = field(default_factory=list)
-    undecided: list[Undecided] = field(default_factory=list)
+    hits: list[Hit] = msgspec.field(default_factory=list)
+    withdrawn: list[Hit] = msgspec.field(default_factory=list)
+    undecided: list[Undecided] = msgspec.field(default_factory=list)
 
     @property
     def digests(self) -> set[str]:
@@ -46,8 +44,7 @@ class Outcomes:
 Judgements = Mapping[PackageKey, Mapping[RecordKey, Outcomes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """One side's inputs.
 
     ``targets`` are the packages of all ecosystems that either side has records of; ``covered`` names the feeds of this

@@ -1,7 +1,9 @@
 """The statements of both sides, matched, and the documents in between (docs/matching.md section 9.3)."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from scanner import difference
 from scanner.difference import Change, pairs
@@ -13,8 +15,7 @@ _BEHIND = 1 << 40
 """What was removed is put back behind all that is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(msgspec.Struct, frozen=True):
     """A statement on both sides; one that stayed has no change of its own."""
 
     old: Statement | None

@@ -6,7 +6,8 @@ reachability and on the policy; so no more than these is evaluated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from kit.errors import LimitExceeded
 from scanner import difference, groups
@@ -45,8 +46,7 @@ _NOTHING = Outcomes()
 _ALONE = Part((), (), gap=False, components=())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cluster:
+class Cluster(msgspec.Struct, frozen=True, eq=False):
     """Records of one package that aliases may join on either side, and all their names; equal to itself alone."""
 
     package: PackageKey

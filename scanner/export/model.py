@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from kit.bytes import canonical, sha256
 from scanner.cvss import LEVELS
@@ -14,8 +15,7 @@ ACTIONS = ("fail", "warn", "ignore")
 """Gravest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """How far the findings can be relied on: a word, whether they are verified, and why not in one sentence."""
 
     word: str
@@ -26,8 +26,7 @@ class Standing:
         return self.word if self.verified else f"NOT VERIFIED ({self.word}): {self.note}"
 
 
-@dataclass(frozen=True)
-class Evaluated:
+class Evaluated(msgspec.Struct, frozen=True, dict=True):
     """One evaluation, ready to be exported.
 
     ``version`` is that of the program. ``bom_link`` is ``urn:cdx:serial/version`` of the scanned SBOM, where it is at

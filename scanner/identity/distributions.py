@@ -1,9 +1,10 @@
 """Operating systems: their spellings, their releases, and their names in the advisory data (docs/matching.md, 1.4)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 from scanner.identity.model import NotEvaluated, System
 from scanner.identity.names import lower
@@ -88,8 +89,7 @@ def _openeuler(release: str) -> str | None:
     return f"{number}-{term}" if numbers and len(numbers) == 2 and known and release.isascii() else None
 
 
-@dataclass(frozen=True, slots=True)
-class Distribution:
+class Distribution(msgspec.Struct, frozen=True):
     """How the advisory data name a system and its packages.
 
     ``kind`` is the Package URL type. ``release`` makes a release of a spelling; without it the ecosystem has none.

@@ -4,9 +4,10 @@ The parser follows the Package URL specification's "how to parse", and says in a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+import msgspec
 
 MAX_LENGTH: Final = 4_096
 
@@ -21,8 +22,7 @@ class BadPurl(Exception):
     """A text is not a package URL; the argument says why. Never leaves the scanner."""
 
 
-@dataclass(frozen=True, slots=True)
-class Purl:
+class Purl(msgspec.Struct, frozen=True):
     """A parsed package URL, percent-decoded; absent parts are empty, an absent version is ``None``."""
 
     type: str

@@ -1,7 +1,6 @@
 """A policy at one moment: its identity, and its decisions (docs/matching.md sections 7.3 and 7.5)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -19,8 +18,7 @@ ACTIONS = ("ignore", "warn", "fail")
 _NO_STATEMENT = (None, "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class Downgrade:
+class Downgrade(msgspec.Struct, frozen=True):
     """A rule that lowered a finding before another decided, the level it lowered to, and its reason."""
 
     rule: str
@@ -28,8 +26,7 @@ class Downgrade:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What is done about a finding and what decided: a rule (then with its id), VEX, or the default."""
 
     action: Outcome
@@ -39,8 +36,7 @@ class Decision:
     downgrade: Downgrade | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What one rule says about a finding.
 
     ``matched``, or the name of the first condition that does not hold: one of the policy's, ``expires``,
@@ -53,8 +49,7 @@ class Answer:
     unmet: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(msgspec.Struct, frozen=True):
     rule: Rule
     conditions: tuple[Condition, ...]
 

@@ -1,13 +1,15 @@
 """What a rule may ask about a finding, as named tests (docs/matching.md section 7.1)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+import msgspec
+from msgspec.structs import replace
+
 from scanner import cvss, identity
+from scanner.instant import parse_instant
 from scanner.policy.document import Conditions, PackageName
 from scanner.policy.patterns import Pattern, compile_pattern
-from scanner.vex.instant import parse_instant
 
 UNKNOWN = "unknown"
 DAY = 86_400
@@ -15,8 +17,7 @@ _CEILING = {"none": 0, "low": 39, "medium": 69, "high": 89, "critical": 100}
 """The highest score, in tenths, of each level."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True):
     """What the rules may ask about a finding.
 
     ``score`` is in tenths, ``None`` where the level comes from a word or is unknown; ``published`` is the earliest time
@@ -40,8 +41,7 @@ class Facts:
 Test = Callable[[Facts], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """One condition of a rule, under its name in the policy; ``cost`` counts the comparisons of one test."""
 
     name: str

@@ -4,7 +4,7 @@ No backtracking: a segment is searched once for each literal part, and what stan
 so the time is linear in pattern and package URL.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from scanner.spelling import comparable, folded
 
@@ -15,8 +15,7 @@ class BadPattern(Exception):
     """A text is not a pattern; the argument says why. Never leaves the policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(msgspec.Struct, frozen=True):
     """A compiled pattern.
 
     ``head`` and ``tail`` are the segments of type, namespace and name before and after ``**``; ``tail`` is ``None``

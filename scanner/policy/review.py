@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+
+import msgspec
 
 from scanner import cvss
 from scanner.policy.compiled import Policy
@@ -19,8 +20,7 @@ _STATELESS = frozenset({"none", "unknown"})
 """VEX statuses that say nothing: a rule that demands a statement decides about these findings."""
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(msgspec.Struct, frozen=True):
     """A rule that can never match: because of an earlier one (``by``), or of its own conditions."""
 
     rule: str

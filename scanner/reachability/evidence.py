@@ -6,9 +6,10 @@ whatever the order in which they are written.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, Protocol
+
+import msgspec
 
 from kit.errors import LimitExceeded, MalformedDocument, NameCollision
 from kit.reachability import CodeIdCoverage, GraphInput, TraceInput
@@ -29,8 +30,7 @@ Source = tuple[GraphInput | TraceInput, bytes | None]
 _Package = tuple[tuple[str, ...], str]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Path:
+class Path(msgspec.Struct, frozen=True, order=True):
     """The shortest way into a package: number of calls, entry point, node reached, and the graph's URI."""
 
     length: int
@@ -39,8 +39,7 @@ class Path:
     graph: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, order=True):
     """An observed use of a package: when, in which trace, and the symbol, empty where the trace names none."""
 
     recorded_at: str
@@ -48,8 +47,7 @@ class Seen:
     symbol: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """What the evidence says about a package; ``reason`` says why it is unknown."""
 
     state: State
@@ -58,8 +56,7 @@ class Verdict:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """What was read of one source; ``None`` for what is not there or does not apply."""
 
     uri: str
@@ -77,8 +74,7 @@ class About(Protocol):
         """Return what the evidence says about a component, ``None`` where a scan has none at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(msgspec.Struct, frozen=True):
     """What one piece of evidence has on a package."""
 
     paths: list[Path]

@@ -1,8 +1,9 @@
 """CycloneDX 1.2 to 1.7 as its JSON has it: components, dependencies, subject (docs/matching.md section 2.1)."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from kit.bytes.canonical import JsonValue
 from kit.errors import UnsupportedVersion

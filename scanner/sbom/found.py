@@ -1,16 +1,16 @@
 """Components as readers find them, and the operating system that they tell of (docs/matching.md sections 1.4 and 2)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from scanner.identity import Source, System, system
 
 OPERATING_SYSTEM: Final = "operating-system"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A component as a reader finds it, before the operating system of the whole document is known.
 
     ``source`` is the source package that the generator names, ``locations`` are paths at which the component was seen.

@@ -1,8 +1,9 @@
 """What every SBOM reader yields, and the normalised SBOM that is recorded (docs/matching.md section 2)."""
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from kit.bytes.canonical import JsonValue
 from kit.errors import LimitExceeded
@@ -20,8 +21,7 @@ Format = Literal["CycloneDX", "SPDX"]
 Graph = tuple[tuple[str, tuple[str, ...]], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(msgspec.Struct, frozen=True):
     """One instance of a package, file or system; the same package found twice is two components.
 
     ``ref`` is the document's own identifier (bom-ref, SPDXID), or ``#`` and the JSON pointer where there is none. Name,
@@ -38,8 +38,7 @@ class Component:
     owner: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sbom:
+class Sbom(msgspec.Struct, frozen=True):
     """A document, read: every tuple is sorted, so that the order in the file does not matter.
 
     ``components`` holds the subject and the operating system too, where the document describes them. ``dependencies``

@@ -1,9 +1,11 @@
 """Whether a product that a statement names is a component of the SBOM (docs/matching.md section 6.2)."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from scanner.identity import BadPurl, NotEvaluated, Purl, locate, parse_purl
 from scanner.sbom.model import Component
@@ -12,8 +14,7 @@ from scanner.vex.model import Target, is_purl
 from scanner.vex.vers import Range
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A component as statements can name it: its package URL as text and parsed, its BOM-Link.
 
     The component's own version stands in where its package URL names none. ``keys`` are those under which statements

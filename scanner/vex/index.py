@@ -6,8 +6,10 @@ documents.
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from kit.errors import LimitExceeded
 from scanner.vex.fits import Found, Wanted, filed
@@ -23,8 +25,7 @@ MAX_PARSED: Final = 200_000
 """How many single versions, beside the Package URLs, may be read for these comparisons."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Filed:
+class _Filed(msgspec.Struct, frozen=True):
     """A statement under one of its products, and one of the parts where it has parts."""
 
     statement: Statement

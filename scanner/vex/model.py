@@ -1,10 +1,12 @@
 """What every VEX reader yields, whatever the format (docs/matching.md section 6)."""
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from scanner.foreign import Skipped
 from scanner.identity import Purl
+from scanner.instant import Instant
 from scanner.vex.vers import Range
 
 # "unknown" is any word that a format does not define; it never suppresses a finding.
@@ -22,12 +24,8 @@ CAUTION: Final[dict[Status, int]] = {
 SUPPRESSING: Final[frozenset[Status]] = frozenset({"fixed", "not_affected"})
 """Statuses that say of a product that it has no such vulnerability (any more)."""
 
-# Seconds since 1970 and nanoseconds; documents carry nanoseconds and any offset.
-Instant = tuple[int, int]
 
-
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A product or a part of one, as a statement names it.
 
     ``id`` is a text that may be the very text of a component's package URL, ``links`` are BOM-Links
@@ -46,16 +44,14 @@ class Target:
         return bool(self.purls or self.links or is_purl(self.id))
 
 
-@dataclass(frozen=True, slots=True)
-class Product:
+class Product(msgspec.Struct, frozen=True):
     """A product of a statement; where it has parts, the statement is about those parts inside this product."""
 
     target: Target
     subcomponents: tuple[Target, ...]
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class StatementRef:
+class StatementRef(msgspec.Struct, frozen=True, order=True):
     """Where a statement stands: name and digest of its document, and its position there."""
 
     document: str
@@ -63,8 +59,7 @@ class StatementRef:
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True):
     """One claim of one author: these vulnerabilities have this status in these products since this time.
 
     An empty ``author`` is one of whom nothing is known, not even whether two documents are by the same; no ``time`` is
@@ -81,8 +76,7 @@ class Statement:
     products: tuple[Product, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class VexDocument:
+class VexDocument(msgspec.Struct, frozen=True):
     """A document, read: its statements in the order of the file, and what was not read.
 
     ``count`` is the number of statements read, whether or not ``statements`` still holds them.

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from kit.bytes.canonical import JsonValue
 from kit.errors import LimitExceeded, MalformedDocument
 from scanner.foreign import MalformedPart, Record, Unread, items
 from scanner.identity import BadPurl, Purl, parse_purl
-from scanner.vex.instant import parse_instant
-from scanner.vex.model import Instant, Product, Statement, StatementRef, Status, VexDocument, is_purl
+from scanner.instant import Instant, parse_instant
+from scanner.vex.model import Product, Statement, StatementRef, Status, VexDocument, is_purl
 
 MAX_DOCUMENTS: Final = 10_000
 MAX_BYTES: Final = 256 << 20
@@ -23,8 +24,7 @@ MAX_PURLS_EACH: Final = 200_000
 """How many package URLs may be parsed, in all documents and in each; readers parse one that a document repeats once."""
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(msgspec.Struct):
     """What the VEX documents of one run may still hold."""
 
     documents: int = MAX_DOCUMENTS

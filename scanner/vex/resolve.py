@@ -1,22 +1,23 @@
 """Which VEX statement decides about a finding (docs/matching.md sections 6.2 to 6.4)."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from kit.errors import LimitExceeded
+from scanner.instant import Instant
 from scanner.sbom.model import Sbom
 from scanner.vex.fits import Found, found
 from scanner.vex.index import VexIndex
-from scanner.vex.model import CAUTION, SUPPRESSING, Instant, Statement, StatementRef, Status
+from scanner.vex.model import CAUTION, SUPPRESSING, Statement, StatementRef, Status
 from scanner.vex.paths import Paths
 
 MAX_SIDES: Final = 100_000
 """How many statements the conflicts and blocked paths of a scan's findings may name together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contender:
+class Contender(msgspec.Struct, frozen=True):
     """One side of a conflict that no rule but caution could settle."""
 
     statement: StatementRef
@@ -25,8 +26,7 @@ class Contender:
     status: Status
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """A component on the way from the subject to a finding's component that does not have the vulnerability."""
 
     ref: str
@@ -37,8 +37,7 @@ class Block:
     justification: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """The status that holds, the statement it comes from, and the conflict that was settled by caution, if any.
 
     With ``blocks`` the statement is the first of those that together block every path to the component.

@@ -3,10 +3,10 @@
 import json
 import shutil
 import subprocess
-from dataclasses import replace as with_changes
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as with_changes
 
 from builder import signer
 from builder.record import record

@@ -1,15 +1,17 @@
 """T-LEDGER-005: inclusion proofs and envelopes verify offline; every way to cheat is refused with its own reason."""
 
 import base64
+import dataclasses
 import json
 import random
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import stella
 from builder import attest as attesting
@@ -388,7 +390,7 @@ def test_witnesses_must_have_seen_the_checkpoint(
             now=NOW - timedelta(hours=6),
             threshold=min(number + 1, 2),
         )
-    witnessed = replace(ledger, rootpack=rootpack)
+    witnessed = dataclasses.replace(ledger, rootpack=rootpack)
     own = ledger.copy_record(ledger.world.record, tmp_path)
     witnessed.attest([own], tmp_path / "log")
     signed = proof.parse_inclusion(evidence_of(own, ".tlog-proof").read_bytes(), "proof").checkpoint

@@ -1,6 +1,5 @@
 """What a clock and a stolen key can do to a site: nothing that was signed comes back to life, nothing false is kept."""
 
-import dataclasses
 import json
 import random
 import shutil
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from builder import signer, trust, trust_change
 from builder.record import record
@@ -279,7 +279,7 @@ def test_tool_hash_mismatch_is_answered_by_a_new_signing_profile(
     early, late = site, world.new_site(tmp_path / "late-site")
     assert outcome(replay(kit, site=early, now=NOW)) == (VERIFIED, "Ok")
     # A second kit comes by, in which the tools are not the recorded ones: the build host was broken into on day 2.
-    other = dataclasses.replace(engine.current(), digest="sha256:" + "0" * 64)
+    other = replace(engine.current(), digest="sha256:" + "0" * 64)
     tampered = replay(kit, site=late, now=NOW + 4 * DAY, running=other)
     assert outcome(tampered) == (REFUSED, "ToolHashMismatch")
     assert tampered[0].exit_code == 33

@@ -4,18 +4,19 @@ The naive verifier is tests/attacks/naive.py. A test that it passes would prove 
 """
 
 import base64
+import dataclasses
 import json
 import random
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from msgspec.structs import replace
 
 from builder import feeds, signer, signing, trust, trust_change, trust_publish
 from builder.attest import attest
@@ -408,7 +409,7 @@ def test_18_online_key_freezes_no_longer_than_the_keepers_signed_for(
     rootpack = Path(shutil.copytree(world.rootpack, tmp_path / "rootpack"))
     stolen = signer.load(world.keys / "online.key.pem")
     targets = (rootpack / "metadata" / "1.targets.json").read_bytes()
-    endless = replace(trust_publish.LIFETIMES, online=datetime(9999, 12, 31, tzinfo=UTC) - NOW)
+    endless = dataclasses.replace(trust_publish.LIFETIMES, online=datetime(9999, 12, 31, tzinfo=UTC) - NOW)
     by = {"snapshot": [stolen], "timestamp": [stolen]}
     before = Versions(root=1, timestamp=1, snapshot=1, targets=1)
     trust_publish.write_files(rootpack, trust_publish.compose_online(before, (1, targets), by, NOW, endless))

@@ -6,11 +6,11 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from builder import cosigning, files, signer, signing, tile_log, trust, witness
 from builder.attest import Attested, attest

@@ -3,10 +3,10 @@
 import re
 import shlex
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import stella
 from scanner import policy

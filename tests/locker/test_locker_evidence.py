@@ -1,12 +1,12 @@
 """Evidence beside a record: judged as at a site, kept whole, named, and added to when there is more."""
 
 import shutil
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from msgspec.structs import replace
 
 from builder import attest, signing
 from builder import trust as ceremony

@@ -1,9 +1,10 @@
 """The floor of time: whose word moves it, and how far (docs/format.md section 4.8)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from kit.errors import UsageError
 from kit.result import REFUSED, VERIFIED, ReferenceTime

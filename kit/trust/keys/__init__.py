@@ -10,8 +10,9 @@ import base64
 import binascii
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, Self
+
+import msgspec
 
 from kit.bytes import digest
 from kit.errors import KeyRefused
@@ -69,8 +70,7 @@ _PEM = re.compile(rb"\s*-----BEGIN PUBLIC KEY-----\s([A-Za-z0-9+/=\s]+)-----END 
 _PRIVATE_PEM = re.compile(rb"-----BEGIN PRIVATE KEY-----\n([A-Za-z0-9+/=\n]{1,400})-----END PRIVATE KEY-----\n")
 
 
-@dataclass(frozen=True, slots=True)
-class PublicKey:
+class PublicKey(msgspec.Struct, frozen=True):
     """A verification key that passed admission; make one with :meth:`from_spki` or :meth:`from_pem`.
 
     The fingerprint is that of the key material: one RSA key has the same under either padding.

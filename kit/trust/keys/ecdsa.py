@@ -4,9 +4,10 @@ A signature is the strict DER of (r, s), both between 1 and the order; low and h
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kit.errors import KeyRefused
 from kit.trust.keys import ECDSA_P256, ECDSA_P384, ECDSA_P521, PREFIXES
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Curve:
+class _Curve(msgspec.Struct, frozen=True):
     """A curve: names in the library, bytes of a coordinate, and what stands around a private key's scalar."""
 
     name: str

@@ -1,10 +1,9 @@
 """Proof files, and what all evidence of a scan proves together."""
 
-import dataclasses
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kit.bytes import canonical, merkle
 from kit.errors import (
@@ -28,7 +27,7 @@ LATER = "2026-06-01T12:00:00Z"
 
 
 def changed(data, **changes):
-    return proof.encode_inclusion(dataclasses.replace(proof.parse_inclusion(data, "p"), **changes))
+    return proof.encode_inclusion(replace(proof.parse_inclusion(data, "p"), **changes))
 
 
 def test_form_is_the_specification_s():
@@ -132,7 +131,7 @@ def test_proofs_of_any_tree_hold_and_no_other(new_log, signer, data):
         ]
         for one in spoilt:
             with pytest.raises(LedgerProofWrong):
-                proof.check_consistency(dataclasses.replace(history, proofs=(one,)), tree, path="c")
+                proof.check_consistency(replace(history, proofs=(one,)), tree, path="c")
 
 
 def test_evidence_of_our_envelope_is_found(log, logged):
@@ -197,7 +196,7 @@ def test_entry_that_is_none_is_refused(logged, change, error):
 
 def test_entry_may_name_more_signers_than_counted_but_not_fewer(envelope):
     both, one = envelope("manifest.json", 1, 2), envelope("manifest.json", 1)
-    fewer = dataclasses.replace(both, verified=one.verified)
+    fewer = replace(both, verified=one.verified)
     entry.check(entry.parse(entry.make(both), "p"), fewer, path="p")
     with pytest.raises(LedgerEntryForeign):
         entry.check(entry.parse(entry.make(fewer), "p"), both, path="p")

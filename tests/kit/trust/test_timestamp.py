@@ -1,7 +1,6 @@
 """Time stamps (RFC 3161): what counts, and each way in which one may be wrong."""
 
 import warnings
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from rfc3161_client import VerifierBuilder, decode_timestamp_response
 
 from kit.errors import (
@@ -22,7 +22,7 @@ from kit.errors import (
     TimestampUnknown,
     TrustRootRefused,
 )
-from kit.trust import certificates, timestamp
+from kit.trust import certificates, stamp_token, timestamp
 from kit.trust.evidence import MAX_STAMP, STAMP
 from kit.trust.keys import ECDSA_P256, PemSigner, PublicKey
 from tests.stamps import SHA1, SHA512, Profile, StampingAuthority, days, make_authority, unknown_extension
@@ -220,7 +220,7 @@ def test_panic_and_warning_of_the_library_are_malformed_and_silent(stamping, mon
         warnings.warn("seen by nobody", stacklevel=1)
         raise PanicException
 
-    monkeypatch.setattr(timestamp, "decode_timestamp_response", panics)
+    monkeypatch.setattr(stamp_token, "read", panics)
     with pytest.raises(MalformedDocument):
         verify(b"", stamping)
 
@@ -229,7 +229,7 @@ def test_interruption_while_reading_is_passed_on(stamping, monkeypatch):
     def interrupted(_: bytes) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(timestamp, "decode_timestamp_response", interrupted)
+    monkeypatch.setattr(stamp_token, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         verify(b"", stamping)
 
@@ -268,7 +268,7 @@ def whole_stamp(stamping: StampingAuthority) -> bytes:
 def test_request_asks_for_no_certificates(tmp_path: Path):
     import subprocess
 
-    (tmp_path / "q").write_bytes(timestamp.request(SIGNATURE))
+    (tmp_path / "q").write_bytes(timestamp.request(SIGNATURE, 1 << 63))
     said = subprocess.run(
         ["openssl", "ts", "-query", "-in", tmp_path / "q", "-text"], capture_output=True, text=True, check=True
     ).stdout

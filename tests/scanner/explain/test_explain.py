@@ -2,11 +2,11 @@
 
 import copy
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kit.bytes import canonical
 from scanner import outputs

@@ -1,10 +1,9 @@
 """The conditions and actions of a rule, each at its edges; downgrades; demanded statements; explanations."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kit.errors import LimitExceeded
 from scanner import policy

@@ -1,9 +1,10 @@
-"""RFC 3339 times as VEX documents write them: any offset, fractions to the nanosecond and beyond."""
+"""RFC 3339 times as foreign documents write them: any offset, fractions to the nanosecond and beyond."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from scanner.vex.model import Instant
+Instant = tuple[int, int]
+"""Seconds since 1970 and nanoseconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = "0123456789"

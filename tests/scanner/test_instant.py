@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.vex.instant import parse_instant
+from scanner.instant import parse_instant
 
 SAME = [
     "2023-01-09T00:02:03.647787998Z",

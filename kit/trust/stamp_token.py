@@ -1,0 +1,295 @@
+"""What a time-stamp response holds (RFC 3161 section 2.4.2, in CMS by RFC 5652): read strictly, believed in nothing.
+
+Structure only: :mod:`kit.trust.timestamp` decides what counts.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from kit.trust import der
+from kit.trust.der import Reader, implicit
+
+TST_INFO: Final = "1.2.840.113549.1.9.16.1.4"
+
+_SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
+_CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
+_MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
+_SIGNING_CERTIFICATE: Final = "1.2.840.113549.1.9.16.2.12"
+_SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
+_SHA256: Final = "2.16.840.1.101.3.4.2.1"
+_GRANTED: Final = (0, 1)
+_SIGNED_DATA_VERSIONS: Final = (1, 3, 4, 5)
+_NAME_PARTS: Final = {"2.5.4.3": "CN", "2.5.4.6": "C", "2.5.4.10": "O", "2.5.4.11": "OU"}
+_TEXTS: Final = {0x0C: "utf-8", 0x12: "ascii", 0x13: "ascii", 0x14: "latin-1", 0x16: "ascii", 0x1E: "utf-16-be"}
+_STATUS_TAGS: Final = (der.SEQUENCE, 0x03)
+_TIME_DIGITS: Final = 14
+_MAX_FRACTION: Final = 9
+
+
+class Algorithm(msgspec.Struct, frozen=True):
+    """An algorithm by its object identifier; ``parameters`` are DER, nothing where they are absent or NULL."""
+
+    oid: str
+    parameters: bytes
+
+
+class Certified(msgspec.Struct, frozen=True):
+    """The certificate that a signer says is his: by digest, ``hash_oid`` None for the older form, which has SHA-1."""
+
+    hash_oid: str | None
+    digest: bytes
+
+
+class Signer(msgspec.Struct, frozen=True):
+    """One SignerInfo. ``attributes`` are the bytes that are signed, as a SET; ``issuer`` is a Name in DER."""
+
+    issuer: bytes
+    serial: int
+    digest: Algorithm
+    attributes: bytes
+    content_type: str
+    message_digest: bytes
+    certified: tuple[Certified, ...]
+    algorithm: Algorithm
+    signature: bytes
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What a stamp says and who signed it; ``content`` are the bytes of its TSTInfo.
+
+    Parts of a second of the time are dropped (docs/format.md 4.9). ``unknown`` is a critical extension.
+    """
+
+    content: bytes
+    imprint: tuple[str, bytes]
+    time: datetime
+    accuracy: timedelta
+    unknown: str | None
+    digests: frozenset[str]
+    certificates: tuple[bytes, ...]
+    signers: tuple[Signer, ...]
+
+
+def read(data: bytes) -> Token | int:
+    """Return what a TimeStampResp holds, or its status where the stamp was not granted; ValueError for anything else.
+
+    OverflowError for times and accuracies that no calendar knows.
+    """
+    outer = Reader(data)
+    response = outer.inside(der.SEQUENCE)
+    outer.finish()
+    said = response.inside(der.SEQUENCE)
+    status = said.integer()
+    for tag in _STATUS_TAGS:
+        if said.starts(tag):
+            said.raw()
+    said.finish()
+    if status not in _GRANTED:
+        return status
+    content = _tagged(response, _SIGNED_DATA, "signed data")
+    response.finish()
+    return _signed_data(content)
+
+
+def issuer_text(name: bytes) -> str:
+    """Return a Name as people read it, the most particular part first; ValueError for a text of no known type."""
+    outer = Reader(name)
+    parts = outer.inside(der.SEQUENCE)
+    outer.finish()
+    found: list[str] = []
+    while not parts.is_done:
+        for element in parts.elements(der.SET):
+            pair = _only(element, der.SEQUENCE)
+            oid = pair.oid()
+            tag, text = _text(pair.raw())
+            if tag not in _TEXTS:
+                raise ValueError("a name of no known type")
+            pair.finish()
+            found.append(f"{_NAME_PARTS.get(oid, oid)}={text.decode(_TEXTS[tag])}")
+    return ",".join(reversed(found))
+
+
+def _text(element: bytes) -> tuple[int, bytes]:
+    return element[0], Reader(element).content(element[0])
+
+
+def _only(element: bytes, tag: int) -> Reader:
+    return Reader(element).inside(tag)
+
+
+def _tagged(reader: Reader, oid: str, what: str) -> Reader:
+    """Return a reader of what stands under [0] beside an object identifier that must be this one."""
+    pair = reader.inside(der.SEQUENCE)
+    if pair.oid() != oid:
+        raise ValueError(f"not {what}")
+    content = pair.inside(implicit(0, constructed=True))
+    pair.finish()
+    return content
+
+
+def _signed_data(content: Reader) -> Token:
+    signed = content.inside(der.SEQUENCE)
+    content.finish()
+    if signed.integer() not in _SIGNED_DATA_VERSIONS:
+        raise ValueError("signed data of an unknown version")
+    digests = [_algorithm(Reader(one)).oid for one in signed.elements(der.SET)]
+    stamped = _tagged(signed, TST_INFO, "a time stamp")
+    info = stamped.content(der.OCTETS)
+    stamped.finish()
+    certificates: list[bytes] = []
+    if signed.starts(implicit(0, constructed=True)):
+        certificates = _list(signed.inside(implicit(0, constructed=True)))
+    if signed.starts(implicit(1, constructed=True)):
+        signed.raw()  # revocation lists, which nothing here relies on
+    signers = tuple(_signer(Reader(one)) for one in signed.elements(der.SET))
+    signed.finish()
+    imprint, time, accuracy, unknown = _info(info)
+    return Token(
+        content=info,
+        imprint=imprint,
+        time=time,
+        accuracy=accuracy,
+        unknown=unknown,
+        digests=frozenset(digests),
+        certificates=tuple(certificates),
+        signers=signers,
+    )
+
+
+def _list(reader: Reader) -> list[bytes]:
+    found = []
+    while not reader.is_done:
+        found.append(reader.raw(der.SEQUENCE))
+    return found
+
+
+def _algorithm(reader: Reader) -> Algorithm:
+    inner = reader.inside(der.SEQUENCE)
+    oid = inner.oid()
+    parameters = b"" if inner.is_done else inner.raw()
+    inner.finish()
+    return Algorithm(oid, b"" if parameters == bytes([der.NULL, 0]) else parameters)
+
+
+def _signer(reader: Reader) -> Signer:
+    signer = reader.inside(der.SEQUENCE)
+    if signer.integer() != 1:  # the only version that names its certificate by issuer and number
+        raise ValueError("a signer that is not named by issuer and number")
+    named = signer.inside(der.SEQUENCE)
+    issuer, serial = named.raw(der.SEQUENCE), named.integer()
+    named.finish()
+    digest = _algorithm(signer)
+    attributes = der.encode(der.SET, Reader(tagged := signer.raw(implicit(0, constructed=True))).content(tagged[0]))
+    values = _attributes(attributes)
+    algorithm, signature = _algorithm(signer), signer.content(der.OCTETS)
+    if signer.starts(implicit(1, constructed=True)):
+        signer.raw()  # what is not signed says nothing
+    signer.finish()
+    content_type, message_digest = _value(values, _CONTENT_TYPE), _value(values, _MESSAGE_DIGEST)
+    return Signer(
+        issuer=issuer,
+        serial=serial,
+        digest=digest,
+        attributes=attributes,
+        content_type=content_type.oid(),
+        message_digest=message_digest.content(der.OCTETS),
+        certified=tuple(_certified(values)),
+        algorithm=algorithm,
+        signature=signature,
+    )
+
+
+def _attributes(encoded: bytes) -> dict[str, list[bytes]]:
+    """Return the values of the signed attributes by their type; each type stands once."""
+    found: dict[str, list[bytes]] = {}
+    for element in Reader(encoded).elements(der.SET):
+        attribute = _only(element, der.SEQUENCE)
+        oid = attribute.oid()
+        if oid in found:
+            raise ValueError("an attribute that stands twice")
+        found[oid] = attribute.elements(der.SET)
+        attribute.finish()
+    return found
+
+
+def _value(values: dict[str, list[bytes]], oid: str) -> Reader:
+    (value,) = values.get(oid, [])  # exactly one, by RFC 5652 sections 11.1 and 11.2
+    return Reader(value)
+
+
+def _certified(values: dict[str, list[bytes]]) -> list[Certified]:
+    """Return the certificates that the signer says are his, one for each form in which he says it (RFC 5816)."""
+    found = []
+    for oid, default in ((_SIGNING_CERTIFICATE, None), (_SIGNING_CERTIFICATE_V2, _SHA256)):
+        if oid not in values:
+            continue
+        one = _value(values, oid).inside(der.SEQUENCE).inside(der.SEQUENCE).inside(der.SEQUENCE)
+        hashed = default
+        if default is not None and one.starts(der.SEQUENCE):
+            hashed = _algorithm(one).oid
+        found.append(Certified(hashed, one.content(der.OCTETS)))
+    return found
+
+
+def _info(data: bytes) -> tuple[tuple[str, bytes], datetime, timedelta, str | None]:
+    """Return imprint, time, accuracy and unknown critical extension of a TSTInfo."""
+    outer = Reader(data)
+    info = outer.inside(der.SEQUENCE)
+    outer.finish()
+    if info.integer() != 1:
+        raise ValueError("a time stamp of an unknown version")
+    info.oid()  # the authority's policy, which the RootPack does not ask for
+    pair = info.inside(der.SEQUENCE)
+    imprint = _algorithm(pair).oid, pair.content(der.OCTETS)
+    pair.finish()
+    info.integer()
+    time = _time(info.content(der.GENERALIZED_TIME))
+    accuracy = _accuracy(info.inside(der.SEQUENCE)) if info.starts(der.SEQUENCE) else timedelta()
+    if info.starts(der.BOOLEAN):
+        info.boolean()
+    if info.starts(der.INTEGER):
+        info.integer()
+    if info.starts(implicit(0, constructed=True)):
+        info.raw()  # the authority's name; its key is what counts
+    unknown = _critical(info.inside(implicit(1, constructed=True))) if not info.is_done else None
+    info.finish()
+    return imprint, time, accuracy, unknown
+
+
+def _time(octets: bytes) -> datetime:
+    """Return a GeneralizedTime in UTC, in whole seconds."""
+    text = octets.decode("ascii")
+    whole, point, fraction = text[:-1].partition(".")
+    proper = bool(fraction) and fraction.isdigit() and not fraction.endswith("0") and len(fraction) <= _MAX_FRACTION
+    if not text.endswith("Z") or len(whole) != _TIME_DIGITS or not whole.isdigit() or (point and not proper):
+        raise ValueError("a time of another form than YYYYMMDDHHMMSS[.f]Z")
+    parts = [int(whole[start:end]) for start, end in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14))]
+    year, month, day, hour, minute, second = parts
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+
+
+def _accuracy(reader: Reader) -> timedelta:
+    seconds = reader.integer() if reader.starts(der.INTEGER) else 0
+    parts = []
+    for number in (0, 1):
+        tag = implicit(number, constructed=False)
+        parts.append(reader.integer(tag) if reader.starts(tag) else 0)
+    reader.finish()
+    if seconds < 0 or not all(0 <= part < 1000 for part in parts):
+        raise ValueError("an accuracy that is none")
+    return timedelta(seconds=seconds, milliseconds=parts[0], microseconds=parts[1])
+
+
+def _critical(reader: Reader) -> str | None:
+    """Return the first critical extension: this program knows none."""
+    found: str | None = None
+    while not reader.is_done:
+        extension = reader.inside(der.SEQUENCE)
+        oid = extension.oid()
+        critical = extension.boolean() if extension.starts(der.BOOLEAN) else False
+        extension.content(der.OCTETS)
+        extension.finish()
+        found = found or (oid if critical else None)
+    return found
