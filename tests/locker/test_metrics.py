@@ -198,7 +198,7 @@ def test_units_are_sound(tmp_path) -> None:
 def test_the_cron_file_calls_commands_with_all_their_fields() -> None:
     lines = (DEPLOY / "cron/stella-locker").read_text().splitlines()
     jobs = [line for line in lines if line and not line.startswith("#") and "=" not in line.split()[0]]
-    assert len(jobs) == 2
+    assert len(jobs) == 4
     for job in jobs:
         minute, hour, day, month, weekday, user, *command = job.split()
         assert all(re.fullmatch(r"[0-9*/,-]+", field) for field in (minute, hour, day, month, weekday))
