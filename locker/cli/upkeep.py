@@ -24,6 +24,8 @@ Examples:
   stella locker drill --instructions --note "kit README followed at site 7"
 
   stella locker schedule --latest 50 --at "15 2 * * *"
+
+  stella locker schedule --locker /srv/locker --replay --once --json
 """
 
 
@@ -67,7 +69,10 @@ def drill(
     locker: LockerDirectory = DEFAULT_LOCKER,
     json: Json = False,
 ) -> Verdict:
-    """Write down that a drill was held, for the checklist of stella locker status."""
+    """Write down that a drill was held, for the checklist.
+
+    stella locker status shows the checklist.
+    """
     from locker import checklist
     from locker.asked import check_note
     from locker.store import open_locker
@@ -104,7 +109,9 @@ def schedule(
     once: Annotated[bool, typer.Option("--once", help="Verify what there is now, then end.")] = False,
     json: Json = False,
 ) -> Verdict:
-    """Run verification and retention by a queue in the locker's PostgreSQL, until stopped.
+    """Run nights and retention by a queue in PostgreSQL.
+
+    It runs until it is stopped.
 
     For a locker on servers with several machines; on one machine the shipped timer or cron line does the same.
     """

@@ -13,6 +13,7 @@ COMMANDS = [
     "rootpack require", "rootpack sign", "rootpack publish", "rootpack read-key", "kit plan", "kit build",
     "kit rehearse", "kit split", "kit join", "kit check-volume",
     "kit delta", "kit seal", "locker init", "locker ingest",
+    "locker metrics", "locker drill", "locker schedule",
     "locker migrate", "locker status", "locker list", "locker show", "locker receipt", "locker audit verify",
     "locker audit checkpoint", "locker audit restart", "timeline list", "timeline show", "timeline export",
     "sync acknowledge", "sync import",
