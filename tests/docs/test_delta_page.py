@@ -45,7 +45,7 @@ def test_what_a_site_lacks_is_sent_as_the_page_says(desk: Desk) -> None:
         assert (desk.place / name / "DELTA.json").is_file()
         assert not list((desk.place / name).glob("replay/*/inputbundle.tar.zst"))
     desk.run("stella look offline-2-delta")
-    assert "deltaOn" in desk.said
+    assert "delta on" in desk.said
     scan = next((desk.place / "records-2").iterdir()).name
     for command in ("verify", "replay"):
         desk.run(f"stella {command} offline-2-delta/replay/{scan}/manifest.json  # leaves with 41")
@@ -67,6 +67,6 @@ def test_a_kit_is_sealed_as_the_page_says(desk: Desk) -> None:
     for line in lines:
         desk.run(line)
     desk.run("stella look sealed-2")
-    assert "sealedFor" in desk.said
+    assert "sealed for" in desk.said
     desk.run("stella offline import sealed-2")
     assert "ACTIVATED" in desk.said
