@@ -105,6 +105,7 @@ class Desk:
         root = hashlib.sha256((self.disc / "rootpack/metadata/1.root.json").read_bytes()).hexdigest()
         line = line.replace("<64 hex digits>", root).replace("MEDIUM", DISC)
         line = line.replace("RUN_DIR", "ops/offline/replay/<scan-id>/<run-id>")
+        line = line.replace("--scan ID", "--scan <scan-id>")
         line = line.replace("<scan-id>", next((self.disc / "replay").iterdir()).name)
         if "<run-id>" in line:
             runs = next((self.place / "ops/offline/replay").iterdir())
