@@ -3,7 +3,7 @@
 PYTHON_IN_VENV := .venv/bin/python
 LOCKER := build/lock-venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 
-.PHONY: help setup check test verifier release release-check demo docs bench lock clean
+.PHONY: help setup check test verifier release release-check release-arm64 release-reproduce demo docs bench lock clean
 
 help:
 	@echo 'make setup     install what is missing: Debian packages, virtual environment, locked packages'
@@ -11,7 +11,9 @@ help:
 	@echo 'make test      check, then all tests'
 	@echo 'make verifier  freeze the verifier into dist/<os>-<arch>/'
 	@echo 'make release   the same for any Linux of this kind, into dist/release/ (a C compiler run: half an hour)'
-	@echo 'make release-check  show that the release needs nothing of its host (needs bubblewrap and debootstrap)'
+	@echo 'make release-check  show that the release needs nothing of its host, with what it needs installed first'
+	@echo 'make release-arm64  the release for 64-bit ARM, frozen under qemu, and the same kit replayed by both'
+	@echo 'make release-reproduce  build the release again in other surroundings and compare every byte'
 	@echo 'make demo      a scan from record to replay, on this machine'
 	@echo 'make docs      write docs/reason-codes.md and the JSON Schemas from the code'
 	@echo 'make bench     the benchmarks'
@@ -39,7 +41,16 @@ release: setup
 	$(PYTHON_IN_VENV) -m tools.release --out dist/release
 
 release-check: setup
+	@tools/bootstrap --release
 	STELLA_RELEASE=$(CURDIR)/dist/release $(PYTHON_IN_VENV) -m pytest tests/release
+
+release-arm64: setup
+	@tools/bootstrap --release
+	$(PYTHON_IN_VENV) -m tools.release --machine aarch64 --out dist/release
+	STELLA_RELEASE=$(CURDIR)/dist/release $(PYTHON_IN_VENV) -m pytest tests/release/test_other_machines.py
+
+release-reproduce: setup
+	$(PYTHON_IN_VENV) -m tools.release.reproduce
 
 demo:
 	@tools/bootstrap --demo

@@ -6,7 +6,8 @@ exposes either
 * ``command``: a function with typer annotations, the command itself; its docstring is the help;
 * ``app``: a ``typer.Typer`` whose commands become those of the group; a group may be split over several modules.
 
-and may have ``EXAMPLES``, shown under the help. ``verifier.cli._runner`` says how a command ends. A module that is not
+A further module of a command that is no group names with ``OPTION`` the option that asks for it instead of the first.
+Each may have ``EXAMPLES``, shown under the help. ``verifier.cli._runner`` says how a command ends. A module that is not
 installed is not listed: the frozen program has the air-gap side only. The top of this module imports next to nothing,
 so that version and overview are there at once.
 """
@@ -21,7 +22,7 @@ AIR_GAP, CONNECTED = "air gap", "connected"
 class Command:
     """One word of the command line: where it is used, what it does, which modules make it.
 
-    ``connected`` are the commands of a group that only the connected side has.
+    ``connected`` are the commands of a group, or the options of a command, that only the connected side has.
     """
 
     __slots__ = ("connected", "modules", "side", "summary")
@@ -43,10 +44,16 @@ COMMANDS = {
             "verifier.cli.offline_import",
             "verifier.cli.offline_prune",
             "verifier.cli.offline_state",
+            "verifier.cli.offline_seal",
         ),
     ),
     "replay": Command(AIR_GAP, "Verify a scan, run it again and compare every output byte.", ("verifier.cli.replay",)),
-    "verify": Command(AIR_GAP, "Verify a scan's signatures and bytes.", ("verifier.cli.verify",)),
+    "verify": Command(
+        AIR_GAP,
+        "Verify a scan's signatures and bytes.",
+        ("verifier.cli.verify", "locker.cli.verify_latest"),
+        ("--latest",),
+    ),
     "diff": Command(AIR_GAP, "Explain the difference of two results.", ("verifier.cli.diff",)),
     "report": Command(AIR_GAP, "Write the report of a run.", ("verifier.cli.report",)),
     "receipt": Command(AIR_GAP, "Print the receipt of a run.", ("verifier.cli.receipt",)),
@@ -70,11 +77,17 @@ COMMANDS = {
         "Keep keys and trust roots.",
         ("builder.cli.rootpack", "builder.cli.rootpack_change", "builder.cli.rootpack_sign"),
     ),
-    "kit": Command(CONNECTED, "Plan, build, rehearse and split kits.", ("builder.cli.kit", "builder.cli.kit_volumes")),
+    "kit": Command(
+        CONNECTED,
+        "Plan, build, rehearse and split kits.",
+        ("builder.cli.kit", "builder.cli.kit_volumes", "builder.cli.kit_delta", "builder.cli.kit_seal"),
+    ),
     "retention": Command(CONNECTED, "Purge what is past its date, with proof.", ("locker.cli.retention",)),
     "evidence holds": Command(CONNECTED, "Hold evidence against every purge.", ("locker.cli.holds",)),
     "locker": Command(
-        CONNECTED, "Run the Evidence Locker.", ("locker.cli.locker", "locker.cli.migrate", "locker.cli.audit")
+        CONNECTED,
+        "Run the Evidence Locker.",
+        ("locker.cli.locker", "locker.cli.upkeep", "locker.cli.migrate", "locker.cli.audit"),
     ),
     "timeline": Command(CONNECTED, "Read the locker's timeline.", ("locker.cli.timeline",)),
 }
@@ -139,12 +152,14 @@ def dispatch(words: list[str]) -> object:
         from kit.errors import UsageError
 
         raise UsageError(detail=_unknown(name))
-    if command and rest and rest[0] in command.connected and len(modules) < len(command.modules):
-        from kit.errors import UsageError
+    if command and len(modules) < len(command.modules):
+        asked = rest[:1] + [word.partition("=")[0] for word in rest if word.startswith("--")]
+        if found := next((word for word in asked if word in command.connected), None):
+            from kit.errors import UsageError
 
-        raise UsageError(detail=f"'{name} {rest[0]}' belongs to the connected side, which is not installed here").then(
-            f"Carry the file to the connected site, and run stella {name} {rest[0]} there."
-        )
+            raise UsageError(
+                detail=f"'{name} {found}' belongs to the connected side, which is not installed here"
+            ).then(f"Run stella {name} {found} at the connected site; carry the file there if it asks for one.")
     return _run(name, modules, rest)
 
 

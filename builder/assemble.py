@@ -24,7 +24,7 @@ from kit.trust import dsse, rootpack, sigstore, statement
 from kit.trust.evidence import MAX_STAMP
 from kit.trust.keys import PublicKey, Signer
 from kit.trust.rootpack import TrustedPack
-from verifier import envelopes, ledger
+from verifier import envelopes, ledger, programs
 from verifier.envelopes import Beside, Moments
 from verifier.medium import read_file
 from verifier.render import kit_readme
@@ -108,6 +108,18 @@ def _check_program(program: Path) -> None:
         raise UsageError(
             option="--program", path=str(program), expected="a directory such as dist/linux-x86_64, with stella in it"
         )
+    bill = program / programs.BILL
+    if bill.is_file():
+        found = {name: digest.of_file(path)[0] for name, path in _tree(program)}
+        programs.check_bill(read_file(bill, limit=programs.MAX_BILL), found, f"{program.name}/{programs.BILL}")
+
+
+def check_bills(request: KitRequest) -> None:
+    """Raise :class:`UsageError` for a verifier without its bill of materials, which every kit is to carry with it."""
+    for program in request.programs:
+        if not (program / programs.BILL).is_file():
+            expected = f"a directory with {programs.BILL}, as make release and make verifier leave it"
+            raise UsageError(option="--program", path=str(program), expected=expected)
 
 
 def check(request: KitRequest, signers: Sequence[Signer], *, now: str | None = None) -> TrustedPack:

@@ -13,10 +13,13 @@ import msgspec
 
 from builder import assemble, signing, trust_view
 from builder.assemble import KitRequest
+from kit import delta as deltas
 from kit import layout, volume
 from kit import manifest as manifests
+from kit.bytes import digest
 from kit.errors import LimitExceeded, UsageError
 from kit.trust import dsse, rootpack
+from verifier.delta import BaseKit
 from verifier.medium import read_file
 
 BLOCK = 4096
@@ -71,6 +74,15 @@ class PlannedProgram(_View, frozen=True, kw_only=True):
     size: int
 
 
+class Saving(_View, frozen=True, kw_only=True):
+    """What a delta would leave out, and what it would say in differences, of which this is the most they can take."""
+
+    base: str
+    left_out: int
+    changed: int
+    at_most: int
+
+
 class Plan(_View, frozen=True, kw_only=True):
     """The whole kit. ``on_medium`` counts whole blocks; ``fits`` is about free space here and, if given, the medium.
 
@@ -90,10 +102,14 @@ class Plan(_View, frozen=True, kw_only=True):
     medium: int | None = None
     volumes: int | None = None
     too_large_for_fat32: tuple[str, ...] = ()
+    delta: Saving | None = None
 
 
-def make(request: KitRequest, out: Path, *, medium: int | None = None) -> Plan:
-    """Return the plan of a kit that would be built in the directory ``out``; ``medium`` is a size in bytes."""
+def make(request: KitRequest, out: Path, *, medium: int | None = None, on: BaseKit | None = None) -> Plan:
+    """Return the plan of a kit that would be built in the directory ``out``; ``medium`` is a size in bytes.
+
+    ``on`` is the kit that a delta would build on.
+    """
     assemble.check_paths(request)
     listed = [PlannedFile(path=path, size=source.stat().st_size) for path, source in assemble.plan(request)]
     listed = sorted([*listed, *_sigstore_bundles(request)], key=lambda file: file.path)
@@ -119,7 +135,36 @@ def make(request: KitRequest, out: Path, *, medium: int | None = None) -> Plan:
         medium=medium,
         volumes=None if medium is None else _volumes(listed, medium),
         too_large_for_fat32=tuple(file.path for file in listed if file.size > FAT32_LIMIT),
+        delta=None if on is None else _saving(request, on),
     )
+
+
+def _saving(request: KitRequest, on: BaseKit) -> Saving:
+    """Say what the base has of a kit that is yet to be built: whole files, and members of bundles."""
+    known = {file.digest for file in on.kit.files}
+    members = {
+        member.digest
+        for file in on.kit.files
+        if deltas.is_bundle(file.path)
+        for member in on.record(file.path)[1].members
+    }
+    left_out = changed = at_most = 0
+    for path, source in assemble.plan(request):
+        size = source.stat().st_size
+        if not deltas.may_be_left_out(path):
+            at_most += size
+        elif digest.of_file(source)[0] in known:
+            left_out += size
+        else:
+            fresh = size
+            if deltas.is_bundle(path):
+                manifest = manifests.parse(read_file(source.parent / layout.MANIFEST_FILE, limit=manifests.MAX_BYTES))
+                is_input = source.name == layout.INPUT_BUNDLE
+                record = manifest.bundles.input if is_input else manifest.bundles.output
+                fresh = min(size, sum(one.size for one in record.members if one.digest not in members))
+            changed += size
+            at_most += fresh
+    return Saving(base=on.kit.kit_id, left_out=left_out, changed=changed, at_most=at_most)
 
 
 def _volumes(listed: Sequence[PlannedFile], medium: int) -> int | None:
@@ -167,6 +212,10 @@ def lines(plan: Plan) -> list[str]:
     rows.append(("texts", "README.txt, KIT.json, its signature, SHA256SUMS: at most", plan.texts_at_most))
     rows.append(("total", f"{plan.total} bytes in {len(plan.files) + 4} files", plan.total))
     rows.append(("on medium", f"in blocks of {BLOCK} bytes", plan.on_medium))
+    if plan.delta is not None:
+        rows.append(("left out", f"of a delta on {plan.delta.base}: the site has it", plan.delta.left_out))
+        rows.append(("changed", "sent as differences, which are known once built", plan.delta.changed))
+        rows.append(("delta", "beside the texts, at most", plan.delta.at_most))
     rows.append(("free", _fit(plan.on_medium, plan.free), plan.free))
     if plan.medium is not None:
         rows.append(("medium", _fit(plan.on_medium, plan.medium), plan.medium))

@@ -16,7 +16,7 @@ from kit.trust import dsse, rootpack, statement
 from kit.trust.keys import Signer
 from kit.trust.metadata import MAX_BYTES
 from kit.volume import Piece, Volume
-from verifier import volumes
+from verifier import delta, volumes
 from verifier.intake_copy import copy
 from verifier.kit_store import check_copy
 from verifier.medium import Medium, survey
@@ -69,8 +69,9 @@ def split(
             "Send it in one piece; or stamp the records instead (stella timestamp RECORD) and build the kit again."
         )
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
-    kit, kit_digest = kitfile.parse(raw), digest.of_bytes(raw)
-    check_copy(root, kit_digest)
+    kit_digest = digest.of_bytes(raw)
+    kit = delta.read(medium, kitfile.parse(raw), kit_digest).there
+    check_copy(root, kit_digest, kit)
     documents = medium.sizes[layout.KIT_FILE] + medium.sizes[layout.KIT_ENVELOPE]
     try:
         cuts = volume.cut([(file.path, file.size) for file in kit.files], size, documents)
@@ -130,7 +131,7 @@ def join(roots: Sequence[Path], out: Path, on_piece: Callable[[Piece], None]) ->
             write_atomic(working / path, data)
             named.append((path, digest.of_bytes(data)))
         write_atomic(working / layout.SUMS_FILE, kitfile.sums(named))
-        check_copy(working, gathered.first.kit_digest)
+        check_copy(working, gathered.first.kit_digest, kit)
     return kit
 
 

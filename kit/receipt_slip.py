@@ -271,6 +271,7 @@ _SOMETIMES: tuple[_Member, ...] = (
     ("scanId", _uuid, _Reader.uuid),
     ("manifestDigest", digest.raw_of, _Reader.digest),
     ("previous", digest.raw_of, _Reader.digest),
+    ("holds", digest.raw_of, _Reader.digest),
 )
 
 

@@ -160,7 +160,10 @@ class Result(_Document, frozen=True):
 
 
 class Receipt(_Document, frozen=True):
-    """The small signed slip that travels back, on refusal too."""
+    """The small signed slip that travels back, on refusal too.
+
+    ``holds`` is the digest of the KIT.json of which this run made the site keep a whole copy; a delta may build on it.
+    """
 
     schema_version: str
     site: str
@@ -177,6 +180,7 @@ class Receipt(_Document, frozen=True):
     scan_id: str | None = None
     manifest_digest: str | None = None
     previous: str | None = None
+    holds: str | None = None
 
 
 def parse_result(data: bytes) -> Result:

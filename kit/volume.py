@@ -77,7 +77,8 @@ class VolumePredicate(_Document, frozen=True):
 
 def is_common(path: str) -> bool:
     """Tell whether a file of the kit stands on every volume: what is needed to check one alone, and to read it."""
-    return path == layout.README_FILE or path.startswith(f"{layout.ROOTPACK_DIRECTORY}/")
+    documents = (layout.README_FILE, layout.DELTA_FILE, layout.DELTA_ENVELOPE)
+    return path in documents or path.startswith(f"{layout.ROOTPACK_DIRECTORY}/")
 
 
 def predicate(volume: Volume) -> VolumePredicate:

@@ -8,6 +8,8 @@ from kit.manifest import check_name, check_time
 from verifier import site
 from verifier.asked import typed
 
+MAX_NOTE = 500
+
 
 def read_root(path: Path) -> bytes:
     """Return the bytes of a root file; :class:`UsageError` where there is none."""
@@ -35,3 +37,9 @@ def moment(option: str, time: str | None) -> datetime | None:
     """Return a UTC time that was typed; :class:`UsageError` for what is none."""
     with typed(option):
         return None if time is None else check_time(time, option)
+
+
+def check_note(note: str) -> None:
+    """Raise :class:`UsageError` for a note that says nothing, or more than a line."""
+    if not note.strip() or len(note) > MAX_NOTE or not note.isprintable():
+        raise UsageError(option="--note", expected=f"one line of at most {MAX_NOTE} characters", found=note[:40])

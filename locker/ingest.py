@@ -21,17 +21,16 @@ from kit.errors import (
     FileUndeclared,
     LimitExceeded,
     LockerConflict,
-    MerkleRootMismatch,
     SizeMismatch,
     StellaError,
     UsageError,
 )
 from kit.manifest import Manifest, check_name
 from kit.result import Check
-from kit.snapshot import SnapshotReader
 from kit.trust import dsse, rootpack
 from kit.trust.rootpack import RootPackFiles, TrustedPack
 from locker import cas, quarantine, registry, trust
+from locker.feed_roots import check_feeds
 from locker.holds import components
 from locker.retention.admit import ObjectGone, is_leaving
 from locker.store import Locker
@@ -183,7 +182,7 @@ class _Attempt:
             with self._steps.step("input-bundle"):
                 reader.verify()
             with self._steps.step("merkle-roots"):
-                _check_feeds(reader, parsed)
+                check_feeds(reader, parsed)
 
     def _check_evidence(
         self, medium: Medium, pack: TrustedPack, envelope: bytes, signed: dsse.Verified, taken_in: str | None
@@ -282,20 +281,6 @@ def _check_kind(directory: Path) -> None:
 def _own_rootpack(medium: Medium) -> RootPackFiles | None:
     below = medium.below(f"{layout.ROOTPACK_DIRECTORY}/")
     return {name: medium.read(path, limit=trust.MAX_METADATA) for name, path in below.items()} or None
-
-
-def _check_feeds(reader: BundleReader, parsed: Manifest) -> None:
-    """Hold the feeds' snapshots against the roots and the time that the manifest names."""
-    for feed in parsed.inputs.feeds:
-        snapshot = SnapshotReader(reader, feed.path, feed.snapshot_hash)
-        snapshot.verify_quick()
-        for name, expected, found in (
-            ("merkleRoot", feed.merkle_root, snapshot.info.content_root),
-            ("indexRoot", feed.index_root, snapshot.info.index_root),
-            ("snapshotTime", feed.snapshot_time, snapshot.info.snapshot_time),
-        ):
-            if expected != found:
-                raise MerkleRootMismatch(path=feed.path, pointer=name, expected=expected, found=found)
 
 
 def _claim(directory: Path) -> tuple[str, str] | None:

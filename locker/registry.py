@@ -67,7 +67,11 @@ def begin(locker: Locker, record: Record, *, now: datetime) -> bool:
     with locker.rows.write() as connection:
         if insert_absent(connection, runs, {**values, "id": scan.id, "created_at": now}):
             return False
-        revived = sa.update(runs).where(runs.c.id == scan.id, runs.c.status == FAILED).values(**values)
+        # What was kept whole once and rotted since is mended by its own record only: others may claim its scan id.
+        kept = sa.exists().where(rows.documents.c.run_id == scan.id, rows.documents.c.type == MANIFEST)
+        own = sa.and_(runs.c.manifest_hash == record.manifest_hash, runs.c.tenant == record.tenant)
+        failed = sa.and_(runs.c.id == scan.id, runs.c.status == FAILED, sa.or_(own, ~kept))
+        revived = sa.update(runs).where(failed).values(**values)
         if connection.execute(revived).rowcount:
             return False
         held = connection.execute(sa.select(runs).where(runs.c.id == scan.id)).one()
@@ -106,7 +110,7 @@ def finish(
         if fresh:
             stored_bundles = {role: stored.location for role, (_, stored) in bundles.items()}
             _tell(connection, record, "evidence.ingested", now, {"bundles": stored_bundles})
-            if _replayed_elsewhere(connection, record.manifest_hash):
+            if replayed_elsewhere(connection, record.manifest_hash):
                 mark_replayed(connection, record.manifest_hash, now=now)
         held = connection.execute(sa.select(runs).where(runs.c.id == scan_id)).one()
         if held.manifest_hash != record.manifest_hash:
@@ -197,7 +201,8 @@ def _unfinished(scan_id: str, manifest_hash: str) -> sa.Update:
     )
 
 
-def _replayed_elsewhere(connection: sa.Connection, manifest_hash: str) -> bool:
+def replayed_elsewhere(connection: sa.Connection, manifest_hash: str) -> bool:
+    """Tell whether a site's strict replay of a manifest gave the recorded bytes."""
     table = rows.site_results.c
     found = sa.select(table.digest).where(
         table.manifest_hash == manifest_hash, table.mode == STRICT, table.verdict == results.VERIFIED

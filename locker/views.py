@@ -1,19 +1,27 @@
 """What a locker answers when it is asked: plain values, in a fixed order, for tables and JSON alike."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 import sqlalchemy as sa
 
-from kit.errors import StellaError, UsageError
-from locker import rows, site_receipts, trust
+from kit.bytes import digest
+from kit.errors import DigestMismatch, StellaError, UsageError
+from locker import cas, rows, site_receipts, trust
+from locker.retention import run as retention
 from locker.rows import bundles, documents, events, run_bundles, runs, site_results
+from locker.rows.retention import STATES, TIERS, objects
 from locker.store import Locker
 from verifier.run_dir import stamp
 
 Answer = dict[str, object]
 SHORT = 8
 """Digits of a scan id by which it is shown and can be asked for."""
+_LISTED = (
+    *("id", "tenant", "status", "manifest_hash", "created_at", "updated_at", "scan_time"),
+    *("subject_name", "subject_digest", "failure"),
+)
+"""What a list shows of a run: signatures and outputs would be decoded for nothing."""
 _NOBODY = "not in the RootPack"
 
 
@@ -30,6 +38,9 @@ def status(locker: Locker) -> Answer:
             "runs": {name: by_status.get(name, 0) for name in rows.STATUSES},
             "bundles": _count(connection, bundles),
             "bundleBytes": int(size),
+            "states": _counted(connection, objects.c.state, STATES),
+            "tiers": _counted(connection, objects.c.tier, TIERS),
+            "worm": _locks(connection),
             "siteResults": _count(connection, site_results),
             "quarantined": _count(connection, rows.quarantine),
             "events": _count(connection, events),
@@ -46,7 +57,8 @@ def list_runs(locker: Locker, *, status: str | None, tenant: str | None, limit: 
     """Return runs, the newest first."""
     if status is not None and status not in rows.STATUSES:
         raise UsageError(expected=" | ".join(rows.STATUSES), found=status)
-    wanted = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
+    shown = [runs.c[name] for name in _LISTED]
+    wanted = sa.select(*shown).order_by(runs.c.created_at.desc(), runs.c.id).limit(limit)
     if status is not None:
         wanted = wanted.where(runs.c.status == status)
     if tenant is not None:
@@ -62,7 +74,9 @@ def show_run(locker: Locker, asked: str) -> Answer:
     """
     found_id, owners = scan_id(locker, asked), _owners(locker)
     joined = sa.join(run_bundles, bundles, run_bundles.c.bundle_digest == bundles.c.digest)
-    held = sa.select(run_bundles.c.role, bundles).select_from(joined).where(run_bundles.c.run_id == found_id)
+    joined = sa.outerjoin(joined, objects, objects.c.digest == bundles.c.digest)
+    kept_as = (objects.c.state, objects.c.tier, objects.c.purge_after)
+    held = sa.select(run_bundles.c.role, bundles, *kept_as).select_from(joined).where(run_bundles.c.run_id == found_id)
     with locker.rows.read() as connection:
         row = connection.execute(sa.select(runs).where(runs.c.id == found_id)).one_or_none()
         if row is None:
@@ -70,10 +84,9 @@ def show_run(locker: Locker, asked: str) -> Answer:
         answer = _run(row)
         answer["signatures"] = [{**one, "owner": owners.get(one["keyId"], _NOBODY)} for one in row.signatures]
         answer["outputs"] = row.outputs
-        answer["bundles"] = [
-            {"role": found.role, "size": found.size, "location": found.location, "contentRoot": found.content_root}
-            for found in connection.execute(held.order_by(run_bundles.c.role, bundles.c.digest))
-        ]
+        ordered = held.order_by(run_bundles.c.role, bundles.c.digest)
+        answer["bundles"] = [_bundle(found) for found in connection.execute(ordered)]
+        answer["worm"] = _locks(connection)
         kept = sa.select(documents).where(documents.c.run_id == found_id).order_by(documents.c.type, documents.c.digest)
         answer["documents"] = [
             {"type": found.type, "size": found.size, "location": found.location} for found in connection.execute(kept)
@@ -82,7 +95,61 @@ def show_run(locker: Locker, asked: str) -> Answer:
         told = sa.select(site_results).where(site_results.c.manifest_hash == row.manifest_hash)
         ordered = told.order_by(site_results.c.finished_at, site_results.c.digest)
         answer["siteResults"] = [_result(found, owners) for found in connection.execute(ordered)]
+        if (night := connection.execute(_last_night(found_id)).first()) is not None:
+            answer["lastNight"] = _night(night)
     return answer
+
+
+def difference(locker: Locker, asked: str) -> bytes:
+    """Return how the outputs of a scan's last replay that differed do so; :class:`UsageError` where none is kept."""
+    table, found_id = rows.verify_results, scan_id(locker, asked)
+    with locker.rows.read() as connection:
+        wanted = _last_night(found_id).where(table.c.difference.is_not(None))
+        night = connection.execute(wanted).first()
+    if night is None:
+        raise UsageError(detail="no difference of this scan is kept", found=found_id[:64]).then(
+            "stella verify --latest N --explain keeps one for each replay that differs."
+        )
+    name = f"sha256:{night.difference.rpartition('/')[2].removesuffix(cas.DOCUMENT)}"
+    data = b"".join(locker.cas.read(name, cas.DOCUMENT))
+    if (found := digest.of_bytes(data)) != name:
+        raise DigestMismatch(path=night.difference, expected=name, found=found)
+    return data
+
+
+def _last_night(found_id: str) -> sa.Select[tuple[object, ...]]:
+    table = rows.verify_results
+    judged = sa.select(table).where(table.c.run_id == found_id, table.c.result.is_not(None))
+    return judged.order_by(table.c.checked_at.desc(), table.c.night).limit(1)
+
+
+def _night(row: sa.Row[tuple[object, ...]]) -> Answer:
+    answer: Answer = {"at": stamp(row.checked_at), "night": row.night, "result": row.result}
+    optional = {"code": row.code, "replay": row.replay, "difference": row.difference, "faults": row.faults or None}
+    return answer | {name: value for name, value in optional.items() if value is not None}
+
+
+def _bundle(row: sa.Row[tuple[object, ...]]) -> Answer:
+    """Return a bundle of a scan; a RootPack's is under no retention, and has neither state nor tier."""
+    answer: Answer = {"role": row.role, "size": row.size, "location": row.location, "contentRoot": row.content_root}
+    if row.state is None:
+        return answer
+    return answer | {"state": row.state, "tier": row.tier, "purgeAfter": stamp(row.purge_after)}
+
+
+def _counted(connection: sa.Connection, column: sa.Column[str], names: Iterable[str]) -> dict[str, int]:
+    counted = connection.execute(sa.select(column, sa.func.count()).group_by(column)).all()
+    found = {name: int(number) for name, number in counted}
+    return {name: found.get(name, 0) for name in names}
+
+
+def _locks(connection: sa.Connection) -> Answer:
+    """Return what the stores did when a canary was put under their locks the last time, and when that was."""
+    wanted = sa.select(events.c.at, events.c.details).where(events.c.kind == retention.LOCKS_CHECKED)
+    last = connection.execute(wanted.order_by(events.c.sequence.desc()).limit(1)).first()
+    if last is None:
+        return {"state": "unknown: no retention run asked yet"}
+    return {**last.details, "at": stamp(last.at)}
 
 
 def _evidence(connection: sa.Connection, scan_id: str) -> list[Answer]:

@@ -166,3 +166,28 @@ def resign_manifest(world: World, kit: Path, change: Callable[[dict[str, object]
     (place / layout.MANIFEST_ENVELOPE).write_bytes(sign_manifest(manifest, encoded, [world.kit_signer]))
     for derived in place.glob("*.sigstore.json"):
         derived.unlink()
+
+
+def forge_outputs(signer_of: PemSigner, recorded: Path) -> None:
+    """Let a recorded scan say "pass" instead of "fail", and sign it: what a compromised builder could do."""
+    from builder.record import sign_manifest
+    from kit import manifest as manifests
+    from kit.bundle import BundleReader, write_bundle
+    from kit.bytes import canonical
+
+    manifest = manifests.parse((recorded / layout.MANIFEST_FILE).read_bytes())
+    with BundleReader(recorded / layout.OUTPUT_BUNDLE, manifest.bundles.output) as reader:
+        reader.verify()
+        members = {member.path: reader.read(member.path, limit=1 << 20) for member in manifest.bundles.output.members}
+    verdict = json.loads(members["verdict.json"])
+    assert verdict["verdict"] == "fail"
+    members["verdict.json"] = canonical.encode(verdict | {"verdict": "pass"})
+    with (recorded / layout.OUTPUT_BUNDLE).open("wb") as target:
+        output = write_bundle(target, members.items())
+    document = json.loads((recorded / layout.MANIFEST_FILE).read_bytes())
+    document["bundles"]["output"] = json.loads(canonical.encode_record(output))
+    document["outputs"]["verdict"] = digest.of_bytes(members["verdict.json"])
+    encoded = canonical.encode(document)
+    (recorded / layout.MANIFEST_FILE).write_bytes(encoded)
+    signed = sign_manifest(manifests.parse(encoded), encoded, [signer_of])
+    (recorded / layout.MANIFEST_ENVELOPE).write_bytes(signed)

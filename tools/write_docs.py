@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from kit import errors, kitfile, manifest, result, syncfile, volume
+from kit import delta, errors, kitfile, manifest, result, seal, syncfile, volume
 from kit.snapshot.records import SnapshotInfo
 from kit.trust.keyring import Keyring
 from scanner import explain, outputs
@@ -23,6 +23,8 @@ SCHEMAS: dict[str, type[msgspec.Struct]] = {
     "manifest": manifest.Manifest,
     "kit": kitfile.Kit,
     "volume": volume.Volume,
+    "delta": delta.Delta,
+    "seal": seal.Seal,
     "result": result.Result,
     "receipt": result.Receipt,
     "site-results": syncfile.SiteResults,

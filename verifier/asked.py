@@ -15,12 +15,13 @@ from pathlib import Path
 import msgspec
 
 from kit import layout
-from kit.errors import MalformedDocument, StellaError, UsageError
+from kit.errors import KitSealed, MalformedDocument, StellaError, UsageError
 from kit.kitfile import MAX_BYTES
 from kit.manifest import check_scan_id
 from kit.volume import VOLUME_FILE, parse
 from verifier.medium import read_file
 
+MAX_REASON = 500
 MAX_NAMED = 5
 """How many scans of a kit an error names."""
 _MAX_LOOKED_AT = 1000
@@ -38,6 +39,12 @@ class Place(msgspec.Struct, frozen=True):
     def kit(self) -> Path:
         """Return the directory of the kit that the manifest belongs to, going by its place."""
         return kit_of(self.manifest)
+
+
+def reason(said: str | None, option: str) -> None:
+    """Raise :class:`UsageError` for a reason of nothing but space, or longer than anybody reads."""
+    if said is not None and not 0 < len(said.strip()) <= MAX_REASON:
+        raise UsageError(option=option, detail=f"asks for a reason, of at most {MAX_REASON} characters")
 
 
 def kit_of(manifest: Path) -> Path:
@@ -122,6 +129,8 @@ def _of_directory(named: Path, *, scan_only: bool) -> Place:
     if not _is_file(kit / layout.KIT_FILE):
         raise _mistaken(named, "this directory is neither a kit nor a scan's")
     scans = scans_of(kit)
+    if _is_file(kit / layout.SEAL_FILE):
+        raise KitSealed(path=layout.SEAL_FILE)
     if _is_file(kit / VOLUME_FILE):
         raise UsageError(path=str(named), detail=f"this is {_volume(kit)}; a kit is replayed when it is whole").then(
             f"stella offline import {named}, and the other volumes with it or after it"

@@ -12,10 +12,12 @@ from kit import manifest as manifests
 from kit.bundle import BundleReader, BundleRecord
 from kit.bytes import digest
 from kit.errors import (
+    DeltaNotRebuilt,
     DigestMismatch,
     EvidenceMissing,
     FileMissing,
     FileUndeclared,
+    KitSealed,
     MalformedDocument,
     MerkleRootMismatch,
     OlderThanAccepted,
@@ -29,7 +31,7 @@ from kit.snapshot import SnapshotReader
 from kit.snapshot.records import RECORD
 from kit.trust import dsse, rootpack
 from scanner.engine import MATCH_CONTRACT
-from verifier import ages, declared, envelopes, ledger, listing, locker_notes, sigstore_bundles
+from verifier import ages, declared, envelopes, ledger, listing, locker_notes, programs, sigstore_bundles
 from verifier.facts import Facts, Request
 from verifier.medium import Medium, survey
 from verifier.pack_files import read_pack
@@ -53,6 +55,8 @@ class Examination:
 
     def intact(self) -> None:
         """Make every check up to the replay; raises the error of the first that fails."""
+        if self._request.unguarded is not None:
+            self._facts.notes.append(f"The operator ran this without the network guard: {self._request.unguarded}")
         medium = self._check_media()
         self._check_rootpack(medium)
         if self._request.scan_only:
@@ -92,6 +96,8 @@ class Examination:
                 # What lies above a manifest that is in no kit is nobody's medium, and not ours to look through.
                 raise EvidenceMissing(path=layout.KIT_FILE)
             medium = survey(self._kit_root)
+            if layout.SEAL_FILE in medium.sizes:
+                raise KitSealed(path=layout.SEAL_FILE)
             evidence["files"] = len(medium.sizes)
             evidence["bytes"] = sum(medium.sizes.values())
             needed = [self._path(layout.MANIFEST_FILE), self._path(layout.MANIFEST_ENVELOPE)]
@@ -226,7 +232,10 @@ class Examination:
     def _check_files(self, medium: Medium) -> None:
         """9. Every file is the signed one, none is missing, none is there that nobody signed."""
         with self._steps.step("files") as evidence:
+            if layout.DELTA_FILE in medium.sizes:
+                raise DeltaNotRebuilt(path=layout.DELTA_FILE)
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
+            carried = programs.check(medium, self._facts.kit) if self._facts.kit is not None else []
             bundles = self._check_sigstore(medium)
             if self._facts.kit is None:
                 listing.check_scan(medium, [*self._facts.proofs, *self._facts.stamps], bundles)
@@ -234,6 +243,8 @@ class Examination:
                 scan, stamps = self._path(""), self._facts.kit_stamps
                 self._facts.lockers = locker_notes.read(medium)
                 evidence.update(listing.check_kit(medium, self._facts.kit, scan, self._manifest(), stamps))
+                if carried:
+                    evidence["programs"] = carried
             if bundles:
                 evidence["sigstoreBundles"] = len(bundles)
                 self._facts.acknowledged = locker_notes.acknowledged(self._facts.lockers, self._site.fingerprint)

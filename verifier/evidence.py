@@ -184,6 +184,7 @@ def make_receipt(result: Result, result_digest: str, site: Site) -> Receipt:
         scan_id=result.scan.id if result.scan else None,
         manifest_digest=result.manifest_digest,
         previous=site.state.last_receipt,
+        holds=result.activation.kit if result.activation and not result.activation.in_place else None,
     )
 
 

@@ -24,7 +24,8 @@ class Request(msgspec.Struct, frozen=True):
 
     ``ledger``: proof that a log has the scan's envelope is demanded. ``activating``: the kit is to become the active
     one of its channel, and ``overruled`` is the operator's reason to do so whatever the order of kits says. ``joined``:
-    how many volumes an import has made the kit of, and has checked.
+    how many volumes an import has made the kit of, and has checked. ``unguarded``: the operator's reason to go on
+    without the network guard, where it is not in force.
     """
 
     manifest: Path
@@ -37,6 +38,7 @@ class Request(msgspec.Struct, frozen=True):
     activating: bool = False
     overruled: str | None = None
     joined: int = 0
+    unguarded: str | None = None
 
 
 class Facts(msgspec.Struct):

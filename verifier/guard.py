@@ -39,6 +39,9 @@ _ON_A_FILE = _WRITE_FILE | _TRUNCATE | _IOCTL_DEVICE
 _BIND_AND_CONNECT_TCP, _ABI_WITH_NETWORK = 0b11, 4
 _ABSTRACT_SOCKET_AND_SIGNAL, _ABI_WITH_SCOPES = 0b11, 6
 
+FILTER = "seccomp"
+"""The layer without which nothing is read, unless the operator says so."""
+
 _DOORS = (
     ("socket", (2, 1, 0), errno.EACCES),  # AF_INET, SOCK_STREAM
     ("socket", (1, 1, 0), errno.EACCES),  # AF_UNIX, SOCK_STREAM
@@ -69,12 +72,12 @@ class GuardReport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         return any(layer.in_force for layer in self.layers if layer.name == name)
 
 
-def enforce(writable: Sequence[Path], *, kernel: Kernel | None = None) -> GuardReport:
+def enforce(writable: Sequence[Path], *, kernel: Kernel | None = None, demanded: bool = True) -> GuardReport:
     """Put this process and all its children behind the guard; there is no way back.
 
     ``writable`` are existing directories (or files) below which writing stays possible. To be called before any file is
     opened and any thread is started. Raises GuardNotInForce where the demanded layers cannot be had, NotWritable for a
-    place that is not there.
+    place that is not there. Unless ``demanded``, the operator has said to go on without the system-call filter.
     """
     kernel = kernel or Kernel()
     alone = _is_single_threaded()
@@ -83,9 +86,10 @@ def enforce(writable: Sequence[Path], *, kernel: Kernel | None = None) -> GuardR
         _close_descriptors(kernel),
         _leave_network(kernel) if alone else _unsafe("network-namespace"),
         _restrict_writes(kernel, writable) if alone else _unsafe("landlock"),
-        _filter_calls(kernel, alone=alone),
+        _filter_calls(kernel, alone=alone) if demanded else _filter_if_possible(kernel, alone=alone),
     )
-    return GuardReport(layers=layers, probe=_try_the_doors(kernel))
+    report = GuardReport(layers=layers, probe="not tried: there is no filter")
+    return msgspec.structs.replace(report, probe=_try_the_doors(kernel)) if report.holds(FILTER) else report
 
 
 def _forbid_new_privileges(kernel: Kernel) -> Layer:
@@ -198,7 +202,14 @@ def _filter_calls(kernel: Kernel, *, alone: bool) -> Layer:
     if stubborn_thread or mode != _SECCOMP_MODE_FILTER:
         raise GuardNotInForce(detail=f"seccomp: mode {mode}, or a thread outside the filter")
     filters = _status("Seccomp_filters") or "not counted"
-    return Layer(name="seccomp", in_force=True, evidence=f"Seccomp {mode}; filters {filters}")
+    return Layer(name=FILTER, in_force=True, evidence=f"Seccomp {mode}; filters {filters}")
+
+
+def _filter_if_possible(kernel: Kernel, *, alone: bool) -> Layer:
+    try:
+        return _filter_calls(kernel, alone=alone)
+    except GuardNotInForce as error:
+        return Layer(name=FILTER, in_force=False, evidence=f"refused: {error.details['detail']}")
 
 
 def _try_the_doors(kernel: Kernel) -> str:

@@ -3,6 +3,7 @@
 Unpacks nothing, changes nothing.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from kit.bytes import digest
 from kit.errors import StellaError, TrustRootNotPinned, UsageError
 from kit.trust import dsse, rootpack
 from kit.trust.keys import grouped
-from verifier import ages, asked, envelopes, inspect_trust, site_time
+from verifier import ages, asked, envelopes, inspect_trust, seal, site_time
+from verifier import delta as delta_side
 from verifier.medium import Medium, survey
 from verifier.pack_files import read_pack
 from verifier.places import shown, site_option
@@ -79,6 +81,8 @@ def look(root: Path, site: Site | None, moment: datetime, *, place: Path) -> dic
             "scans": [_scan(medium, entry.id) for entry in described],
             **({"moreScans": len(kit.scans) - len(described)} if len(kit.scans) > len(described) else {}),
             **_volume(medium),
+            **_delta(medium, kit, digest.of_bytes(raw)),
+            **_sealed(medium),
         },
         "trust": trust,
         "nextStep": _next_step(trust, root, place),
@@ -103,6 +107,9 @@ def _next_step(trust: dict[str, object], kit: Path, place: Path) -> str:
         return how_to_pin(kit / layout.ROOTPACK_DIRECTORY / "metadata" / "1.root.json", place)
     if asked_for is not None:
         return str(asked_for)
+    is_form = (kit / layout.DELTA_FILE).is_file() or (kit / layout.SEAL_FILE).is_file()
+    if is_form and not (kit / volume.VOLUME_FILE).is_file():
+        return f"stella offline import {shown(kit)}{site_option(place)}"
     if (kit / volume.VOLUME_FILE).is_file():
         return f"stella offline import {shown(kit)}{site_option(place)}, and the other volumes with it or after it"
     scans = asked.scans_of(kit)
@@ -120,8 +127,26 @@ def _volume(medium: Medium) -> dict[str, object]:
     return {"volume": f"{record.number} of {record.count}", "pieces": len(record.pieces)}
 
 
+def _sealed(medium: Medium) -> dict[str, object]:
+    """Say whose keys open a sealed medium."""
+    if layout.SEAL_FILE not in medium.sizes:
+        return {}
+    return {"sealedFor": [one.key for one in seal.record_of(medium).recipients]}
+
+
+def _delta(medium: Medium, kit: kitfile.Kit, kit_digest: str) -> dict[str, object]:
+    """Say on what kit a delta builds, and what it leaves out; nothing of a whole kit."""
+    delta = delta_side.read(medium, kit, kit_digest).delta
+    if delta is None:
+        return {}
+    left_out = sum(one.size for one in delta.objects)
+    return {"deltaOn": delta.base.kit_id, "leftOut": len(delta.objects), "leftOutBytes": left_out}
+
+
 def _scan(medium: Medium, scan_id: str) -> dict[str, object]:
     base = layout.scan_directory(scan_id)
+    if layout.SEAL_FILE in medium.sizes:
+        return {"id": scan_id, "manifest": "sealed"}
     if volume.VOLUME_FILE in medium.sizes and f"{base}/{layout.MANIFEST_FILE}" not in medium.sizes:
         return {"id": scan_id, "manifest": "on another volume"}
     manifest = manifests.parse(medium.read(f"{base}/{layout.MANIFEST_FILE}", limit=manifests.MAX_BYTES, hold=False))
@@ -167,8 +192,13 @@ def _trust(
         "state": SIGNED,
         "sentence": "KIT.json is signed by trusted keys; its files are not checked yet.",
         "signers": signers,
-        "scans": [_signed_scan(medium, entry.id, pack, moments) for entry in kit.scans[:MAX_SCANS]],
+        "scans": [_signed_scan(medium, entry.id, pack, moments) for entry in _readable(medium, kit.scans)],
     } | known
+
+
+def _readable(medium: Medium, scans: Sequence[kitfile.ScanEntry]) -> Sequence[kitfile.ScanEntry]:
+    """Return the scans whose signatures are looked at; on a sealed medium nobody can."""
+    return () if layout.SEAL_FILE in medium.sizes else scans[:MAX_SCANS]
 
 
 def _signed_scan(

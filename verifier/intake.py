@@ -18,6 +18,7 @@ from kit import kitfile, layout
 from kit.bytes import digest
 from kit.errors import (
     AlreadyAccepted,
+    DeltaBaseMissing,
     DigestMismatch,
     EvidenceMissing,
     FileMissing,
@@ -32,7 +33,7 @@ from kit.kitfile import Kit
 from kit.result import ActivationEntry, Check, ReferenceTime, Result
 from kit.volume import Piece
 from scanner import engine
-from verifier import asked, guard, mounts, quarantine, session, volumes
+from verifier import asked, guard, mounts, quarantine, seal, session, volumes
 from verifier.checks import Examination
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
@@ -48,8 +49,16 @@ from verifier.site import Site, root_fingerprint
 from verifier.site_kits import DEFAULT_CHANNEL, Activation, active, before
 from verifier.steps import Steps
 
-NO_FAULT_OF_THE_KIT = (0, VolumeMissing.exit_code, NoSpace.exit_code, GuardNotInForce.exit_code)
+NO_FAULT_OF_THE_KIT = (
+    0,
+    VolumeMissing.exit_code,
+    DeltaBaseMissing.exit_code,
+    NoSpace.exit_code,
+    GuardNotInForce.exit_code,
+)
 """Ends of an import after which nothing goes to quarantine."""
+OPENED = "opened"
+"""Where sealed media are opened to, among what is on its way."""
 FAULTS_OF_A_MEDIUM = (DigestMismatch.__name__, SizeMismatch.__name__, FileMissing.__name__)
 """Reasons to end a copy that another medium with the same kit may not give."""
 
@@ -108,6 +117,10 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
     kit_root, taken = (roots[0], None) if roots else _one_kit(wanted.media)
     if roots and wanted.in_place:
         raise UsageError(detail="--in-place takes a kit in one piece; volumes are made one by a copy")
+    if wanted.in_place and (kit_root / layout.DELTA_FILE).is_file():
+        raise UsageError(detail="--in-place takes a whole kit; a delta is made one by a copy")
+    if wanted.in_place and any(seal.is_sealed(root) for root in roots or [kit_root]):
+        raise UsageError(detail="--in-place takes a kit that can be read; a sealed one is opened into a copy")
     site = session.pinned_site(setting.site, kit_root)
     notes = [taken] if taken else []
     for root in roots or [kit_root]:
@@ -123,7 +136,8 @@ def take_in(wanted: Wanted, setting: Setting, heard: Heard) -> Taken:
         store.follow(site.state.activations)
         intake = _Intake(wanted, setting, heard, store, site, report, Taken(notes=list(dict.fromkeys(notes))))
         kit_root = kit_root.resolve()
-        result = intake.of_volumes(roots) if roots else intake.of_kit(kit_root)
+        with seal.readable(roots or [kit_root], setting.site, store.incoming / OPENED, heard.piece) as readable:
+            result = intake.of_volumes(readable) if roots else intake.of_kit(readable[0])
         intake.put_aside(_prefixed(roots) or {"": kit_root})
         return result
 
@@ -176,7 +190,8 @@ class _Intake:
         """Take in a kit that is in one piece."""
         self._refuse_known(kit_root)
         scans = _claimed_scans(kit_root)
-        stays = self._wanted.dry_run or self._wanted.in_place
+        is_delta = (kit_root / layout.DELTA_FILE).is_file()
+        stays = (self._wanted.dry_run and not is_delta) or self._wanted.in_place
         self._place = str(kit_root) if self._wanted.in_place else None
         first = _plainly if stays else partial(_copying, store=self._store, on_piece=self._heard.piece)
         self._run(kit_root, scans[0], first, is_last=len(scans) == 1)

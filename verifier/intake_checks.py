@@ -3,19 +3,22 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from kit import delta as deltas
 from kit import kitfile, layout, volume
 from kit.bytes import canonical, digest
 from kit.errors import DigestMismatch, EvidenceMissing, SizeMismatch
 from kit.kitfile import Kit
 from kit.volume import Piece
-from verifier import ledger, listing, volumes
+from verifier import delta, ledger, listing, volumes
 from verifier.checks import Examination
+from verifier.delta import Travelling
 from verifier.durable import make_directory, write_atomic
 from verifier.facts import Facts, Request
 from verifier.intake_copy import Copied, check_space, copy
 from verifier.kit_store import Store, check_names
-from verifier.medium import Medium, read_file
+from verifier.medium import Medium, read_file, survey
 from verifier.site import Site
+from verifier.site_kits import places
 from verifier.steps import Steps
 from verifier.volumes import Gathered, OnMedium
 
@@ -50,6 +53,29 @@ class _Gathering(Examination):
     def _staged(self) -> Path:
         return self._store.staging(self._facts.kit_digest or "") / KIT_DIRECTORY
 
+    def _travelling(self, medium: Medium, evidence: dict[str, object]) -> Travelling:
+        """Return how the kit travels; a delta is what enough kit keys have signed for."""
+        travelling = delta.read(medium, self._kit(), self._facts.kit_digest or "")
+        if travelling.delta is not None:
+            stamps = self._facts.stamps
+            signed = self._check_envelope(medium, layout.DELTA_ENVELOPE, {})[1]
+            self._facts.stamps = stamps
+            raw = medium.read(layout.DELTA_FILE, limit=kitfile.MAX_BYTES)
+            deltas.check_statement(signed.payload, raw)
+            evidence["deltaOn"] = travelling.delta.base.kit_id
+            evidence["leftOut"] = len(travelling.delta.objects)
+        return travelling
+
+    def _make_whole(self, medium: Medium, travelling: Travelling, target: Path, evidence: dict[str, object]) -> None:
+        """Make what a delta leaves out, of the kit that the site has proven to have."""
+        if travelling.delta is None:
+            return
+        known = places(self._site.state.activations, travelling.delta.base.digest)
+        candidates = [*known, self._store.kits / travelling.delta.base.kit_id]
+        base = delta.find_base(candidates, travelling.delta)
+        made = delta.make_whole(medium, travelling, base, target, self._on_piece)
+        evidence["rebuiltBytes"] = made.fresh + made.kept
+
 
 class CopyingExamination(_Gathering):
     """Makes the checks on a medium up to its files, copies these, and makes all others on the copy."""
@@ -58,10 +84,10 @@ class CopyingExamination(_Gathering):
         """9. Every file is the signed one, on the medium and in the copy."""
         with self._steps.step("files") as evidence:
             self._facts.proofs = ledger.read(medium, self._path(layout.EVIDENCE_DIRECTORY))
-            kit = self._kit()
+            kit, travelling = self._kit(), self._travelling(medium, evidence)
             bundles, stamps = self._check_sigstore(medium), self._facts.kit_stamps
-            check_names(medium, kit, stamps)
-            for file in kit.files:
+            check_names(medium, travelling.there, stamps)
+            for file in travelling.there.files:
                 if medium.sizes[file.path] != file.size:
                     raise SizeMismatch(path=file.path, expected=file.size, found=medium.sizes[file.path])
             target = self._staged()
@@ -69,15 +95,32 @@ class CopyingExamination(_Gathering):
             pieces = [
                 Piece(path=file.path, offset=0, size=file.size, digest=file.digest, stored=file.path)
                 for file in kit.files
+                if file.path in medium.sizes
             ]
             copied = gather(medium, pieces, target, self._on_piece)
-            sums = medium.read(layout.SUMS_FILE, limit=medium.sizes[layout.SUMS_FILE])
+            self._make_whole(medium, travelling, target, evidence)
+            sums = self._sums(medium, travelling)
             write_documents(medium, target, sums, stamps)
             evidence.update(listing.check_kit(self._move(target), kit, self._path(""), self._manifest(), stamps))
             if bundles:
                 evidence["sigstoreBundles"] = len(bundles)
             evidence["copiedBytes"] = copied.fresh
             evidence["keptBytes"] = copied.kept
+
+    def _sums(self, medium: Medium, travelling: Travelling) -> bytes:
+        """Return SHA256SUMS of the copy: the medium's own, which is checked there, or the whole kit's for a delta."""
+        if travelling.delta is None:
+            return medium.read(layout.SUMS_FILE, limit=medium.sizes[layout.SUMS_FILE])
+        listing.check_sums(medium, travelling.there)
+        return kit_sums(medium, travelling.kit)
+
+
+def kit_sums(medium: Medium, kit: Kit) -> bytes:
+    """Return SHA256SUMS of a kit whose list and envelope lie on a medium."""
+    named = [(file.path, file.digest) for file in kit.files]
+    documents = (layout.KIT_FILE, layout.KIT_ENVELOPE)
+    named += [(path, digest.of_bytes(medium.read(path, limit=medium.sizes[path]))) for path in documents]
+    return kitfile.sums(named)
 
 
 def gather(medium: Medium, pieces: list[Piece], target: Path, on_piece: Callable[[Piece], None]) -> Copied:
@@ -136,25 +179,26 @@ class VolumesExamination(_Gathering):
         """8. Each volume is signed, its pieces are the signed ones, and with those taken before none is missing."""
         with self._steps.step("volumes") as evidence:
             kit, record, target = self._kit(), gathered.first.record, self._staged()
+            travelling = self._travelling(gathered.first.medium, evidence)
             taken = Staged(target.parent, record)
             for number, one in sorted(gathered.given.items()):
                 with volumes.named(one.where):
                     self._check_record(one, evidence)
                     if number not in taken.numbers():
-                        copied = gather(one.medium, volume.pieces_of(one.record, kit), target, self._on_piece)
+                        copied = gather(
+                            one.medium, volume.pieces_of(one.record, travelling.there), target, self._on_piece
+                        )
                         evidence[f"copiedBytes{number}"] = copied.fresh
                         taken.add(one.record)
             evidence["taken"] = volume.numbers_text(taken.numbers())
             gathered.check_complete(taken.numbers())
-            volume.check_tiles(taken.records(), kit)
+            volume.check_tiles(taken.records(), travelling.there)
             first = gathered.first.medium
+            if travelling.delta is not None:
+                self._make_whole(survey(target), travelling, target, evidence)
+                delta.drop(target)
             drop_stamps(target, kit)
-            named = [(file.path, file.digest) for file in kit.files]
-            named += [
-                (path, digest.of_bytes(first.read(path, limit=first.sizes[path])))
-                for path in (layout.KIT_FILE, layout.KIT_ENVELOPE)
-            ]
-            write_documents(first, target, kitfile.sums(named))
+            write_documents(first, target, kit_sums(first, kit))
         return self._move(target)
 
     def _check_record(self, one: OnMedium, evidence: dict[str, object]) -> None:

@@ -56,7 +56,7 @@ def copy(medium: Medium, pieces: Sequence[Piece], target: Path, on_piece: Callab
         on_piece(piece)
         descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
-            if _is_there(descriptor, piece):
+            if is_there(descriptor, piece):
                 done.kept += piece.size
             else:
                 with _fitting(piece):
@@ -85,7 +85,8 @@ def _fitting(piece: Piece) -> Iterator[None]:
         ) from None
 
 
-def _is_there(descriptor: int, piece: Piece) -> bool:
+def is_there(descriptor: int, piece: Piece) -> bool:
+    """Tell whether the bytes of a piece are in their place in an open file."""
     if os.fstat(descriptor).st_size < piece.offset + piece.size or not piece.size:
         return False
     found, at, end = hashlib.sha256(), piece.offset, piece.offset + piece.size

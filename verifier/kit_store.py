@@ -107,9 +107,10 @@ class Store:
         return entry.place if entry.place is not None else f"../{self.kits.name}/{entry.kit_id}"
 
 
-def check_copy(kit_directory: Path, kit_digest: str) -> kitfile.Kit:
+def check_copy(kit_directory: Path, kit_digest: str, there: kitfile.Kit | None = None) -> kitfile.Kit:
     """Hold a kept kit against its own list, whose digest the site remembers: every file, every byte.
 
+    ``there`` is the list to hold it against where it is not kept whole: that of a delta.
     Raises the errors of :mod:`verifier.medium`, :class:`FileMissing`, :class:`FileUndeclared`, :class:`DigestMismatch`.
     """
     if not kit_directory.is_dir():
@@ -117,7 +118,7 @@ def check_copy(kit_directory: Path, kit_digest: str) -> kitfile.Kit:
     medium = survey(kit_directory)
     raw = medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES)
     check_digest(layout.KIT_FILE, kit_digest, digest.of_bytes(raw))
-    kit = kitfile.parse(raw)
+    kit = there or kitfile.parse(raw)
     stamps = [f"{layout.EVIDENCE_DIRECTORY}/{name}" for name in read_stamps(medium, layout.EVIDENCE_DIRECTORY)]
     check_names(medium, kit, stamps)
     for file in kit.files:

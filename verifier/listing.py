@@ -54,7 +54,7 @@ def check_kit(
             if found != file.digest:
                 raise DigestMismatch(path=path, expected=file.digest, found=found)
     _check_bundles(listed, bundles)
-    _check_sums(medium, kit)
+    check_sums(medium, kit)
     evidence: dict[str, object] = {"files": len(listed)}
     if others:
         evidence["otherScansNotHashed"] = others
@@ -71,8 +71,8 @@ def _check_bundles(listed: Mapping[str, kitfile.File], bundles: Mapping[str, str
             raise DigestMismatch(path=path, expected=expected, found=file.digest)
 
 
-def _check_sums(medium: Medium, kit: kitfile.Kit) -> None:
-    """SHA256SUMS is derived from what is signed, so it must be that, byte for byte."""
+def check_sums(medium: Medium, kit: kitfile.Kit) -> None:
+    """Hold SHA256SUMS, which is derived from what is signed, against just that, byte for byte."""
     entries = [(file.path, file.digest) for file in kit.files]
     entries += [(path, medium.digest(path)[0]) for path in (layout.KIT_FILE, layout.KIT_ENVELOPE)]
     expected = kitfile.sums(entries)

@@ -1,4 +1,4 @@
-"""stella offline prune: remove copies of kits that nobody needs any more (docs/format.md section 2.4).
+"""stella offline prune: remove copies of kits that nobody needs any more (docs/format.md section 2.6).
 
 What is active, what a rollback may go back to, and what a receipt has told the sender stays. The site's state says what
 is removed before the first byte of it is, and a copy loses its name before its bytes, so that a death at any point
@@ -113,6 +113,9 @@ def _reasons(store: Store, site: Site, wanted: Wanted) -> dict[str, str]:
     reasons: dict[str, str] = {}
     if wanted.forget is None and (promised := _promised(site, wanted.ops)) is not None:
         reasons[promised] = "the newest receipt has told the sender that it is here"
+    if wanted.forget is None:
+        told = "the sender may build a delta on it"
+        reasons |= dict.fromkeys(site_kits.promised(site.state.activations).values(), told)
     for channel, entry in site_kits.active(site.state.activations).items():
         before = site_kits.earlier(site.state.activations, channel)[: wanted.keep]
         for one in before:

@@ -126,6 +126,7 @@ def receipt_facts(receipt: Receipt) -> list[tuple[str, str]]:
         ("manifest", texts.grouped(receipt.manifest_digest, 16) if receipt.manifest_digest else "not established"),
         ("site", texts.grouped(receipt.site, 16)),
         ("previous", texts.grouped(receipt.previous, 16) if receipt.previous else "none, this is the site's first"),
+        *([("holds", f"{texts.grouped(receipt.holds, 16)}, whole")] if receipt.holds else []),
     ]
 
 
@@ -136,6 +137,7 @@ def receipt_digests(receipt: Receipt) -> list[tuple[str, str]]:
         ("site", receipt.site),
         ("result", receipt.result_digest),
         ("previous", receipt.previous),
+        ("holds", receipt.holds),
         ("receipt", _digest_of(receipt)),
     ]
     return [(label, texts.grouped(value)) for label, value in digests if value]

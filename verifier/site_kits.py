@@ -4,6 +4,7 @@ The journal is part of the site's state and the only truth about it; the links b
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -65,3 +66,19 @@ def earlier(activations: Sequence[Activation], channel: str) -> list[Activation]
     latest = {entry.digest: entry for entry in activations if entry.channel == channel}
     order = dict.fromkeys(entry.digest for entry in reversed(activations) if entry.channel == channel)
     return [latest[found] for found in order if current is not None and found != current.digest]
+
+
+def places(activations: Sequence[Activation], kit_digest: str) -> list[Path]:
+    """Return where a kit lies that was activated in place, the latest place first."""
+    return [Path(entry.place) for entry in reversed(activations) if entry.digest == kit_digest and entry.place]
+
+
+def promised(activations: Sequence[Activation]) -> dict[str, str]:
+    """Return kits that a receipt of this site promises to keep: digest of KIT.json, to kit id.
+
+    A receipt says ``holds`` where an import copied a kit and made it the active one, and a sender may build a delta on
+    what the newest such receipt of a channel says. An older one is taken back by the one after it. A kit that is
+    activated in place is promised by none. Who removes kits keeps these, and the active ones.
+    """
+    latest = {entry.channel: entry for entry in activations if entry.how != ROLLBACK and entry.place is None}
+    return {entry.digest: entry.kit_id for entry in latest.values()}

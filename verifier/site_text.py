@@ -151,6 +151,11 @@ def looked(document: JsonObject) -> str:
     lines += row("holds", f"{text_of(claimed, 'files')} files, {sized(_number(claimed, 'bytes'))}")
     if number := text_of(claimed, "volume"):
         lines += row("volume", f"{number}, {text_of(claimed, 'pieces')} pieces of files")
+    if base := text_of(claimed, "deltaOn"):
+        less = f"leaves out {text_of(claimed, 'leftOut')} files, {sized(_number(claimed, 'leftOutBytes'))}"
+        lines += row("delta on", f"{base}, {less}")
+    for key in texts_of(claimed, "sealedFor"):
+        lines += row("sealed for", texts.grouped(key, 16) + " ...")
     scans = rows_of(claimed, "scans")
     for scan in scans:
         lines += _scan(scan)

@@ -21,6 +21,7 @@ from kit.errors import (
 )
 from kit.kitfile import Kit
 from kit.volume import Piece, Volume
+from verifier import delta
 from verifier.intake_copy import Copied
 from verifier.medium import Medium, survey
 
@@ -104,6 +105,7 @@ def _of_record(medium: Medium, record: Volume, known: Mapping[str, Kit]) -> OnMe
     kit = known.get(kit_digest)
     if kit is None:
         kit = kitfile.parse(medium.read(layout.KIT_FILE, limit=kitfile.MAX_BYTES))
+        kit = delta.read(medium, kit, kit_digest).there
     volume.check_kit(record, kit, kit_digest)
     listed = {piece.stored: piece.size for piece in volume.pieces_of(record, kit)}
     for path in sorted({*listed, *volume.DOCUMENTS} - set(medium.sizes)):

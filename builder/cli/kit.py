@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from builder.cli.options import DEFAULT_ROOTPACK, KitKeys, Passphrase, RootPack, passphrase
-from kit.errors import NoSpace, UsageError
+from kit.errors import AlreadyAccepted, NoSpace, UsageError
 from verifier.cli.console import Console, Verdict
 from verifier.cli.options import Json
 
 if TYPE_CHECKING:
+    from builder.delta import Proven
     from builder.plan import Plan
 
 app = typer.Typer(no_args_is_help=True, help="Assemble signed kits from recorded scans, and rehearse them.")
@@ -23,10 +24,15 @@ Examples:
 
   stella kit plan --record records/<scan-id> --record records/<other-id> --json
 
+  stella kit plan --record records/<scan-id> --since-receipt receipt.dsse.json --base offline-5
+
   stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --program dist/linux-x86_64 \\
     --sequence 1 --out offline
 
   stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --sequence 2 --out offline-2 --dry-run
+
+  stella kit build --record records/<scan-id> --key keys/kit-1.key.pem --sequence 6 --out offline-6 \\
+    --since-receipt receipt.dsse.json --base offline-5 --delta-out delta-6
 
   stella kit rehearse offline --root rootpack/metadata/1.root.json
 
@@ -37,6 +43,16 @@ Records = Annotated[list[Path], typer.Option("--record", help="A recorded scan's
 Programs = Annotated[
     list[Path] | None,
     typer.Option("--program", help="Frozen verifier to carry: dist/<os>-<arch>.", metavar="DIR"),
+]
+SinceReceipt = Annotated[
+    Path | None,
+    typer.Option(
+        "--since-receipt", help="A site's receipt of the import of the base: also make a delta on it.", metavar="FILE"
+    ),
+]
+BaseKit = Annotated[
+    Path | None,
+    typer.Option("--base", help="The kit that the receipt is about, whole, as it was built.", metavar="KIT"),
 ]
 MediumSize = Annotated[
     str | None,
@@ -57,11 +73,14 @@ def plan(
     out: Annotated[
         Path, typer.Option("--out", help="Where the kit would be built: its free space counts.", metavar="DIR")
     ] = Path("offline"),
+    since_receipt: SinceReceipt = None,
+    base: BaseKit = None,
     json: Json = False,
 ) -> Verdict:
     """Show what a kit would hold and if it fits.
 
-    Nothing is verified or written; stella kit build --dry-run verifies as well.
+    Nothing is verified or written; stella kit build --dry-run verifies as well. With --since-receipt also what a delta
+    would save; receipt and base are verified then.
     """
     from builder import assemble
     from builder import plan as plans
@@ -73,9 +92,11 @@ def plan(
     medium = None if medium_size is None else splits.capacity(medium_size, "--medium-size")
     words = [*_options("--record", record), *_unless_default(rootpack), *_options("--program", program or [])]
     following = join(["stella", "kit", "build", *words, "--key", "keys/kit-1.key.pem", "--sequence", "1"])
-    return _planned(
-        Console(json=json), plans.make(request, out, medium=medium), f"{following} --out {join([str(out)])}"
-    )
+    on = _proven(since_receipt, base, rootpack)
+    made = plans.make(request, out, medium=medium, on=None if on is None else on.base)
+    if on is not None:
+        following += f" --since-receipt {join([str(since_receipt)])} --base {join([str(base)])}"
+    return _planned(Console(json=json), made, f"{following} --out {join([str(out)])}")
 
 
 @app.command()
@@ -105,6 +126,12 @@ def build(
     acknowledge: Annotated[
         Path | None, typer.Option("--acknowledge", help="From stella sync acknowledge --out.", metavar="FILE")
     ] = None,
+    since_receipt: SinceReceipt = None,
+    base: BaseKit = None,
+    delta_out: Annotated[
+        Path | None,
+        typer.Option("--delta-out", help="The delta's directory; that of --out with -delta by default.", metavar="DIR"),
+    ] = None,
     passphrase_file: Passphrase = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check keys and records and show the plan, but write nothing.")
@@ -113,7 +140,8 @@ def build(
 ) -> Verdict:
     """Build a signed kit from recorded scans.
 
-    It is one directory, which is verified and replayed behind the gap. Keys and records are checked first.
+    It is one directory, which is verified and replayed behind the gap. Keys and records are checked first. With
+    --since-receipt a delta of it is made as well, for the medium: as stella kit delta makes it.
     """
     from builder import assemble, requests, signing, trust_view
     from builder import plan as plans
@@ -134,11 +162,19 @@ def build(
         record, rootpack, program or [], channel, sequence, moment, staleness_hours, locker_checkpoint, acknowledge
     )
     assemble.check_paths(request)
+    assemble.check_bills(request)
     requests.check_private(key)
+    on = _proven(since_receipt, base, rootpack)
+    if delta_out is not None and on is None:
+        raise UsageError(option="--delta-out", detail="a delta is made with --since-receipt and --base")
+    lighter = delta_out or out.with_name(f"{out.name}-delta")
+    if on is not None and lighter.exists():
+        raise AlreadyAccepted(path=str(lighter), detail="the directory of the delta exists")
     signers = signing.load(key, rootpack, at=moment, password=passphrase(passphrase_file))
     if dry_run:
         assemble.check(request, signers, now=now)
-        return _planned(console, plans.make(request, out), "the same without --dry-run")
+        planned = plans.make(request, out, on=None if on is None else on.base)
+        return _planned(console, planned, "the same without --dry-run")
     kit = assemble.assemble(request, signers, out, now=now)
     sizes = [path.stat().st_size for path in out.rglob("*") if path.is_file()]
     document: dict[str, object] = {
@@ -149,6 +185,11 @@ def build(
         "files": len(sizes),
         "bytes": sum(sizes),
     }
+    if on is not None:
+        from builder import delta
+
+        made = delta.make(out, on, lighter, signers, lambda piece: console.step("comparing", "running", piece.path))
+        document |= {"delta": delta.summary(out, lighter, made)}
     console.document(document)
     root = trust_view.root_paths(trust_view.current_files(rootpack))[0]
     return console.verdict("BUILT", 0, join(["stella", "kit", "rehearse", str(out), "--root", str(rootpack / root)]))
@@ -208,6 +249,18 @@ def _planned(console: Console, plan: "Plan", following: str) -> Verdict:
         following = f"build it, then stella kit split KIT --size SIZE: {plan.volumes} media"
         return console.verdict("DOES NOT FIT ON ONE", NoSpace.exit_code, following)
     return console.verdict("DOES NOT FIT", NoSpace.exit_code, "a larger medium, another --out, or fewer scans in a kit")
+
+
+def _proven(receipt: Path | None, base: Path | None, rootpack: Path) -> "Proven | None":
+    """Return what the options say that a site holds, None without them; one alone is a usage error."""
+    if receipt is None and base is None:
+        return None
+    if receipt is None or base is None:
+        raise UsageError(detail="--since-receipt FILE and --base KIT belong together").then("Give both or neither.")
+    from builder import delta
+    from verifier import session
+
+    return delta.proven(receipt, base, rootpack, session.clock())
 
 
 def _options(option: str, paths: list[Path]) -> list[str]:

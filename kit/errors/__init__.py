@@ -46,7 +46,16 @@ from kit.errors.integrity import (
     UnsupportedVersion,
     VerifierTooOld,
 )
-from kit.errors.media import DeltaBaseMissing, VolumeForeign, VolumeMissing
+from kit.errors.media import (
+    DeltaBaseMissing,
+    DeltaNotRebuilt,
+    KitSealed,
+    ReceiptUnfit,
+    SealBroken,
+    SealKeyMissing,
+    VolumeForeign,
+    VolumeMissing,
+)
 from kit.errors.order import (
     AlreadyAccepted,
     KitFromFuture,
@@ -107,6 +116,7 @@ __all__ = [
     "AuthorityMissing",
     "ClockNotPlausible",
     "DeltaBaseMissing",
+    "DeltaNotRebuilt",
     "DigestMismatch",
     "DraftNotExpected",
     "DraftsDiffer",
@@ -121,6 +131,7 @@ __all__ = [
     "KeyRefused",
     "KeyStoreFailed",
     "KitFromFuture",
+    "KitSealed",
     "KitStale",
     "LedgerConsistencyMissing",
     "LedgerEntryForeign",
@@ -150,10 +161,13 @@ __all__ = [
     "PolicyVerdictFailed",
     "ProfileMissing",
     "ReceiptMissing",
+    "ReceiptUnfit",
     "RefusedByHold",
     "ReplayDiffers",
     "RetentionBrake",
     "RootNotExpected",
+    "SealBroken",
+    "SealKeyMissing",
     "ServerUnreachable",
     "SignatureInvalid",
     "SignaturesMissing",

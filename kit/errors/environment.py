@@ -69,7 +69,7 @@ class GuardNotInForce(StellaError):
 
     exit_code = 61
     sentence = "The network guard is not in force."
-    next_step = "Run on a kernel with seccomp (Linux 3.17 or newer)."
+    next_step = "Run on a kernel with seccomp (Linux 3.17 or newer); if you were told to: --without-guard REASON."
 
 
 class AirgapEgressBlocked(StellaError):

@@ -128,9 +128,9 @@ def _write(
 ) -> SnapshotInfo:
     members = [] if trained is None else [_put(target, DICTIONARY, trained)]
     order = _Ordering(spill, ledger)
-    advisories = _write_advisories(target, order, FrameCodec(level, trained))
+    advisories = write_advisories(target, order, FrameCodec(level, trained))
     entries = index_lines(order.index)
-    index = _write_index(target, entries, FrameCodec(level))
+    index = write_index(target, entries, FrameCodec(level))
     refused = tuple(sorted(ledger.refused, key=_by_text))
     odd = tuple(sorted((*ledger.odd, *_same_id(ledger)), key=_by_text))
     listed = len(refused) + len(odd) <= MAX_LISTED
@@ -168,7 +168,7 @@ def _write(
     return info
 
 
-class _Written(msgspec.Struct, frozen=True, kw_only=True):
+class Written(msgspec.Struct, frozen=True, kw_only=True):
     """What snapshot.json says of a file of pages and its directory."""
 
     members: tuple[Member, Member]
@@ -179,7 +179,8 @@ class _Written(msgspec.Struct, frozen=True, kw_only=True):
     page_root: str = ""
 
 
-def _write_advisories(target: Path, order: "_Ordering", codec: FrameCodec) -> _Written:
+def write_advisories(target: Path, order: Iterable[tuple[bytes, bytes]], codec: FrameCodec) -> Written:
+    """Write the pages of advisories, given as (line, leaf hash) in order, and their directory."""
     content, entries, directory = bytearray(), Tree(), bytearray()
     with _PageFile(target, ADVISORIES, codec) as file:
         for lines in cut(order, PAGE_SIZE):
@@ -188,7 +189,7 @@ def _write_advisories(target: Path, order: "_Ordering", codec: FrameCodec) -> _W
             entries.append(leaf_hash(entry))
             directory += entry
             content += leaves
-    return _Written(
+    return Written(
         members=(file.member(), _put(target, PAGES, bytes(directory))),
         leaves=len(content) // HASH_SIZE,
         pages=entries.size,
@@ -198,13 +199,14 @@ def _write_advisories(target: Path, order: "_Ordering", codec: FrameCodec) -> _W
     )
 
 
-def _write_index(target: Path, entries: list[bytes], codec: FrameCodec) -> _Written:
+def write_index(target: Path, entries: list[bytes], codec: FrameCodec) -> Written:
+    """Write the pages of the index and their directory."""
     pages: list[tuple[Page, bytes]] = []
     with _PageFile(target, INDEX, codec) as file:
         for lines in cut(((entry, None) for entry in entries), INDEX_PAGE_SIZE):
             page = file.write([line for line, _ in lines], b"")
             pages.append((page, lines[0][0].rpartition(b"\t")[0]))
-    return _Written(
+    return Written(
         members=(file.member(), _put(target, INDEX_PAGES, pack_index(pages))),
         leaves=len(entries),
         pages=len(pages),

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from obstore.store import LocalStore
 
+from kit.bytes import digest as digests
 from kit.errors import FileMissing
 from locker.cas.keys import PREFIX, STAGING, key
 from locker.cas.store import Cas
-from locker.files import sync_directory, sync_file
+from locker.files import sync_directory, sync_file, typed_errors
 
 
 class DirectoryCas(Cas):
@@ -37,6 +38,11 @@ class DirectoryCas(Cas):
         if not path.is_file():
             raise FileMissing(path=f"cas://{key(digest, suffix)}")
         yield path
+
+    def digest_of(self, digest: str, suffix: str) -> tuple[str, int]:
+        """Return the digest and size that an object's bytes really have, read without the store's client."""
+        with typed_errors("cas"), self.file(digest, suffix, self._root) as path:
+            return digests.of_file(path)
 
     def sweep(self) -> None:
         """Remove what killed writers left behind; there must be no writer alive."""

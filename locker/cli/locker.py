@@ -37,6 +37,8 @@ Examples:
   stella locker show <scan-id>
 
   stella locker show <scan-id> --locker /srv/locker --json
+
+  stella locker show <scan-id> --difference diff.json
 """
 
 
@@ -112,15 +114,26 @@ def ingest(
 
 @app.command()
 def status(locker: LockerDirectory = DEFAULT_LOCKER, json: Json = False) -> Verdict:
-    """Show what the locker holds, in numbers."""
-    from locker import views
+    """Show what the locker holds, and whether its upkeep is done.
+
+    Every item of the maintenance checklist is ok, warn (due soon), breach (overdue) or unknown; the worst decides the
+    exit code: 52 for an overdue item, 22 for one that nothing is known of.
+    """
+    from locker import checklist, views
     from locker.store import open_locker
 
     with open_locker(locker) as opened:
         answer = views.status(opened)
+        items = checklist.answer(checklist.gather(opened, now=datetime.now(UTC)))
+    worst = checklist.worst(items)
     console = Console(json=json)
-    console.document(answer)
-    return console.verdict("SHOWN", 0)
+    if json:
+        console.document(answer | {"checklist": items, "upkeep": worst})
+    else:
+        console.document(answer)
+        for item in items:
+            console.data(f"{item.state:<8} {item.name:<22} {item.reason}")
+    return console.verdict(f"UPKEEP {worst.upper()}", checklist.exit_code(worst))
 
 
 @app.command(name="list")
@@ -160,17 +173,24 @@ def list_(
 def show(
     scan_id: Annotated[str, typer.Argument(help="The scan's id, or its first digits.", metavar="SCAN-ID")],
     locker: LockerDirectory = DEFAULT_LOCKER,
+    difference: Annotated[
+        Path | None,
+        typer.Option("--difference", help="Write what its last replay that differed gave to a file.", metavar="FILE"),
+    ] = None,
     json: Json = False,
 ) -> Verdict:
     """Show one scan and what sites said of it.
 
-    Its objects in the store, its signers, and every result that came back for it.
+    Its objects with their state and tier, its signers, what the last night found, and every result that came back.
     """
     from locker import views
     from locker.store import open_locker
+    from verifier.durable import write_atomic
 
     with open_locker(locker) as opened:
         answer = views.show_run(opened, scan_id)
+        if difference is not None:
+            write_atomic(difference, views.difference(opened, scan_id))
     console = Console(json=json)
     console.document(answer)
     return console.verdict(str(answer["status"]).upper(), 0)

@@ -68,6 +68,7 @@ def run(
     Safe to repeat, and to kill; run it daily. What a hold touches stays where it is. Where far more would be purged
     than ever, or the clock is not plausible, nothing is, until a reason is given: it is on the timeline.
     """
+    from locker import audit
     from locker.asked import check_tenant
     from locker.retention import run as retention
     from locker.store import open_locker
@@ -82,6 +83,7 @@ def run(
         if dry_run:
             return _dry_run(console, retention.dry_run(opened, order))
         done = retention.run(opened, order)
+        audit.sign(opened, now=datetime.now(UTC))
     console.document({"tenants": [retention.described(one) for one in done]})
     for one in done:
         if one.error is not None:

@@ -33,32 +33,37 @@ _NO_LOCK = {"InvalidRequest", "ObjectLockConfigurationNotFoundError", "NotImplem
 def probe(store: Cas, *, now: datetime) -> str:
     """Return whether a store enforces locks: ``enforced``, ``not enforced``, ``none``, or that nobody could ask.
 
-    Leaves one small object behind, which the next probe removes. Raises :class:`ServerUnreachable`.
+    Leaves one small object behind, which the next probe removes. Raises :class:`ServerUnreachable`,
+    :class:`NotWritable`.
     """
     if not isinstance(store, BucketCas):
         return NONE
     if (client := _client(store)) is None:
         return UNKNOWN
     where = {"Bucket": store.settings.bucket, "Key": _full(store, _CANARY)}
-    with _typed():
-        _remove_versions(client, where, locked_ok=True)
-        until = now + _CANARY_TIME
-        try:
-            put = client.put_object(
-                **where, Body=b"canary", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until
-            )
-        except _client_error() as fault:
-            if _code(fault) in _NO_LOCK:
-                return NONE
-            raise
-        if "VersionId" not in put:
-            return NOT_ENFORCED
-        try:
-            client.delete_object(**where, VersionId=put["VersionId"])
-        except _client_error() as fault:
-            if _code(fault) in _DENIED:
-                return ENFORCED
-            raise
+    try:
+        with _typed():
+            return _try_canary(client, where, now + _CANARY_TIME)
+    except _client_error() as fault:
+        raise NotWritable(path="cas", detail=f"the store refuses: {_code(fault)}") from fault
+
+
+def _try_canary(client: Any, where: dict[str, str], until: datetime) -> str:
+    _remove_versions(client, where, locked_ok=True)
+    try:
+        put = client.put_object(**where, Body=b"canary", ObjectLockMode="COMPLIANCE", ObjectLockRetainUntilDate=until)
+    except _client_error() as fault:
+        if _code(fault) in _NO_LOCK:
+            return NONE
+        raise
+    if "VersionId" not in put:
+        return NOT_ENFORCED
+    try:
+        client.delete_object(**where, VersionId=put["VersionId"])
+    except _client_error() as fault:
+        if _code(fault) in _DENIED:
+            return ENFORCED
+        raise
     return NOT_ENFORCED
 
 

@@ -11,11 +11,16 @@ import sqlalchemy as sa
 
 from kit.errors import ServerUnreachable, StellaError
 from locker import rows
-from locker.holds import legal
+from locker.holds import legal, object_lock
 from locker.retention import brakes, demotion, due, policy, purge
 from locker.retention.brakes import Allowed
 from locker.rows.retention import DELETING, DEMOTING, LIVE, MARKED, objects
 from locker.store import Locker
+
+FINISHED = "replay.retention.finished"
+STOPPED = "replay.retention.stopped"
+LOCKS_CHECKED = "locker.worm.checked"
+"""Kinds of the events that a run ends with."""
 
 
 @dataclass(slots=True)
@@ -54,7 +59,14 @@ def run(locker: Locker, order: Order) -> list[Outcome]:
         with locker.rows.write() as connection:
             _check_clock(connection, order)
             tenants = due.tenants(connection) if order.tenant is None else [order.tenant]
-        return [_TenantRun(locker, order, tenant).go() for tenant in tenants]
+        done = [_TenantRun(locker, order, tenant).go() for tenant in tenants]
+        try:
+            _tell(locker, order, done, _locks(locker, order.now))
+        except ServerUnreachable:
+            # A database that went meanwhile is told of by the tenant that met it; then no run is said to have ended.
+            if all(one.error is None for one in done):
+                raise
+    return done
 
 
 def dry_run(locker: Locker, order: Order) -> list[tuple[due.Plan, StellaError | None]]:
@@ -100,6 +112,31 @@ def _check_clock(connection: sa.Connection, order: Order) -> None:
     details |= fault.details
     kind = "retention.brake.released"
     rows.append_event(connection, tenant=rows.EVERY_TENANT, at=order.now, kind=kind, details=details)
+
+
+def _locks(locker: Locker, now: datetime) -> dict[str, object]:
+    """Return what a canary says of the stores' own locks; a store that cannot be asked stops no run."""
+    told: dict[str, object] = {}
+    for name, store in (("state", locker.tiers.hot), ("cold", locker.tiers.cold)):
+        if store is not None:
+            try:
+                told[name] = object_lock.probe(store, now=now)
+            except StellaError as error:
+                told[name] = f"unknown: {error.reason}"
+    return told
+
+
+def _tell(locker: Locker, order: Order, done: list[Outcome], locks: dict[str, object]) -> None:
+    """Write that a run ended, and whether everything that was due could be done."""
+    stopped = sorted({one.error.reason for one in done if one.error is not None})
+    details: dict[str, object] = {"tenants": len(done), "reasons": stopped}
+    for name in ("marked", "demoted", "purged"):
+        details[name] = sum(getattr(one, name) for one in done)
+    tenant = order.tenant or rows.EVERY_TENANT
+    with locker.rows.write() as connection:
+        rows.append_event(connection, tenant=rows.EVERY_TENANT, at=order.now, kind=LOCKS_CHECKED, details=locks)
+        kind = STOPPED if stopped else FINISHED
+        rows.append_event(connection, tenant=tenant, at=order.now, kind=kind, details=details)
 
 
 class _TenantRun:

@@ -27,6 +27,10 @@ from locker.rows.schema import (
     site_results,
     subject_layers,
     subjects,
+    verify_blobs,
+    verify_nights,
+    verify_results,
+    verify_totals,
 )
 from locker.rows.writes import add_bundle, append_event, insert_absent
 
@@ -65,4 +69,8 @@ __all__ = [
     "subjects",
     "upgrade",
     "url_of_file",
+    "verify_blobs",
+    "verify_nights",
+    "verify_results",
+    "verify_totals",
 ]

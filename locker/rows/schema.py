@@ -75,6 +75,7 @@ runs = sa.Table(
     sa.Index("runs_manifestHash_unique", "manifest_hash", unique=True),
     sa.Index("runs_status_createdAt", "status", sa.desc("created_at")),
     sa.Index("runs_tenant_createdAt", "tenant", sa.desc("created_at")),
+    sa.Index("runs_createdAt", sa.desc("created_at"), "id"),
 )
 
 bundles = sa.Table(
@@ -193,9 +194,72 @@ events = sa.Table(
     sa.Column("version", sa.String(32)),
     sa.Column("request", sa.String(36)),
     sa.Index("events_tenant_at", "tenant", "at"),
+    sa.Index("events_kind", "kind", "sequence"),
     sqlite_autoincrement=True,
 )
 """``actor`` is a commitment to a name that stands in :data:`event_texts`."""
+
+verify_nights = sa.Table(
+    "verify_nights",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("tenant", sa.String(128), nullable=False),
+    sa.Column("latest", sa.Integer, nullable=False),
+    sa.Column("mode", sa.String(16), nullable=False),
+    sa.Column("pack", sa.String(71), nullable=False),
+    sa.Column("started_at", UtcTime, nullable=False),
+    sa.Column("finished_at", UtcTime),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.CheckConstraint(sa.column("state").in_(("running", "finished", "abandoned")), name="verify_nights_state"),
+    sa.Index("verify_nights_startedAt", "tenant", sa.desc("started_at")),
+)
+"""One pass of the nightly verification over one tenant's latest scans, or over every tenant's."""
+
+verify_results = sa.Table(
+    "verify_results",
+    metadata,
+    sa.Column("night", sa.ForeignKey("verify_nights.id"), primary_key=True),
+    sa.Column("run_id", sa.ForeignKey("replay_runs.id"), primary_key=True),
+    sa.Column("tenant", sa.String(128), nullable=False),
+    sa.Column("result", sa.String(16)),
+    sa.Column("code", sa.String(64)),
+    sa.Column("faults", Json, nullable=False),
+    sa.Column("replay", sa.String(64)),
+    sa.Column("difference", sa.Text),
+    sa.Column("arch", sa.String(16)),
+    sa.Column("checked_at", UtcTime),
+    sa.CheckConstraint(
+        sa.column("result").in_(("verified", "failed", "error", "skipped")), name="verify_results_known"
+    ),
+    sa.Index("verify_results_run", "run_id", sa.desc("checked_at")),
+    sa.Index("verify_results_tenant", "tenant", sa.desc("checked_at")),
+)
+"""What a night chose and, once ``result`` is there, found of a scan; ``difference`` is an object of the store."""
+
+verify_blobs = sa.Table(
+    "verify_blobs",
+    metadata,
+    sa.Column("digest", sa.ForeignKey("evidence_replay_bundles.digest"), primary_key=True),
+    sa.Column("night", sa.String(36), nullable=False),
+    sa.Column("checked_at", UtcTime, nullable=False),
+    sa.Column("code", sa.String(64)),
+    sa.Column("fault", Json),
+    sa.Column("decoded", sa.String(71)),
+    sa.Column("decoded_at", UtcTime),
+)
+"""When a bundle's bytes were last read, in which night, and for which record they were last decoded whole."""
+
+verify_totals = sa.Table(
+    "verify_totals",
+    metadata,
+    sa.Column("tenant", sa.String(128), primary_key=True),
+    sa.Column("result", sa.String(16), primary_key=True),
+    sa.Column("arch", sa.String(16), primary_key=True),
+    sa.Column("lane", sa.String(16), primary_key=True),
+    sa.Column("total", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", UtcTime, nullable=False),
+)
+"""How many verifications ended how, ever: what a counter shows that no process has to live for."""
 
 event_texts = sa.Table(
     "timeline_texts",

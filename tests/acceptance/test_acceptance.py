@@ -15,7 +15,7 @@ from kit.bytes import digest
 from kit.result import DIFFERS, REFUSED, VERIFIED, WHAT_IF
 from kit.trust import dsse
 from scanner import engine
-from tests.world import SCAN_ID, Replay, World, scan_request
+from tests.world import SCAN_ID, Replay, World, forge_outputs, scan_request
 from verifier.run import WHAT_IF as VARY
 from verifier.run import Plan
 
@@ -109,7 +109,7 @@ def test_outputs_that_differ_are_told_with_their_cause(world: World, replay: Rep
     """A record whose outputs the inputs do not give: the bytes hold, the replay does not."""
     recorded = tmp_path / "records" / SCAN_ID
     shutil.copytree(world.record, recorded)
-    forge_outputs(world, recorded)
+    forge_outputs(world.kit_signer, recorded)
     kit = world.build_kit(tmp_path / "kit", records=[recorded])
     result, run = replay(kit)
     assert (result.verdict, result.reason, result.exit_code) == (DIFFERS, "ReplayDiffers", 10)
@@ -118,31 +118,6 @@ def test_outputs_that_differ_are_told_with_their_cause(world: World, replay: Rep
     changed = next(member for member in difference["members"] if member["state"] == "changed")
     assert [entry["cause"] for entry in changed["entries"]] == ["unexplained"]
     assert (run / "outputs" / "verdict.json").is_file()
-
-
-def forge_outputs(world: World, recorded: Path) -> None:
-    """Record a verdict of "pass" and sign it: what a compromised builder could do."""
-    from builder.record import sign_manifest
-    from kit import manifest as manifests
-    from kit.bundle import BundleReader, write_bundle
-    from kit.bytes import canonical
-
-    manifest = manifests.parse((recorded / layout.MANIFEST_FILE).read_bytes())
-    with BundleReader(recorded / layout.OUTPUT_BUNDLE, manifest.bundles.output) as reader:
-        reader.verify()
-        members = {member.path: reader.read(member.path, limit=1 << 20) for member in manifest.bundles.output.members}
-    verdict = json.loads(members["verdict.json"])
-    assert verdict["verdict"] == "fail"
-    members["verdict.json"] = canonical.encode(verdict | {"verdict": "pass"})
-    with (recorded / layout.OUTPUT_BUNDLE).open("wb") as target:
-        output = write_bundle(target, members.items())
-    document = json.loads((recorded / layout.MANIFEST_FILE).read_bytes())
-    document["bundles"]["output"] = json.loads(canonical.encode_record(output))
-    document["outputs"]["verdict"] = digest.of_bytes(members["verdict.json"])
-    encoded = canonical.encode(document)
-    (recorded / layout.MANIFEST_FILE).write_bytes(encoded)
-    signed = sign_manifest(manifests.parse(encoded), encoded, [world.kit_signer])
-    (recorded / layout.MANIFEST_ENVELOPE).write_bytes(signed)
 
 
 def test_two_builds_are_byte_identical(world: World, tmp_path: Path) -> None:

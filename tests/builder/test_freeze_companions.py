@@ -3,12 +3,14 @@
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 import stella
-from builder import freeze_companions, freeze_sbom
+from builder import freeze_companions, freeze_packages, freeze_sbom
+from verifier.programs import BILL
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +49,33 @@ def test_the_same_files_are_written_twice(made, tmp_path):
     assert [name for name in files if (made / name).read_bytes() != (tmp_path / name).read_bytes()] == []
 
 
-def test_our_own_reader_reads_the_bill(tmp_path):
+@pytest.fixture
+def bill(tmp_path):
+    """Return the bill of a directory with one program, of three packages."""
+    contents, program = tmp_path / "packages.json", tmp_path / "program"
+    freeze_packages.write(contents, ["cryptography.hazmat", "msgspec/_core.so", "nacl.signing", "kit.bytes"])
+    program.mkdir()
+    (program / "stella").write_bytes(b"program")
+    read = json.loads(contents.read_bytes())
+    parts = [freeze_sbom.interpreter(read["python"]), *freeze_sbom.packages(read, {"msgspec": "0" * 64})]
+    freeze_sbom.write(program, parts)
+    return (program / BILL).read_bytes()
+
+
+def test_our_own_reader_reads_the_bill(bill):
     from scanner.sbom import read_sbom
 
-    freeze_sbom.write(tmp_path, ["cryptography.hazmat", "msgspec/_core.so", "kit.bytes"])
-    content = (tmp_path / freeze_sbom.NAME).read_bytes()
-    assert [one["name"] for one in json.loads(content)["components"]] == ["python", "cryptography", "msgspec"]
-    read = read_sbom(content)
+    listed = [one["name"] for one in json.loads(bill)["components"] if one["type"] == "library"]
+    assert listed == ["python", "cryptography", "msgspec", "pyinstaller", "pynacl"]
+    read = read_sbom(bill)
     assert {component.purl.partition("@")[0] for component in read.components if component.purl} >= {"pkg:pypi/msgspec"}
-    assert Path(tmp_path, freeze_sbom.NAME).read_bytes().endswith(b"\n")
+    assert bill.endswith(b"\n")
+
+
+def test_the_bill_keeps_to_the_schema(bill):
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill.decode()) is None
+
+
+def test_libraries_inside_of_wheels_are_told(bill):
+    inside = {each["name"] for one in json.loads(bill)["components"] for each in one.get("components", ())}
+    assert {"openssl", "libsodium"} <= inside

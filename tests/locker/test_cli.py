@@ -73,7 +73,11 @@ def test_from_record_to_replayed(program, present_world, tmp_path, scan_ids) -> 
     assert (code, document["site"]) == (0, present_world.site.fingerprint)
     assert [run["outcome"] for run in document["runs"]] == ["imported"]
     code, document = program.json("locker", "status")
-    assert (code, document["runs"]) == (0, {"pending": 0, "verified": 0, "failed": 0, "replayed": 1})
+    assert (code, document["upkeep"], document["runs"]) == (
+        22,
+        "unknown",
+        {"pending": 0, "verified": 0, "failed": 0, "replayed": 1},
+    )
     assert document["siteResults"] == 1
     code, document = program.json("locker", "list", "--status", "replayed")
     assert [run["id"] for run in document["runs"]] == [scan_ids[0]]
@@ -248,3 +252,51 @@ def test_a_scan_is_shown_with_the_names_of_those_who_signed(program, present_wor
     assert [one["owner"] for one in document["signatures"]] == ["release"]
     (result,) = document["siteResults"]
     assert (result["site"], result["siteOwner"]) == (present_world.site.fingerprint, "site-7")
+
+
+def test_a_night_from_whole_to_failed_to_mended(program, present_world, tmp_path, scan_ids) -> None:
+    record = present_world.record(tmp_path)
+    program("locker", "ingest", record)
+    words = ("verify", "--latest", "5", "--executor", "process:1")
+    code, out, err = program(*words)
+    assert (code, err.splitlines()[-1]) == (0, "VERDICT  VERIFIED 1 (0)")
+    assert out.splitlines()[1].split() == ["verified", "1"]
+    held = program.json("locker", "show", scan_ids[0])[1]["bundles"]
+    location = next(one["location"] for one in held if one["role"] == "input")
+    bundle = Path(str(program.directory / location.replace("cas://", "cas/")))
+    whole = bundle.read_bytes()
+    bundle.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    code, document = program.json(*words, "--locker", program.directory)
+    assert (code, [one["code"] for one in document["failing"]]) == (30, ["DigestMismatch"])
+    assert program.json("locker", "show", scan_ids[0])[1]["failure"] == "DigestMismatch"
+    assert program("locker", "ingest", record)[0] == 0
+    assert program("verify", "--latest=5", "--executor=process:1")[0] == 0
+
+
+def test_the_connected_half_of_verify_has_its_own_help(program) -> None:
+    code, out, _ = program("verify", "--latest", "5", "--help")
+    assert code == 0
+    assert "--executor" in out
+    assert "--scan-only" not in out
+    code, out, _ = program("verify", "--help")
+    assert (code, "--executor-tls DIR" in out, "--scan-only" in out) == (0, False, True)
+
+
+def test_metrics_and_drills_from_the_command_line(program, tmp_path) -> None:
+    out = tmp_path / "stella.prom"
+    assert program("locker", "metrics", "--out", out)[0] == 0
+    assert "# TYPE replay_verify_total counter" in out.read_text()
+    code, shown, _ = program("locker", "metrics")
+    assert (code, "locker_checklist{" in shown) == (0, True)
+    assert program("locker", "metrics", "--out", tmp_path / "x.txt")[0] == 2
+    assert program("locker", "metrics", "--out", tmp_path / "nowhere/x.prom")[0] == 60
+    assert program("locker", "drill", "--note", "T-OPA-008")[0] == 0
+    assert program("locker", "drill", "--note", " ")[0] == 2
+    code, shown, err = program("locker", "status")
+    assert (code, err) == (22, "VERDICT  UPKEEP UNKNOWN (22)\n")
+    assert "ok       drill-held" in shown
+
+
+def test_a_schedule_needs_rows_on_postgresql(program) -> None:
+    code, document = program.json("locker", "schedule", "--once")
+    assert (code, document["reason"]) == (2, "UsageError")

@@ -152,6 +152,8 @@ def test_a_store_without_the_right_key_is_told_from_a_bug(filled, new_bucket, mo
 def test_a_locker_of_before_migrations_is_brought_up_to_date(filled) -> None:
     with open_locker(filled) as opened, opened.rows.write() as connection:
         connection.exec_driver_sql("DROP TABLE alembic_version")
+        for index in ("runs_createdAt", "events_kind"):
+            connection.exec_driver_sql(f"DROP INDEX {index}")
         for table in reversed(rows.metadata.sorted_tables):
             if table.name not in FIRST:
                 connection.exec_driver_sql(f"DROP TABLE {table.name}")

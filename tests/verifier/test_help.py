@@ -39,7 +39,7 @@ def tree() -> dict[str, Any]:
             if hasattr(module, "command"):
                 app = typer.Typer()
                 app.command(name)(module.command)
-                found[name] = get_command(app)
+                found[" ".join(filter(None, (name, getattr(module, "OPTION", None))))] = get_command(app)
             else:
                 group = typer.Typer()
                 group.callback()(lambda: None)

@@ -1,6 +1,7 @@
 """Stands in for ``cc``, ``ar`` and ``ranlib``: calls zig for one target, and mends what build systems ask of a host.
 
-The program's name says which tool it is. ``STELLA_ZIG`` is the zig program, ``STELLA_ZIG_TARGET`` its target.
+The program's name says which tool it is. ``STELLA_ZIG`` is the zig program, ``STELLA_ZIG_TARGET`` its target,
+``STELLA_BUILT_IN`` the directory of the build and what is written in its stead: ``old=new``.
 """
 
 import os
@@ -28,6 +29,7 @@ def main() -> None:
     if tool == "cc":
         # Nothing of the build machine's processor: the result runs on any machine of its kind.
         words += ["-target", os.environ["STELLA_ZIG_TARGET"], "-Wno-date-time", "-fno-sanitize=all"]
+        words += ["-g0", f"-ffile-prefix-map={os.environ['STELLA_BUILT_IN']}"]
         words += mended(sys.argv[1:])
     else:
         words += sys.argv[1:]

@@ -16,7 +16,8 @@ from verifier.cli._exit_codes import WHOLE_TABLE, table_of
 def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) -> object:
     """Parse the words after the command's name, run the command and return what it returned."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    single = getattr(parts[0], "command", None)
+    part = _asked_for(parts, words)
+    single = getattr(part, "command", None)
     if single is not None:
         app.command(name)(single)
     else:
@@ -27,8 +28,15 @@ def run(name: str, summary: str, parts: Sequence[ModuleType], words: list[str]) 
     command = get_command(app)
     words = _with_default(words, command, getattr(parts[0], "DEFAULT", None))
     examples = "\n\n".join(getattr(part, "EXAMPLES", "") for part in parts)
-    _describe_all(command, name, examples, getattr(parts[0], "DEFAULT", None))
+    called = " ".join(filter(None, (name, getattr(part, "OPTION", None))))
+    _describe_all(command, called, examples, getattr(parts[0], "DEFAULT", None))
     return command.main(words, prog_name=f"stella {name}", standalone_mode=False)
+
+
+def _asked_for(parts: Sequence[ModuleType], words: list[str]) -> ModuleType:
+    """Return the part of a command whose own option was given, the first where none was."""
+    given = {word.partition("=")[0] for word in words}
+    return next((part for part in parts if getattr(part, "OPTION", None) in given), parts[0])
 
 
 def _with_default(words: list[str], group: object, default: str | None) -> list[str]:

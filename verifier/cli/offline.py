@@ -38,6 +38,9 @@ def init(
             "--expect-root", help="Its fingerprint, from another way than the kit: SHA256:<hex>.", metavar="FINGERPRINT"
         ),
     ],
+    encryption_key: Annotated[
+        bool, typer.Option("--encryption-key", help="Also make a key that kits can be sealed to.")
+    ] = False,
     site: SiteDirectory = DEFAULT_SITE,
     json: Json = False,
 ) -> Verdict:
@@ -53,13 +56,17 @@ def init(
     if (note := mounts.apart(site, kit or root.parent)) and kit:
         console.talk(f"note: {note}")
     made = sites.init(site, sites.read_root(root), expect_root, entropy=os.urandom)
-    console.document(
-        {
-            "site": made.fingerprint,
-            "root": sites.root_fingerprint(made.pinned_root),
-            "publicKey": str(site / sites.PUBLIC_FILE),
-        },
-    )
+    document: dict[str, object] = {
+        "site": made.fingerprint,
+        "root": sites.root_fingerprint(made.pinned_root),
+        "publicKey": str(site / sites.PUBLIC_FILE),
+    }
+    if encryption_key:
+        from verifier import seal
+
+        document["encryptionKey"] = seal.make_key(site, os.urandom).fingerprint
+        document["encryptionPublicKey"] = str(site / seal.PUBLIC_FILE)
+    console.document(document)
     return console.verdict(
         "PINNED",
         0,

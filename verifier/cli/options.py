@@ -44,6 +44,14 @@ Ledger = Annotated[
     bool,
     typer.Option("--ledger", help="Demand that a log which the RootPack trusts has the scan's envelope."),
 ]
+WithoutGuard = Annotated[
+    str | None,
+    typer.Option(
+        "--without-guard",
+        help="Go on where the kernel takes no network guard, and say why; noted in the signed result.",
+        metavar="REASON",
+    ),
+]
 
 DEFAULT_OPS = places.DEFAULT_OPS
 DEFAULT_SITE = places.DEFAULT_SITE

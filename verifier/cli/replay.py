@@ -19,6 +19,7 @@ from verifier.cli.options import (
     Progress,
     ScanOnly,
     SiteDirectory,
+    WithoutGuard,
 )
 
 EXAMPLES = """
@@ -65,6 +66,7 @@ def command(
     at: At = None,
     scan_only: ScanOnly = False,
     ledger: Ledger = False,
+    without_guard: WithoutGuard = None,
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
@@ -93,7 +95,7 @@ def command(
     del offline
     plan = Plan(WHAT_IF, check_dimension(dimension), with_path) if what_if and dimension else Plan(STRICT)
     console = Console(json=json, progress=progress)
-    setting = session.Setting(ops, site, at, session.clock)
+    setting = session.Setting(ops, site, at, session.clock, without_guard)
     with console.beating():
         outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)
     return show(console, outcome, setting)

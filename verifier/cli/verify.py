@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from verifier.cli.console import Console, Verdict
-from verifier.cli.options import DEFAULT_OPS, DEFAULT_SITE, At, Json, Ledger, Ops, Progress, ScanOnly, SiteDirectory
+from verifier.cli.options import (
+    DEFAULT_OPS,
+    DEFAULT_SITE,
+    At,
+    Json,
+    Ledger,
+    Ops,
+    Progress,
+    ScanOnly,
+    SiteDirectory,
+    WithoutGuard,
+)
 
 EXAMPLES = """
 Examples:
@@ -33,6 +44,7 @@ def command(
     at: At = None,
     scan_only: ScanOnly = False,
     ledger: Ledger = False,
+    without_guard: WithoutGuard = None,
     json: Json = False,
     progress: Progress = "auto",
 ) -> Verdict:
@@ -42,7 +54,7 @@ def command(
     from verifier.run import STRICT, VERIFY, Plan
 
     console = Console(json=json, progress=progress)
-    setting = session.Setting(ops, site, at, session.clock)
+    setting = session.Setting(ops, site, at, session.clock, without_guard)
     plan = Plan(STRICT if explain else VERIFY)
     with console.beating():
         outcome = session.carry_out(plan, manifest, setting, scan_only=scan_only, ledger=ledger, on_check=console.check)

@@ -10,7 +10,7 @@ from locker.rows import tree
 from locker.rows.migrations import append_only
 
 revision = "0030"
-down_revision = "0010"
+down_revision = "0020"
 
 TIME = sa.DateTime(timezone=True)
 TABLES = ("audit_leaves", "audit_nodes", "audit_checkpoints", "audit_sightings")
