@@ -9,7 +9,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import msgspec
@@ -56,8 +55,7 @@ class Seal(_Document, frozen=True):
     recipients: tuple[Recipient, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SealingKey:
+class SealingKey(msgspec.Struct, frozen=True):
     """The public half of a site's encryption key; make one with :meth:`from_pem`."""
 
     point: bytes
@@ -88,8 +86,7 @@ class SealingKey:
         return _pem(b"PUBLIC", _PUBLIC + self.point)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class OpeningKey:
+class OpeningKey(msgspec.Struct, frozen=True, repr=False):
     """A site's encryption key. The same 32 bytes make the same key."""
 
     secret: bytes

@@ -8,8 +8,9 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kit import delta as deltas
 from kit import kitfile, layout, patch
@@ -35,8 +36,7 @@ WORK = "work"
 _NAMED = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Travelling:
+class Travelling(msgspec.Struct, frozen=True):
     """A kit as it lies on a medium: itself, its delta where it is one, and the list of what is there."""
 
     kit: Kit
@@ -62,8 +62,7 @@ def read(medium: Medium, kit: Kit, kit_digest: str) -> Travelling:
     return Travelling(kit, kit_digest, delta, deltas.travelling(kit, delta, documents))
 
 
-@dataclass(frozen=True, slots=True)
-class BaseKit:
+class BaseKit(msgspec.Struct, frozen=True):
     """A whole kit that a delta builds on, where it lies, with its own list."""
 
     medium: Medium

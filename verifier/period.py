@@ -1,7 +1,8 @@
 """A stretch of time that an auditor asks about: a year, a quarter, a month, a day, or from one of these to another."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from kit.errors import UsageError
 
@@ -9,8 +10,7 @@ SEPARATOR = ".."
 _FORMS = "2026, 2026-Q3, 2026-07, 2026-07-14, or FROM..TO of these"
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(msgspec.Struct, frozen=True):
     """From the first moment to the one that does not belong to it any more, UTC; ``name`` is what was asked for."""
 
     name: str

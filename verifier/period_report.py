@@ -5,7 +5,6 @@ says what stands behind it: the site's signature, the site's own memory, or noth
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -133,8 +132,7 @@ class Report(_Row, frozen=True):
         return sum(row.standing == standing for row in self.runs)
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(msgspec.Struct, frozen=True):
     """What a report is made from. Without a state ``unknown`` says why there is none."""
 
     period: Period

@@ -5,9 +5,11 @@ among those that do (docs/format.md section 7.5).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from kit import result as results
 from kit.bytes import digest
@@ -32,8 +34,7 @@ DEPTH = 3
 """How far below a given directory runs are looked for: ops, replay, scan."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditedRun:
+class AuditedRun(msgspec.Struct, frozen=True):
     """One run; ``why`` is why it is not believed. ``moment`` is the best that is known of when it was."""
 
     path: Path
@@ -52,8 +53,7 @@ class AuditedRun:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class AuditedRuns:
+class AuditedRuns(msgspec.Struct, frozen=True):
     """The runs of a period in the order in which they were made, and the chain of all receipts that are there."""
 
     within: tuple[AuditedRun, ...]

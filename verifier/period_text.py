@@ -3,7 +3,8 @@
 import base64
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from verifier import texts
 from verifier.period_report import ABSENCE, CLAIM, MEMORY, SIGNED, TAKEN, ExceptionRow, KitRow, Report, RunRow
@@ -22,8 +23,7 @@ BASES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True):
     """One number of a channel, or a range of them: a kit, or a gap."""
 
     number: str
@@ -36,8 +36,7 @@ class Line:
     basis: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunLine:
+class RunLine(msgspec.Struct, frozen=True):
     """One run as the page shows it; ``verdict`` is never that of a run which is not believed."""
 
     at: str

@@ -9,9 +9,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from kit import result as results
 from kit.bytes import digest
@@ -28,8 +29,7 @@ KEPT_BEFORE = 1
 """How many kits before the active one of a channel stay for a rollback, unless the operator says otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """What an operator asks for: ``keep`` earlier kits a channel; ``unfinished`` copies as well.
 
     ``forget`` is the reason to remove what a receipt has told the sender.
@@ -43,8 +43,7 @@ class Wanted:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(msgspec.Struct, frozen=True):
     """One directory of the kept kits: ``kind`` is kit, unfinished or leftover; ``why`` it stays, if it does."""
 
     path: Path
@@ -53,8 +52,7 @@ class Copy:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True):
     """What was removed, or would be, and what stays."""
 
     removed: tuple[Copy, ...]

@@ -8,7 +8,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -51,8 +50,7 @@ class Listing(Document, frozen=True):
     is_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """One entry of the media, and where it lies."""
 
     path: Path

@@ -9,9 +9,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
+
+import msgspec
 
 from kit import kitfile, layout, volume
 from kit import seal as seals
@@ -50,8 +51,7 @@ def stays_clear(path: str) -> bool:
     return volume.is_common(path)
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """What a medium has to hold by its own documents: its files as pieces, by path, beside the documents."""
 
     kit: Kit
