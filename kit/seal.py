@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Self
 
 import msgspec
@@ -55,7 +56,8 @@ class Seal(_Document, frozen=True):
     recipients: tuple[Recipient, ...]
 
 
-class SealingKey(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class SealingKey:
     """The public half of a site's encryption key; make one with :meth:`from_pem`."""
 
     point: bytes
@@ -86,7 +88,8 @@ class SealingKey(msgspec.Struct, frozen=True):
         return _pem(b"PUBLIC", _PUBLIC + self.point)
 
 
-class OpeningKey(msgspec.Struct, frozen=True, repr=False):
+@dataclass(frozen=True, slots=True, repr=False)
+class OpeningKey:
     """A site's encryption key. The same 32 bytes make the same key."""
 
     secret: bytes
