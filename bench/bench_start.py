@@ -1,9 +1,11 @@
-"""Start-up (T14) and repeatability (T15)."""
+"""Start-up (T14), the budgets of the frozen program, and repeatability (T15)."""
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import measure
@@ -29,10 +31,40 @@ def start() -> None:
     for verb in ("verify", "replay"):
         cost = measure.alone(world.check(verb, "example"), 9).cpu * 1e3
         measure.told("", f"stella {verb} of the example kit", f"{cost:.0f} ms")
-    for what, folder in (("frozen folder", True), ("frozen single file", False)):
-        for words in (["--version"], ["verify", "--help"]):
-            cost = measure.alone(Command(world.frozen(*words, folder=folder)), 9).cpu * 1e3
-            measure.told("", f"stella {' '.join(words)}, {what}", f"{cost:.0f} ms")
+
+
+def budgets() -> None:
+    """Sizes, start-up and memory of the frozen program against their budgets, each run beside a bare interpreter's."""
+    measure.heading("budgets of the frozen program (peer: python -I -c pass in the same minutes)")
+    bare = Command([sys.executable, "-I", "-c", "pass"])
+    for what, folder in (("folder", True), ("single file", False)):
+        program = partial(world.frozen, folder=folder)
+        for words, limit in ((["--version"], 25 if folder else 60), (["--help"], 110), (["verify", "--help"], 110)):
+            ours, peer = measure.paired(Command(program(*words)), bare, 15)
+            measure.budget(f"stella {' '.join(words)}, {what}", ours.cpu * 1e3, peer.cpu * 1e3, limit, "ms")
+        for verb, limit, memory in (("verify", 160, 40), ("replay", None, 80)):
+            ours, peer = measure.paired(world.check(verb, "example", program=program), bare, 15)
+            measure.budget(f"stella {verb} of the example kit, {what}", ours.cpu * 1e3, peer.cpu * 1e3, limit, "ms")
+            measure.absolute("", f"memory of it, {what}", ours.peak, memory, "MB")
+    single = Path(world.frozen(folder=False)[0])
+    packed = subprocess.run(["zstd", "-19", "-qc", single], stdout=subprocess.PIPE, check=True).stdout
+    measure.absolute("", "single file", single.stat().st_size / 1e6, 26, "MB")
+    measure.absolute("", "single file as zstd -19", len(packed) / 1e6, 11, "MB")
+    if shutil.which("valgrind"):
+        for verb in ("verify", "replay"):
+            command = world.check(verb, "example", program=world.frozen)
+            measure.told("", f"instructions of {verb}, folder, beside the kernel's", f"{instructions(command):,.0f} M")
+
+
+def instructions(command: Command) -> float:
+    """Return how many million instructions a command takes outside of the kernel: the same on any busy machine."""
+    if command.before:
+        command.before()
+    words = ["valgrind", "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null", *command.words]
+    done = subprocess.run(
+        words, env=command.environment, cwd=command.directory, capture_output=True, text=True, check=True
+    )
+    return int(done.stderr.rpartition("refs:")[2].split()[0].replace(",", "")) / 1e6
 
 
 def same_bytes() -> None:
@@ -84,6 +116,10 @@ def contents(place: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    world.ensure(freeze=True)
-    start()
-    same_bytes()
+    # With the word "budgets", only these: no big feeds are needed, and STELLA_RELEASE may name a release to measure.
+    only = sys.argv[1:] == ["budgets"]
+    world.ensure(freeze="STELLA_RELEASE" not in os.environ, large=not only)
+    budgets()
+    if not only:
+        start()
+        same_bytes()

@@ -126,6 +126,14 @@ def ratio(target: str, what: str, ours: float, peer: float, limit: float, unit: 
     return met
 
 
+def budget(what: str, ours: float, peer: float, limit: float | None, unit: str = "ms") -> bool:
+    """Print a row that is judged by the figure itself, with the ratio to a peer, which tells the machine's state."""
+    met = limit is None or ours <= limit
+    said = ("", "") if limit is None else (f"<= {limit:g}", "ok" if met else "OVER")
+    print(COLUMNS.format("", what, _number(ours, unit), _number(peer, unit), f"{ours / peer:.3g}", *said).rstrip())
+    return met
+
+
 def absolute(target: str, what: str, ours: float, limit: float, unit: str = "s") -> bool:
     """Print a row that is judged by the figure itself."""
     met = ours <= limit

@@ -58,8 +58,8 @@ def stella(*words: str | Path) -> list[str | Path]:
 
 
 def frozen(*words: str | Path, folder: bool = True) -> list[str | Path]:
-    """Return a command line of the frozen program, as a folder or as one file."""
-    place = PLACE / "frozen" / f"linux-{os.uname().machine}"
+    """Return a command line of the frozen program, as a folder or as one file; a release's, where one is named."""
+    place = Path(os.environ.get("STELLA_RELEASE") or PLACE / "frozen", f"linux-{os.uname().machine}")
     return [place / "stella-onedir" / "stella" if folder else place / "stella", *words]
 
 
@@ -106,9 +106,9 @@ def check(verb: str, name: str, *, program: Callable[..., list[str | Path]] = st
     )
 
 
-def ensure(*, real: bool = False, freeze: bool = False) -> None:
-    """Make what is missing, in a process of its own so that the caller stays small."""
-    words = [word for word, wanted in (("real", real), ("frozen", freeze)) if wanted]
+def ensure(*, real: bool = False, freeze: bool = False, large: bool = True) -> None:
+    """Make what is missing, in a process of its own so that the caller stays small; ``large`` are the big feeds."""
+    words = [word for word, wanted in (("real", real), ("frozen", freeze), ("large", large)) if wanted]
     done = subprocess.run([sys.executable, __file__, *words], check=False, env=environment())
     if done.returncode:
         raise SystemExit(done.returncode)
@@ -128,17 +128,9 @@ def make(wanted: set[str]) -> None:
         _forget_other("generated", generator, ["*.ndjson", "*.json", "naive.tar.zst"])
         _forget_other("snapshots", _digest(_sources(*MAKE_SNAPSHOTS), generator), ["feeds"])
         _forget_other("kits", _digest(_sources(*MAKE_KITS), generator), ["records", "kits", "sites"])
-        wanted_files = [*map(feed_file, ("small", "tenth")), *map(sbom_file, COMPONENTS)]
-        if not all(path.is_file() for path in wanted_files):
-            _make_feeds()
-        _make_tool(PLACE / "tools.bin")
         _make_keys()
-        for name in FEEDS:
-            _make_snapshot(name)
-        _make_kit("large", sbom_file(1_000), [FEED], PLACE / "tools.bin")
-        for name in ("small", "tenth"):
-            _make_kit(name, sbom_file(1_000), [FEED], None)
-        _make_naive(PLACE / "naive.tar.zst")
+        if "large" in wanted:
+            _make_large()
         inputs = ROOT / "examples" / "inputs"
         _make_snapshot("example", FEED, inputs / "advisories")
         _make_kit("example", inputs / "sbom.cdx.json", [FEED], None)
@@ -146,6 +138,20 @@ def make(wanted: set[str]) -> None:
             _make_real()
         if "frozen" in wanted:
             _call([sys.executable, "-m", "builder.freeze", "--out", PLACE / "frozen"])
+
+
+def _make_large() -> None:
+    """Make the big feeds and the kits of them."""
+    wanted_files = [*map(feed_file, ("small", "tenth")), *map(sbom_file, COMPONENTS)]
+    if not all(path.is_file() for path in wanted_files):
+        _make_feeds()
+    _make_tool(PLACE / "tools.bin")
+    for name in FEEDS:
+        _make_snapshot(name)
+    _make_kit("large", sbom_file(1_000), [FEED], PLACE / "tools.bin")
+    for name in ("small", "tenth"):
+        _make_kit(name, sbom_file(1_000), [FEED], None)
+    _make_naive(PLACE / "naive.tar.zst")
 
 
 def _forget_other(what: str, digest: str, patterns: list[str]) -> None:
