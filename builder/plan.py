@@ -14,10 +14,10 @@ import msgspec
 from builder import assemble, signing, trust_view
 from builder.assemble import KitRequest
 from kit import delta as deltas
-from kit import layout, volume
+from kit import kitfile, layout, volume
 from kit import manifest as manifests
 from kit.bytes import digest
-from kit.errors import LimitExceeded, UsageError
+from kit.errors import LimitExceeded, StellaError, UsageError
 from kit.trust import dsse, rootpack
 from verifier.delta import BaseKit
 from verifier.medium import read_file
@@ -265,3 +265,18 @@ def _sigstore_bundles(request: KitRequest) -> list[PlannedFile]:
 
 def _below(prefix: str, listed: Sequence[PlannedFile]) -> int:
     return sum(file.size for file in listed if file.path.startswith(prefix))
+
+
+def highest_sequence(directory: Path) -> int:
+    """Return the highest number of the kits in a directory that are named as this program proposes; 0 for none.
+
+    Only a proposal may rest on it: the number that counts is the one that the keeper of the channel knows.
+    """
+    highest = 0
+    for place in directory.glob("offline*"):
+        try:
+            found = kitfile.parse(read_file(place / layout.KIT_FILE, limit=kitfile.MAX_BYTES))
+        except (StellaError, OSError):
+            continue
+        highest = max(highest, found.sequence)
+    return highest

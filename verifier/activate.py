@@ -3,12 +3,15 @@
 from datetime import datetime
 from pathlib import Path
 
-from kit.errors import FileMissing, UsageError
+from kit.errors import StellaError, UsageError
 from verifier import site_kits
 from verifier.kit_store import Store, check_copy
 from verifier.run_dir import stamp
 from verifier.site import Site
 from verifier.site_kits import Activation
+
+_NOT_WHOLE = range(30, 33)
+"""Exit codes of a kept copy whose bytes, form or files are not those that were signed."""
 
 
 def roll_back(site: Site, kits: Path, channel: str, reason: str, now: datetime) -> tuple[Activation, str]:
@@ -32,9 +35,12 @@ def roll_back(site: Site, kits: Path, channel: str, reason: str, now: datetime) 
             )
         try:
             check_copy(store.place(previous), previous.digest)
-        except FileMissing as error:
+        except StellaError as error:
+            if error.exit_code not in _NOT_WHOLE:
+                raise
             raise error.then(
-                "Bring its medium: stella offline import MEDIA --force-activate --force-reason TEXT"
+                "The active kit stays. To have this one again, bring its medium: "
+                "stella offline import MEDIA --force-activate --force-reason TEXT"
             ) from None
         entry = Activation(
             channel=channel,

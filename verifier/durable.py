@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 from kit.errors import NotWritable
 
+_END_OF_UNFINISHED = re.compile(r"[0-9a-f]{12}\.part")
+
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write a file so that it exists whole under its name, or not at all, whatever happens."""
@@ -62,9 +64,9 @@ def claim(descriptor: int) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove the unfinished files or directories beside ``path`` that killed makers of it left: those nobody claims."""
-    unfinished = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{12}\.part")
+    begin = f".{path.name}."
     for entry in sorted(path.parent.iterdir()):
-        if unfinished.fullmatch(entry.name):
+        if entry.name.startswith(begin) and _END_OF_UNFINISHED.fullmatch(entry.name, len(begin)):
             with suppress(OSError), unclaimed(entry, fcntl.LOCK_EX):
                 if entry.is_dir():
                     shutil.rmtree(entry)

@@ -6,142 +6,33 @@ says what stands behind it: the site's signature, the site's own memory, or noth
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
-
-import msgspec
 
 from kit import result as results
-from kit.errors import ReceiptMissing, SiteForked, StellaError
+from kit.errors import ReceiptMissing, SiteDamaged, SiteForked, StellaError
 from verifier import guard, quarantine, site_kits, site_time
 from verifier.period import Period
+from verifier.period_rows import (
+    ABSENCE,
+    CLAIM,
+    MEMORY,
+    SCHEMA_VERSION,
+    SIGNED,
+    TAKEN,
+    ChainRow,
+    ExceptionRow,
+    GapRow,
+    KitRow,
+    Report,
+    RunRow,
+    SignerRow,
+)
 from verifier.period_runs import CHECKED, CUT_OFF, REFUTED, UNCHECKED, AuditedRun, AuditedRuns
+from verifier.period_sources import Sources
 from verifier.run_dir import stamp
 from verifier.site import SiteState
 from verifier.site_rebuild import was_accepted
 
-SCHEMA_VERSION = "1.0"
-SIGNED = "signed result"
-"""The site's key signed it."""
-MEMORY = "site's memory"
-"""It stands in ``state.json`` or in the quarantine, which a checksum covers at best, and nobody signed."""
-ABSENCE = "nothing here"
-"""No run, no memory and no quarantine that is here tells of it."""
-CLAIM = "unsigned claim"
-"""Somebody wrote it; nothing bears it out."""
-TAKEN = ("activated", "accepted")
-MAX_RANGES = 1000
-
-
-class _Row(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True):
-    """Base of the report's records."""
-
-
-class SignerRow(_Row, frozen=True):
-    """Who signed: owner and fingerprint, as a signed result has them."""
-
-    owner: str
-    fingerprint: str
-
-
-class RunRow(_Row, frozen=True):
-    """One run. Where ``standing`` is not ``checked``, the verdict is what somebody says, and ``why`` tells why."""
-
-    run: str
-    standing: str
-    at: str | None = None
-    mode: str | None = None
-    verdict: str | None = None
-    reason: str | None = None
-    exit_code: int | None = None
-    kit: str | None = None
-    sequence: int | None = None
-    scan: str | None = None
-    judged_by: str | None = None
-    signers: tuple[SignerRow, ...] = ()
-    policy_verdict: str | None = None
-    result_digest: str | None = None
-    receipt_digest: str | None = None
-    acknowledged: bool = False
-    why: str | None = None
-
-
-class KitRow(_Row, frozen=True):
-    """One kit and what came of it; ``basis`` is what the site's having accepted it rests on."""
-
-    channel: str
-    sequence: int
-    kit: str
-    outcome: str
-    basis: str
-    at: str | None = None
-    digest: str | None = None
-    signers: tuple[SignerRow, ...] = ()
-    verdicts: dict[str, int] = {}
-
-
-class GapRow(_Row, frozen=True):
-    """Numbers of a channel, from ``first`` to ``last``, that were not taken in, and what is known of them instead."""
-
-    channel: str
-    first: int
-    last: int
-    outcome: str
-    basis: str
-    detail: str | None = None
-
-
-class ExceptionRow(_Row, frozen=True):
-    """Something out of the ordinary; ``at`` is missing where nothing tells when."""
-
-    kind: str
-    said: str
-    basis: str
-    at: str | None = None
-    run: str | None = None
-
-
-class ChainRow(_Row, frozen=True):
-    """The chain of all receipts that are there, of this period or not."""
-
-    receipts: int
-    gaps: tuple[str, ...] = ()
-    forks: int = 0
-    newest_is_here: bool | None = None
-
-
-class Report(_Row, frozen=True):
-    """The whole; ``not_checked`` says in words what could not be checked, and why."""
-
-    schema_version: str
-    period: str
-    first: str
-    last: str
-    made_at: str
-    kits: tuple[KitRow, ...]
-    runs: tuple[RunRow, ...]
-    gaps: tuple[GapRow, ...]
-    exceptions: tuple[ExceptionRow, ...]
-    chain: ChainRow
-    outside: int
-    site: str | None = None
-    root: str | None = None
-    not_checked: tuple[str, ...] = ()
-
-    def count(self, standing: str) -> int:
-        """Return how many runs have a standing."""
-        return sum(row.standing == standing for row in self.runs)
-
-
-class Sources(msgspec.Struct, frozen=True):
-    """What a report is made from. Without a state ``unknown`` says why there is none."""
-
-    period: Period
-    runs: AuditedRuns
-    site: str | None
-    root: str | None
-    state: SiteState | None
-    quarantine: Path | None
-    unknown: str | None = None
+DAMAGED = "site's memory damaged"
 
 
 def make(sources: Sources, now: datetime) -> Report:
@@ -180,12 +71,16 @@ def verdict(report: Report, runs: AuditedRuns) -> tuple[str, int, str]:
         worst = max(refuted, key=lambda run: run.exit_code)
         word = f"REPORTED, {len(refuted)} NOT BELIEVED"
         return word, worst.exit_code, "Keep these run directories, find out who changed them, and run again."
+    if any(row.kind == DAMAGED for row in report.exceptions):
+        return f"REPORTED, {SiteDamaged.__name__}", SiteDamaged.exit_code, SiteDamaged.next_step
     if report.chain.forks:
         return f"REPORTED, {SiteForked.__name__}", SiteForked.exit_code, SiteForked.next_step
     if report.chain.gaps or report.chain.newest_is_here is False:
         return f"REPORTED, {ReceiptMissing.__name__}", ReceiptMissing.exit_code, ReceiptMissing.next_step
     if report.count(UNCHECKED) or report.site is None:
         return "REPORTED, NOT CHECKED", 0, "Name the site whose key signed the runs: --site DIR, or --key site.pub.pem"
+    if not report.runs and not report.kits:
+        return "REPORTED, NOTHING HERE", 0, "Check the period, and the place of the runs: --ops DIR, or directories."
     return "REPORTED", 0, ""
 
 
@@ -312,8 +207,7 @@ def _gap(
 def _missing(lowest: int, highest: int, here: set[int], told: set[int]) -> Iterator[tuple[int, int]]:
     """Yield the ranges of numbers that are not here; a number that something is told of stands alone."""
     at = lowest + 1
-    marks = sorted(number for number in here | told if lowest < number <= highest)
-    for number in marks[:MAX_RANGES]:
+    for number in sorted(number for number in here | told if lowest < number <= highest):
         if at < number:
             yield at, number - 1
         if number not in here:
@@ -347,6 +241,8 @@ def _exceptions(sources: Sources, now: datetime) -> Iterator[ExceptionRow]:
         for kind, said in _of_result(result, goes_back=run.receipt_digest in backwards, now=now):
             at = stamp(run.moment) if run.moment is not None else None
             yield ExceptionRow(kind=kind, said=said, basis=_basis(run), at=at, run=run.name)
+    if sources.damage is not None:
+        yield ExceptionRow(kind=DAMAGED, said=sources.damage, basis=ABSENCE)
     if sources.state is not None:
         yield from _of_memory(sources, sources.state)
     for removal in quarantine.removed(sources.quarantine) if sources.quarantine is not None else ():
@@ -417,6 +313,8 @@ def _not_checked(sources: Sources) -> Iterator[str]:
         yield "no key of a site: no signature was checked, and every run is listed with what it claims"
     if sources.unknown is not None:
         yield sources.unknown
+    if sources.damage is not None:
+        yield "the site's memory: it is damaged, so nothing is known of rollbacks, prunings and floors"
     if sources.state is not None:
         yield "what rests on the site's memory: nobody signed it, whoever can write state.json can change it"
     if sources.quarantine is None:

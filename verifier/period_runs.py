@@ -83,7 +83,8 @@ def audit(places: Sequence[Path], key: PublicKey | None, period: Period) -> Audi
         if run.moment is None or _is_inside(run, period) or order.get(run.receipt_digest or "", -1) in span
     ]
     within.sort(key=lambda run: (order.get(run.receipt_digest or "", len(order)), run.path.name))
-    return AuditedRuns(_in_time(within), tuple(run for run in runs if run not in within), chain)
+    listed = {run.path for run in within}
+    return AuditedRuns(_in_time(within), tuple(run for run in runs if run.path not in listed), chain)
 
 
 def _each_once(runs: Iterable[AuditedRun]) -> list[AuditedRun]:
@@ -105,11 +106,15 @@ def _is_inside(run: AuditedRun, period: Period) -> bool:
 
 def _in_time(runs: list[AuditedRun]) -> tuple[AuditedRun, ...]:
     """Return runs with those that are in no chain put between the others by their names, which begin with a time."""
-    chained = [run for run in runs if run.standing in (CHECKED, UNCHECKED) and run.receipt_digest]
-    for other in (run for run in runs if run not in chained):
+    chained = [run for run in runs if _is_chained(run)]
+    for other in (run for run in runs if not _is_chained(run)):
         place = next((at for at, run in enumerate(chained) if run.path.name > other.path.name), len(chained))
         chained.insert(place, other)
     return tuple(chained)
+
+
+def _is_chained(run: AuditedRun) -> bool:
+    return run.standing in (CHECKED, UNCHECKED) and run.receipt_digest is not None
 
 
 def _runs_below(place: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from verifier import texts
-from verifier.period_report import ABSENCE, CLAIM, MEMORY, SIGNED, TAKEN, ExceptionRow, KitRow, Report, RunRow
+from verifier.period_rows import ABSENCE, CLAIM, MEMORY, SIGNED, TAKEN, ExceptionRow, KitRow, Report, RunRow
 from verifier.period_runs import CHECKED, CUT_OFF, REFUTED, UNCHECKED
 from verifier.render import row, wrapped
 from verifier.report import TONES
@@ -186,7 +186,7 @@ def page(report: Report) -> bytes:
     rendered = texts.render(
         "period.html.j2",
         report=report,
-        word="CHECKED" if _is_clean(report) else "NOT CHECKED" if report.site is None else "LOOK HERE",
+        word=_word(report),
         tone="good" if _is_clean(report) else "bad" if report.site is None or report.count(REFUTED) else "warn",
         sentence=_sentence(report),
         tallies=tallies(report),
@@ -202,22 +202,44 @@ def page(report: Report) -> bytes:
     return rendered.encode("ascii", "xmlcharrefreplace")
 
 
+def _word(report: Report) -> str:
+    if report.site is None:
+        return "NOT CHECKED"
+    return "NOTHING HERE" if _is_empty(report) else "CHECKED" if _is_clean(report) else "LOOK HERE"
+
+
+def _is_empty(report: Report) -> bool:
+    """Tell whether nothing at all was found: then nothing at all was checked."""
+    return not report.runs and not report.kits
+
+
 def _is_clean(report: Report) -> bool:
     """Tell whether every run is signed and nothing is missing or out of the ordinary."""
     chain = report.chain
     whole = not chain.gaps and not chain.forks and chain.newest_is_here is not False
-    doubtful = report.count(REFUTED) + report.count(UNCHECKED)
-    return report.site is not None and whole and not doubtful and not report.gaps and not report.exceptions
+    doubtful = len(report.runs) - report.count(CHECKED)
+    return (
+        not _is_empty(report)
+        and report.site is not None
+        and whole
+        and not doubtful
+        and not report.gaps
+        and not report.exceptions
+    )
 
 
 def _sentence(report: Report) -> str:
     if report.site is None:
         return "No key of a site was given: nothing below is more than somebody's word."
+    if _is_clean(report) and report.chain.newest_is_here is None:
+        return "Every run that is here is signed by the site, and no kit number between them is missing."
     if _is_clean(report):
         return "Every run is signed by the site, no kit number is missing, and nothing is out of the ordinary."
     parts = []
     if refuted := report.count(REFUTED):
         parts.append(f"{counted(refuted, 'run')} not what the site signed")
+    if cut_off := report.count(CUT_OFF):
+        parts.append(f"{counted(cut_off, 'run')} without an end")
     if report.chain.gaps or report.chain.newest_is_here is False:
         parts.append("receipts are missing")
     if report.chain.forks:
@@ -226,5 +248,7 @@ def _sentence(report: Report) -> str:
         parts.append(f"{counted(sum(gap.last - gap.first + 1 for gap in report.gaps), 'kit number')} not taken in")
     if report.exceptions:
         parts.append(f"{counted(len(report.exceptions), 'exception')}")
-    said = "; ".join(parts)
+    if unchecked := report.count(UNCHECKED):
+        parts.append(f"{counted(unchecked, 'run')} not checked")
+    said = "; ".join(parts) or "no run and no kit of this period is here, so nothing was checked"
     return f"{said[0].upper()}{said[1:]}."

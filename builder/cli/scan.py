@@ -85,7 +85,7 @@ def command(
     """Evaluate an SBOM against feed snapshots and record everything that went in and came out, signed."""
     from uuid import uuid4
 
-    from builder import policies, requests, scan_summary, signing
+    from builder import plan, policies, requests, scan_summary, signing
     from builder.record import ScanRequest
     from builder.record import record as record_scan
     from kit.errors import PolicyVerdictFailed
@@ -145,26 +145,7 @@ def command(
     if signed < needed:
         console.talk(f"{needed} keys must sign before a kit can be built; {signed} did")
         return console.verdict("RECORDED", 0, join(["stella", "scan", "sign", str(directory), *trust, "--key", "KEY"]))
-    number = _kits_here() + 1
+    number = plan.highest_sequence(Path()) + 1
     place = "offline" if number == 1 else f"offline-{number}"
     words = ["--record", str(directory), *keys, *trust, "--sequence", str(number), "--out", place]
     return console.verdict("RECORDED", 0, join(["stella", "kit", "build", *words]))
-
-
-def _kits_here() -> int:
-    """Return the highest number of the kits in the working directory that are named as this program proposes.
-
-    Only a proposal rests on it: the number that counts is the one that the keeper of the channel knows.
-    """
-    from kit import kitfile, layout
-    from kit.errors import StellaError
-    from verifier.medium import read_file
-
-    highest = 0
-    for place in Path().glob("offline*"):
-        try:
-            found = kitfile.parse(read_file(place / layout.KIT_FILE, limit=kitfile.MAX_BYTES))
-        except (StellaError, OSError):
-            continue
-        highest = max(highest, found.sequence)
-    return highest

@@ -7,7 +7,7 @@ import pytest
 
 from tests.verifier.conftest import Host
 from tests.world import NOW, Replay, World
-from verifier import period, period_report, period_runs, site_text, site_view
+from verifier import period, period_report, period_runs, period_sources, site_text, site_view
 from verifier.run import VERIFY, Plan
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,6 +54,6 @@ def test_status_and_report_can_be_read_at_any_clock(world: World, host: Host, cl
     site = host.site
     span = period.parse("2026")
     runs = period_runs.audit([host.home / "ops"], site.signer.public, span)
-    sources = period_report.Sources(span, runs, site.fingerprint, None, site.state, None)
+    sources = period_sources.Sources(span, runs, site.fingerprint, None, site.state, None)
     kinds = {row.kind for row in period_report.make(sources, clock).exceptions}
     assert ("clock ahead" in kinds) == (clock < NOW)

@@ -11,9 +11,10 @@ from kit import errors
 from kit.bytes import canonical
 from tests.verifier.conftest import Host
 from tests.world import NOW, World
-from verifier import activate, period, period_report, period_runs, period_text, prune, quarantine
-from verifier.period_report import MEMORY, SIGNED, Report
+from verifier import activate, guard, period, period_report, period_runs, period_sources, period_text, prune, quarantine
+from verifier.period_rows import CLAIM, MEMORY, SIGNED, Report
 from verifier.period_runs import CHECKED, CUT_OFF, REFUTED, UNCHECKED
+from verifier.site import AcceptedKit
 
 LATER = NOW + timedelta(hours=1)
 Make = Callable[..., tuple[Report, tuple[str, int, str]]]
@@ -55,7 +56,7 @@ def made(host: Host) -> Make:
         site = host.site
         span = period.parse(asked)
         runs = period_runs.audit([host.home / "ops"], site.signer.public if key else None, span)
-        sources = period_report.Sources(
+        sources = period_sources.Sources(
             period=span,
             runs=runs,
             site=site.fingerprint if key else None,
@@ -129,6 +130,69 @@ def test_a_huge_number_costs_nothing(world: World, host: Host, made: Make, tmp_p
     assert (gap.first, gap.last) == (2, 899_999)
 
 
+def test_many_kits_without_a_gap_have_none(made: Make, host: Host) -> None:
+    accepted = tuple(
+        AcceptedKit(
+            channel="default", sequence=number, kit_id=f"default-{number:06}-000000000000",
+            digest=f"sha256:{number:064x}", accepted_at="2026-03-01T00:00:00Z",
+        )
+        for number in range(1, 1201)
+        if number != 1100
+    )  # fmt: skip
+    host.site.update(accepted=accepted)
+    (host.home / "ops").mkdir()
+    assert [(gap.first, gap.last) for gap in made()[0].gaps] == [(1100, 1100)]
+
+
+def test_where_nothing_is_nothing_looks_checked(made: Make, host: Host) -> None:
+    (host.home / "ops").mkdir()
+    report, verdict = made()
+    assert (report.runs, report.kits) == ((), ())
+    assert verdict[:2] == ("REPORTED, NOTHING HERE", 0)
+    page = period_text.page(report)
+    assert b"<h1>NOTHING HERE<" in page
+    assert b'class="banner good"' not in page
+
+
+def test_a_damaged_memory_is_told_and_keeps_the_page_from_being_clean(
+    world: World, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "LAYERS", ())  # the tests have no guard, which would stand among the exceptions
+    (kit,) = kits(world, tmp_path, 1)
+    host.take_in(kit)
+    site = host.site.path
+
+    def page() -> tuple[bytes, tuple[str, int, str]]:
+        places = [host.home / "ops"]
+        found = period_sources.gather(
+            period.parse("2026"), places, key=None, site=site, kits=host.store.quarantine.parent
+        )
+        report = period_report.make(found, LATER)
+        return period_text.page(report), period_report.verdict(report, found.runs)
+
+    assert b"<h1>CHECKED<" in page()[0]
+    state = (site / "state.json").read_bytes()
+    (site / "state.json").write_bytes(state.replace(b'"sequence":1', b'"sequence":0'))
+    shown, verdict = page()
+    assert b"<h1>LOOK HERE<" in shown
+    assert verdict[:2] == ("REPORTED, SiteDamaged", 60)
+
+
+def test_a_run_without_an_end_keeps_the_page_from_being_clean(
+    world: World, host: Host, made: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "LAYERS", ())  # the tests have no guard, which would stand among the exceptions
+    first, second = kits(world, tmp_path, 1, 2)
+    host.take_in(first)
+    assert b"<h1>CHECKED<" in period_text.page(made(memory=False)[0])
+    host.take_in(second)
+    log = newest(host) / "journal.ndjson"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    page = period_text.page(made(memory=False)[0])
+    assert b"<h1>LOOK HERE<" in page
+    assert b"1 run without an end" in page.lower()
+
+
 def test_numbers_before_the_period_are_no_gap(world: World, host: Host, made: Make, tmp_path: Path) -> None:
     first, fourth = kits(world, tmp_path, 1, 4)
     host.take_in(first)
@@ -196,7 +260,7 @@ def test_without_a_key_nothing_looks_verified(host: Host, world: World, made: Ma
     assert (word, code) == ("REPORTED, NOT CHECKED", 0)
     assert b"NOT CHECKED" in period_text.page(report)
     assert [line.verdict for line in period_text.runs_of(report)] == ["NOT CHECKED"]
-    assert {row.basis for row in report.kits} == {period_report.CLAIM}
+    assert {row.basis for row in report.kits} == {CLAIM}
 
 
 def test_another_sites_runs_are_not_this_ones(host: Host, world: World, made: Make, tmp_path: Path) -> None:

@@ -129,4 +129,4 @@ def test_going_back_to_what_was_pruned_asks_for_its_medium(used: Host) -> None:
     pruned(used, keep=0)
     with pytest.raises(errors.FileMissing) as refused:
         activate.roll_back(used.site, used.store.root, "default", "why", LATER)
-    assert "Bring its medium" in refused.value.next_step
+    assert "bring its medium" in refused.value.next_step

@@ -138,8 +138,9 @@ def test_rolling_back_to_nothing_or_to_a_damaged_copy_is_refused(world: World, h
     first = host.current.resolve()
     host.take_in(world.build_kit(tmp_path / "newer", sequence=2))
     flip(first / "README.txt", 3)
-    with pytest.raises(errors.DigestMismatch):
+    with pytest.raises(errors.DigestMismatch) as refused:
         activate.roll_back(host.site, host.store.root, "default", "why", LATER)
+    assert refused.value.next_step.startswith("The active kit stays.")
     assert host.site.state.activations[-1].sequence == 2
 
 

@@ -1,17 +1,13 @@
 """stella report: a run's result, its page, and findings in the formats that others read."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
 from kit.errors import UsageError
 from verifier.cli.console import Console, Verdict, columns
 from verifier.cli.options import DEFAULT_KITS, DEFAULT_OPS, DEFAULT_SITE, Json, Kits, Ops, SiteDirectory
-
-if TYPE_CHECKING:
-    from kit.trust.keys import PublicKey
-    from verifier.site import SiteState
 
 EXAMPLES = """
 Examples:
@@ -125,23 +121,16 @@ def _of_period(console: Console, period: str, asked: _Asked, html: Path | None, 
 
     from kit.bytes import canonical
     from verifier import period as periods
-    from verifier import period_report, period_runs, period_text, session
+    from verifier import period_report, period_sources, period_text, session
     from verifier.durable import write_atomic
 
-    span = periods.parse(period)
-    known = _known(console, asked)
-    runs = period_runs.audit(asked.places, known.key, span)
-    sources = period_report.Sources(
-        period=span,
-        runs=runs,
-        site=known.key.fingerprint if known.key is not None else None,
-        root=known.root,
-        state=known.state,
-        quarantine=asked.kits / "quarantine" if (asked.kits / "quarantine").is_dir() else None,
-        unknown=known.unknown,
+    sources = period_sources.gather(
+        periods.parse(period), asked.places, key=asked.key, site=asked.site, kits=asked.kits
     )
+    if sources.site is None:
+        console.talk("note: no site is pinned here, so no signature was checked")
     report = period_report.make(sources, session.clock())
-    verdict = period_report.verdict(report, runs)
+    verdict = period_report.verdict(report, sources.runs)
     document = msgspec.to_builtins(report) | {"verdict": verdict[0], "exitCode": verdict[1]}
     if html is not None:
         write_atomic(html, period_text.page(report))
@@ -151,38 +140,6 @@ def _of_period(console: Console, period: str, asked: _Asked, html: Path | None, 
     for written in filter(None, (html, out)):
         console.talk(f"written: {written}")
     return console.verdict(*verdict)
-
-
-class _Known(NamedTuple):
-    """What there is of the site: its key, its pinned root, its memory, and why something of it is missing."""
-
-    key: "PublicKey | None"
-    root: str | None = None
-    state: "SiteState | None" = None
-    unknown: str | None = None
-
-
-def _known(console: Console, asked: _Asked) -> _Known:
-    """Return what can be known of the site; its memory may be damaged, and then counts for nothing."""
-    from kit.bytes import digest
-    from kit.errors import SiteDamaged, TrustRootNotPinned
-    from kit.trust.keys import PublicKey
-    from verifier import site as sites
-    from verifier.medium import read_file
-
-    if asked.key is not None:
-        key = PublicKey.from_pem(read_file(asked.key, limit=sites.MAX_ROOT))
-        return _Known(key, unknown="the site's memory: only its key was given, so rollbacks, prunings and floors lack")
-    try:
-        site = sites.load_bare(asked.site)
-    except TrustRootNotPinned:
-        console.talk("note: no site is pinned here, so no signature was checked")
-        return _Known(None, unknown="the site's memory: no site is pinned here")
-    root = digest.of_bytes(site.pinned_root)
-    try:
-        return _Known(site.signer.public, root, sites.load(asked.site).state)
-    except SiteDamaged as error:
-        return _Known(site.signer.public, root, unknown=f"the site's memory, which is damaged: {error}")
 
 
 def _export(console: Console, place: Path, kind: str, out: Path | None, site: Path) -> Verdict:
