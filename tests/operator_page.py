@@ -21,6 +21,7 @@ DISC, DESK = "/media/cdrom", "/srv"
 
 CODES = {
     "stella offline import /media/cdrom": 51,  # it was just taken in
+    "stella offline open MEDIUM --out DIR": 2,  # this disc is not sealed
     "stella offline rollback --reason TEXT": 2,  # there is no kit before the first one
 }
 """What commands in the running text end with, where that is not 0."""
