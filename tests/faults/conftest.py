@@ -1,5 +1,6 @@
 """The warm program with its faults, and what the operations begin with."""
 
+import hashlib
 import json
 import os
 import random
@@ -114,6 +115,10 @@ def stage(world: World, program: Program, fast: Path) -> Stage:
     verifier = made.program / "stella"
     verifier.write_bytes(random.Random(3).randbytes(100_000))
     verifier.chmod(0o755)
+    hashes = [{"alg": "SHA-256", "content": hashlib.sha256(verifier.read_bytes()).hexdigest()}]
+    bill = {"bomFormat": "CycloneDX", "specVersion": "1.6"}
+    components = [{"type": "file", "name": verifier.name, "hashes": hashes}]
+    (made.program / "stella.cdx.json").write_text(json.dumps({**bill, "components": components}))
     world.new_site(made.site)
     for number, operation in enumerate(OPERATIONS):
         if operation is EXPORT:

@@ -86,7 +86,7 @@ def test_command_of_the_other_side_is_said_to_be_there() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == errors.UsageError.exit_code
     assert "belongs to the connected side" in done.stdout
-    assert json.loads(done.stdout)["nextStep"].startswith("Carry the file to the connected site")
+    assert json.loads(done.stdout)["nextStep"].startswith("Run stella sync import at the connected site")
 
 
 @pytest.mark.parametrize("both", [True, False])
