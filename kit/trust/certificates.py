@@ -150,8 +150,14 @@ def _check_own(own: x509.Certificate) -> None:
     basic, key_usage = _extension(own, x509.BasicConstraints), _extension(own, x509.KeyUsage)
     if basic is not None and basic.value.ca:
         raise TrustRootRefused(detail="the authority's own certificate is one that issues others")
-    if key_usage is not None and not (key_usage.value.digital_signature or key_usage.value.content_commitment):
+    if key_usage is None:
+        return
+    usages = key_usage.value
+    if not (usages.digital_signature or usages.content_commitment):
         raise TrustRootRefused(detail="the authority's own certificate may not sign")
+    others = (usages.key_encipherment, usages.data_encipherment, usages.key_agreement, usages.key_cert_sign)
+    if any(others) or usages.crl_sign:
+        raise TrustRootRefused(detail="the authority's own key is for something else than signatures, too")
 
 
 def _check_issuer(issuer: x509.Certificate, below: int) -> None:

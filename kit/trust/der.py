@@ -20,8 +20,8 @@ _HIGH_TAG = 0x1F
 _LONG = 0x80
 _MAX_LENGTH_BYTES = 4
 _MAX_INTEGER = 64
-_MAX_ARC_BYTES = 9
-"""Arcs of object identifiers have at most 63 bits."""
+_MAX_ARC_BYTES = 19
+"""Arcs of object identifiers may be UUIDs (X.667), which have 128 bits."""
 
 
 def implicit(number: int, *, constructed: bool) -> int:
