@@ -16,6 +16,7 @@ from kit.trust import der
 from kit.trust.certificates import Chain
 from kit.trust.der import Reader, implicit
 from kit.trust.stamp_token import (
+    NO_PARAMETERS,
     TST_INFO,
     Algorithm,
     Certified,
@@ -116,7 +117,8 @@ def _verified(signer: Signer, key: object) -> bool:
         hashed = _MADE[signer.digest]()
         key.verify(signer.signature, signer.attributes, PSS(MGF1(hashed), _salt(algorithm, signer.digest)), hashed)
         return True
-    if (signer.digest if oid == _RSA else _RSA_WITH.get(oid)) != signer.digest or algorithm.parameters:
+    name = signer.digest if oid == _RSA else _RSA_WITH.get(oid)
+    if name != signer.digest or algorithm.parameters not in NO_PARAMETERS:
         return False
     key.verify(signer.signature, signer.attributes, PKCS1v15(), _MADE[signer.digest]())
     return True
@@ -136,8 +138,8 @@ def _salt(algorithm: Algorithm, name: str) -> int:
         masked = algorithm_of(Reader(mask.parameters))
     except ValueError:
         raise InvalidSignature from None
-    plain = Algorithm(name, b"")
-    if (hashed, mask.oid, masked) != (plain, _MGF1, plain) or not 0 <= salt <= _MAX_SALT:
+    plain = [Algorithm(name, parameters) for parameters in NO_PARAMETERS]
+    if hashed not in plain or masked not in plain or mask.oid != _MGF1 or not 0 <= salt <= _MAX_SALT:
         raise InvalidSignature
     return salt
 

@@ -12,13 +12,15 @@ from kit.trust import der
 from kit.trust.der import Reader, implicit
 
 TST_INFO: Final = "1.2.840.113549.1.9.16.1.4"
+NO_PARAMETERS: Final = (b"", bytes([der.NULL, 0]))
 
 _SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
 _CONTENT_TYPE: Final = "1.2.840.113549.1.9.3"
+_SIGNING_TIME: Final = "1.2.840.113549.1.9.5"
 _MESSAGE_DIGEST: Final = "1.2.840.113549.1.9.4"
 _SIGNING_CERTIFICATE: Final = "1.2.840.113549.1.9.16.2.12"
 _SIGNING_CERTIFICATE_V2: Final = "1.2.840.113549.1.9.16.2.47"
-_SHA256: Final = "2.16.840.1.101.3.4.2.1"
+SHA256: Final = "2.16.840.1.101.3.4.2.1"
 _GRANTED: Final = (0, 1)
 _MAX_STATUS: Final = 5
 _SIGNED_DATA_VERSION: Final = 3
@@ -29,12 +31,13 @@ _UTF8: Final = 0x0C
 _BITS: Final = 0x03
 _DIRECTORY_NAME: Final = implicit(4, constructed=True)
 _TIME_DIGITS: Final = 14
+_TIME_LENGTHS: Final = {der.UTC_TIME: 13, der.GENERALIZED_TIME: 15}
 _MAX_FRACTION: Final = 9
 _SECOND: Final = timedelta(seconds=1)
 
 
 class Algorithm(msgspec.Struct, frozen=True):
-    """An algorithm by its object identifier; ``parameters`` are DER, nothing where they are absent or NULL."""
+    """An algorithm by its object identifier; ``parameters`` are DER, nothing where they are absent."""
 
     oid: str
     parameters: bytes
@@ -207,13 +210,13 @@ def algorithm_of(reader: Reader) -> Algorithm:
     oid = inner.oid()
     parameters = b"" if inner.is_done else inner.raw()
     inner.finish()
-    return Algorithm(oid, b"" if parameters == bytes([der.NULL, 0]) else parameters)
+    return Algorithm(oid, parameters)
 
 
 def _hash(reader: Reader) -> str:
     """Return the object identifier of a hash function, which takes no parameters (RFC 5754 section 2)."""
     algorithm = algorithm_of(reader)
-    if algorithm.parameters:
+    if algorithm.parameters not in NO_PARAMETERS:
         raise ValueError("a hash function with parameters")
     return algorithm.oid
 
@@ -228,6 +231,8 @@ def _signer(reader: Reader) -> Signer:
     digest = _hash(signer)
     attributes = der.encode(der.SET, Reader(tagged := signer.raw(implicit(0, constructed=True))).content(tagged[0]))
     values = _attributes(attributes)
+    if _SIGNING_TIME in values:
+        _check_signing_time(_value(values, _SIGNING_TIME))
     algorithm, signature = algorithm_of(signer), signer.content(der.OCTETS)
     signer.finish()  # unsigned attributes may stand here: no signature covers them, so they are refused
     content_type, message_digest = _value(values, _CONTENT_TYPE), _value(values, _MESSAGE_DIGEST)
@@ -262,10 +267,18 @@ def _value(values: dict[str, list[bytes]], oid: str) -> Reader:
     return Reader(value)
 
 
+def _check_signing_time(value: Reader) -> None:
+    """Refuse what is no time at all (RFC 5652 section 11.3); which one it is says nothing, for genTime does."""
+    tag = der.UTC_TIME if value.starts(der.UTC_TIME) else der.GENERALIZED_TIME
+    text = value.content(tag)
+    if not text[:-1].isdigit() or len(text) != _TIME_LENGTHS[tag] or text[-1:] != b"Z":
+        raise ValueError("a signing time that is none")
+
+
 def _certified(values: dict[str, list[bytes]]) -> list[tuple[Certified, ...]]:
     """Return the certificates that the signer names, a list for each form in which he does (RFC 5816)."""
     found = []
-    for oid, default in ((_SIGNING_CERTIFICATE, None), (_SIGNING_CERTIFICATE_V2, _SHA256)):
+    for oid, default in ((_SIGNING_CERTIFICATE, None), (_SIGNING_CERTIFICATE_V2, SHA256)):
         if oid not in values:
             continue
         attribute = _value(values, oid).inside(der.SEQUENCE)
@@ -308,8 +321,7 @@ def _info(data: bytes, digests: frozenset[str], certificates: tuple[bytes, ...],
     info.integer()
     whole, fraction = _time(info.content(der.GENERALIZED_TIME))
     accuracy = _accuracy(info.inside(der.SEQUENCE)) if info.starts(der.SEQUENCE) else timedelta()
-    if info.starts(der.BOOLEAN):
-        info.boolean()
+    info.flag()  # whether its stamps can be put in order by their times alone, which nobody asks
     if info.starts(der.INTEGER):
         info.integer()
     name = None
@@ -367,7 +379,7 @@ def _critical(reader: Reader) -> str | None:
     while not reader.is_done:
         extension = reader.inside(der.SEQUENCE)
         oid = extension.oid()
-        critical = extension.boolean() if extension.starts(der.BOOLEAN) else False
+        critical = extension.flag()
         extension.content(der.OCTETS)
         extension.finish()
         found = found or (oid if critical else None)

@@ -55,10 +55,12 @@ def test_set_out_of_order_is_refused(encoded):
         Reader(bytes.fromhex(encoded)).elements(der.SET)
 
 
-@pytest.mark.parametrize("octet", [1, 0x7F, 0xFE])
-def test_boolean_is_nothing_or_all(octet):
+@pytest.mark.parametrize("octet", [0, 1, 0x7F, 0xFE])
+def test_flag_is_written_where_it_is_set_and_nowhere_else(octet):
     with pytest.raises(ValueError, match="boolean"):
-        Reader(bytes([1, 1, octet])).boolean()
+        Reader(bytes([1, 1, octet])).flag()
+    assert Reader(b"\1\1\xff").flag()
+    assert not Reader(b"\5\0").flag()
 
 
 @pytest.mark.parametrize("text", ["2.5.4.3", "1.2.840.113549.1.9.16.1.4", "0.0", "1.39.1", "2.999.3", "2.16.840.1"])
