@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID
 
 from kit.errors import TrustRootRefused
 from kit.trust import trusted_root
@@ -131,6 +131,9 @@ def _check_form(certificate: x509.Certificate) -> None:
     for extension in certificate.extensions:
         if extension.critical and not isinstance(extension.value, _KNOWN_CRITICAL):
             raise TrustRootRefused(detail="unknown critical extension", extension=extension.oid.dotted_string)
+    if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+        # Such a key may be bound to hashes and salts of its own, which the library does not tell.
+        raise TrustRootRefused(detail="a key is for RSA-PSS alone, which is not read here")
     key = certificate.public_key()
     strong = (isinstance(key, RSAPublicKey) and MIN_RSA <= key.key_size <= MAX_RSA) or (
         isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1)

@@ -21,6 +21,7 @@ from kit.errors import MalformedDocument, StellaError, TimestampInvalid, TrustRo
 from kit.trust import certificates, der, stamp_signature, stamp_token, timestamp
 from kit.trust.keys import ECDSA_P256, PemSigner
 from kit.trust.stamp_token import Algorithm, Certified
+from kit.trust.trusted_root import Authority
 from tests.stamp_trees import Forge, changed, encode, parse
 from tests.stamps import END, STAMPING, START, Profile, StampingAuthority, make_authority
 
@@ -251,3 +252,10 @@ def test_time_at_the_end_of_the_calendar_is_malformed(authorities, stamping):
             [stamping.authority],
             path="a.tsr",
         )
+
+
+def test_certificate_whose_key_is_bound_to_pss_is_refused(tmp_path):
+    words = "-newkey rsa-pss -pkeyopt rsa_keygen_bits:2048 -noenc -subj /CN=pss -keyout own.key -outform DER".split()
+    made = subprocess.run(["openssl", "req", "-x509", *words], check=True, cwd=tmp_path, capture_output=True).stdout
+    with pytest.raises(TrustRootRefused, match="RSA-PSS alone"):
+        certificates.check(Authority("", (made,), START))
