@@ -255,7 +255,19 @@ def test_time_at_the_end_of_the_calendar_is_malformed(authorities, stamping):
 
 
 def test_certificate_whose_key_is_bound_to_pss_is_refused(tmp_path):
-    words = "-newkey rsa-pss -pkeyopt rsa_keygen_bits:2048 -noenc -subj /CN=pss -keyout own.key -outform DER".split()
+    words = [
+        "-newkey",
+        "rsa-pss",
+        "-pkeyopt",
+        "rsa_keygen_bits:2048",
+        "-noenc",
+        "-subj",
+        "/CN=pss",
+        "-keyout",
+        "own.key",
+        "-outform",
+        "DER",
+    ]
     made = subprocess.run(["openssl", "req", "-x509", *words], check=True, cwd=tmp_path, capture_output=True).stdout
     with pytest.raises(TrustRootRefused, match="RSA-PSS alone"):
         certificates.check(Authority("", (made,), START))
