@@ -108,7 +108,18 @@ class StampingAuthority:
         return self.respond(info, status=status, digest=digest, certificates=certificates)
 
     def respond(self, info: bytes, *, status: int = 0, digest: str = "sha256", certificates: bool = False) -> bytes:
-        words = ["openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-econtent_type", TST_INFO]
+        words = [
+            "openssl",
+            "cms",
+            "-sign",
+            "-binary",
+            "-nodetach",
+            "-outform",
+            "DER",
+            "-econtent_type",
+            TST_INFO,
+            "-cades",
+        ]
         words += ["-signer", str(self.place / "own.pem"), "-inkey", str(self.place / "own.key"), "-md", digest]
         words += [] if certificates else ["-nocerts"]
         signed = subprocess.run(words, input=info, capture_output=True, check=True).stdout

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, SECP521R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, PublicKeyAlgorithmOID
 
 from kit.errors import TrustRootRefused
 from kit.trust import trusted_root
@@ -131,6 +131,9 @@ def _check_form(certificate: x509.Certificate) -> None:
     for extension in certificate.extensions:
         if extension.critical and not isinstance(extension.value, _KNOWN_CRITICAL):
             raise TrustRootRefused(detail="unknown critical extension", extension=extension.oid.dotted_string)
+    if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
+        # Such a key may be bound to hashes and salts of its own, which the library does not tell.
+        raise TrustRootRefused(detail="a key is for RSA-PSS alone, which is not read here")
     key = certificate.public_key()
     strong = (isinstance(key, RSAPublicKey) and MIN_RSA <= key.key_size <= MAX_RSA) or (
         isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1 | SECP384R1 | SECP521R1)
@@ -150,8 +153,14 @@ def _check_own(own: x509.Certificate) -> None:
     basic, key_usage = _extension(own, x509.BasicConstraints), _extension(own, x509.KeyUsage)
     if basic is not None and basic.value.ca:
         raise TrustRootRefused(detail="the authority's own certificate is one that issues others")
-    if key_usage is not None and not (key_usage.value.digital_signature or key_usage.value.content_commitment):
+    if key_usage is None:
+        return
+    usages = key_usage.value
+    if not (usages.digital_signature or usages.content_commitment):
         raise TrustRootRefused(detail="the authority's own certificate may not sign")
+    others = (usages.key_encipherment, usages.data_encipherment, usages.key_agreement, usages.key_cert_sign)
+    if any(others) or usages.crl_sign:
+        raise TrustRootRefused(detail="the authority's own key is for something else than signatures, too")
 
 
 def _check_issuer(issuer: x509.Certificate, below: int) -> None:

@@ -11,6 +11,7 @@ BOOLEAN: Final = 0x01
 INTEGER: Final = 0x02
 OCTETS: Final = 0x04
 NULL: Final = 0x05
+UTC_TIME: Final = 0x17
 OID: Final = 0x06
 GENERALIZED_TIME: Final = 0x18
 SEQUENCE: Final = 0x30
@@ -20,8 +21,8 @@ _HIGH_TAG = 0x1F
 _LONG = 0x80
 _MAX_LENGTH_BYTES = 4
 _MAX_INTEGER = 64
-_MAX_ARC_BYTES = 9
-"""Arcs of object identifiers have at most 63 bits."""
+_MAX_ARC_BYTES = 19
+"""Arcs of object identifiers may be UUIDs (X.667), which have 128 bits."""
 
 
 def implicit(number: int, *, constructed: bool) -> int:
@@ -78,12 +79,13 @@ class Reader:
             raise ValueError("an integer in more bytes than it needs")
         return int.from_bytes(octets, signed=True)
 
-    def boolean(self) -> bool:
-        """Return a boolean."""
-        octets = self.content(BOOLEAN)
-        if octets not in (b"\x00", b"\xff"):
-            raise ValueError("a boolean that is neither 0 nor 255")
-        return octets == b"\xff"
+    def flag(self) -> bool:
+        """Tell whether a boolean comes next that is true; one that is false by default is not written in DER."""
+        if not self.starts(BOOLEAN):
+            return False
+        if self.content(BOOLEAN) != b"\xff":
+            raise ValueError("a boolean that is not 255")
+        return True
 
     def oid(self) -> str:
         """Return an object identifier with dots."""

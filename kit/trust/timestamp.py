@@ -69,8 +69,8 @@ def verify(data: bytes, signatures: Signatures, authorities: Iterable[Authority]
         raise TimestampInvalid(path=path, detail="the signer stamped its own signature", signer=key.fingerprint)
     return Existence(
         signer=key.fingerprint,
-        time=_text(_rounded_up(info.time + info.accuracy)),
-        earliest=_text(info.time - info.accuracy),
+        time=_text(info.latest),
+        earliest=_text(info.earliest),
         source=STAMP,
         by=digest.of_bytes(chain.authority.chain[0]),
         name=_shown(chain),
@@ -122,10 +122,15 @@ def _check_signed(info: Token, chain: Chain, path: str) -> None:
     if not set(info.certificates) <= set(chain.authority.chain):
         raise TimestampInvalid(path=path, detail="has certificates that are not the authority's", by=_shown(chain))
     signer = info.signers[0]
-    if not {signer.digest.oid} <= info.digests <= set(HASHES):
+    if not {signer.digest} <= info.digests <= set(HASHES):
         raise TimestampInvalid(path=path, detail="is not signed with SHA-256, SHA-384 or SHA-512", by=_shown(chain))
-    if not stamp_signature.fits(info, signer, chain.authority.chain[0], chain.own.public_key()):
+    if not signer.certified:
+        detail = "does not say which certificate its signer has"
+        raise TimestampInvalid(path=path, detail=detail, by=_shown(chain))
+    if not stamp_signature.fits(info, signer, chain):
         raise TimestampInvalid(path=path, detail="the signature does not fit", by=_shown(chain))
+    if info.name is not None and not _is_named(info.name, chain):
+        raise TimestampInvalid(path=path, detail="is by somebody whom the certificate does not name", by=_shown(chain))
     if info.unknown is not None:
         raise TimestampInvalid(
             path=path, detail="has a critical extension that no reader here knows", found=info.unknown
@@ -150,9 +155,13 @@ def _shown(chain: Chain) -> str:
     return ascii(name)[1:-1][:120]
 
 
-def _rounded_up(time: datetime) -> datetime:
-    return time if not time.microsecond else time.replace(microsecond=0) + timedelta(seconds=1)
+def _is_named(name: bytes, chain: Chain) -> bool:
+    try:
+        with certificates.reading():
+            return stamp_signature.is_named(name, chain.own)
+    except ValueError:
+        return False
 
 
 def _text(time: datetime) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{time.replace(tzinfo=None).isoformat(timespec='seconds')}Z"

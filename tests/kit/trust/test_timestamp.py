@@ -58,7 +58,7 @@ def test_public_verifier_of_the_library_agrees(stamping):
 
 def test_accuracy_widens_the_time_to_both_sides(stamping):
     found = verify(stamping.stamp(SIGNATURE, NOW, written_time="20260601120000.5Z", accuracy=2), stamping)
-    assert (found.earliest, found.time) == ("2026-06-01T11:59:58Z", "2026-06-01T12:00:02Z")
+    assert (found.earliest, found.time) == ("2026-06-01T11:59:58Z", "2026-06-01T12:00:03Z")
 
 
 def test_longer_imprint_counts(stamping):
@@ -207,7 +207,7 @@ def test_name_of_no_known_string_type_is_malformed(stamping):
     """The library decodes names when they are asked for, and then raises what it does not document."""
     whole = stamping.stamp(SIGNATURE, NOW)
     name = b"\x0c\x0bstamps root"
-    assert whole.count(name) == 1
+    assert name in whole
     with pytest.raises(MalformedDocument):
         verify(whole.replace(name, b"\x06" + name[1:]), stamping)
 
