@@ -34,11 +34,10 @@ from kit.result import ActivationEntry, Check, ReferenceTime, Result
 from kit.volume import Piece
 from scanner import engine
 from verifier import asked, guard, mounts, quarantine, seal, session, volumes
-from verifier.checks import Examination
 from verifier.durable import make_directory
 from verifier.evidence import UNKNOWN_SCAN
 from verifier.facts import Facts, Request
-from verifier.intake_checks import KIT_DIRECTORY, CopyingExamination, VolumesExamination
+from verifier.intake_checks import KIT_DIRECTORY, copying, joining, plainly
 from verifier.kit_store import Store, is_whole
 from verifier.medium import read_file
 from verifier.places import check_outside
@@ -193,7 +192,7 @@ class _Intake:
         is_delta = (kit_root / layout.DELTA_FILE).is_file()
         stays = (self._wanted.dry_run and not is_delta) or self._wanted.in_place
         self._place = str(kit_root) if self._wanted.in_place else None
-        first = _plainly if stays else partial(_copying, store=self._store, on_piece=self._heard.piece)
+        first = plainly if stays else partial(copying, store=self._store, on_piece=self._heard.piece)
         self._run(kit_root, scans[0], first, is_last=len(scans) == 1)
         found = self._facts.kit_digest if self._facts is not None else None
         if not stays and found is not None:
@@ -205,8 +204,8 @@ class _Intake:
         """Take in a kit that comes on volumes, all at once or one after the other."""
         self._refuse_known(roots[0])
         scans = _claimed_scans(roots[0])
-        joining = partial(_joining, store=self._store, on_piece=self._heard.piece, roots=roots)
-        self._run(roots[0], scans[0], joining, is_last=len(scans) == 1)
+        joined = partial(joining, store=self._store, on_piece=self._heard.piece, roots=roots)
+        self._run(roots[0], scans[0], joined, is_last=len(scans) == 1)
         found = self._facts.kit_digest if self._facts is not None else None
         if self._taken.last.exit_code == 0 and found is not None:
             self._others(self._store.staging(found) / KIT_DIRECTORY, scans[1:], joined=len(roots))
@@ -241,7 +240,7 @@ class _Intake:
     def _others(self, kit_root: Path, scans: Sequence[str], *, joined: int = 0) -> None:
         for scan in scans:
             if self._taken.last.exit_code == 0:
-                self._run(kit_root, scan, _plainly, is_last=scan == scans[-1], joined=joined)
+                self._run(kit_root, scan, plainly, is_last=scan == scans[-1], joined=joined)
 
     def _refuse_known(self, kit_root: Path) -> None:
         """Raise :class:`AlreadyAccepted` where this kit is the active one of its channel, and whole."""
@@ -370,32 +369,6 @@ def _is_fault_of_medium(result: Result, copied_in: str) -> bool:
     """
     failed = [check.name for check in result.checks if check.state == "failed"]
     return failed == [copied_in] and result.reason in FAULTS_OF_A_MEDIUM
-
-
-def _plainly(request: Request, site: Site, steps: Steps, facts: Facts) -> None:
-    """Examine a kit where it lies."""
-    Examination(request, site, steps, facts).intact()
-
-
-def _copying(
-    request: Request, site: Site, steps: Steps, facts: Facts, *, store: Store, on_piece: Callable[[Piece], None]
-) -> None:
-    """Examine a kit on its medium, and in the copy that is made on the way."""
-    CopyingExamination(request, site, steps, facts, store=store, on_piece=on_piece).intact()
-
-
-def _joining(
-    request: Request,
-    site: Site,
-    steps: Steps,
-    facts: Facts,
-    *,
-    store: Store,
-    on_piece: Callable[[Piece], None],
-    roots: Sequence[Path],
-) -> None:
-    """Examine volumes, and the kit that is made of them on the way."""
-    VolumesExamination(request, site, steps, facts, store=store, on_piece=on_piece, roots=roots).intact()
 
 
 def _claimed_scans(kit_root: Path) -> list[str]:

@@ -212,6 +212,32 @@ class VolumesExamination(_Gathering):
         """8 was made before: without it there was no manifest to check."""
 
 
+def plainly(request: Request, site: Site, steps: Steps, facts: Facts) -> None:
+    """Examine a kit where it lies."""
+    Examination(request, site, steps, facts).intact()
+
+
+def copying(
+    request: Request, site: Site, steps: Steps, facts: Facts, *, store: Store, on_piece: Callable[[Piece], None]
+) -> None:
+    """Examine a kit on its medium, and in the copy that is made on the way."""
+    CopyingExamination(request, site, steps, facts, store=store, on_piece=on_piece).intact()
+
+
+def joining(
+    request: Request,
+    site: Site,
+    steps: Steps,
+    facts: Facts,
+    *,
+    store: Store,
+    on_piece: Callable[[Piece], None],
+    roots: Sequence[Path],
+) -> None:
+    """Examine volumes, and the kit that is made of them on the way."""
+    VolumesExamination(request, site, steps, facts, store=store, on_piece=on_piece, roots=roots).intact()
+
+
 class Staged:
     """Which volumes of one set have been taken, so that a drive may hold one at a time."""
 

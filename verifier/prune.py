@@ -109,11 +109,10 @@ def _copies(store: Store, site: Site, wanted: Wanted) -> Iterator[Copy]:
 def _reasons(store: Store, site: Site, wanted: Wanted) -> dict[str, str]:
     """Return why kits stay, by the name of their directory."""
     reasons: dict[str, str] = {}
-    if wanted.forget is None and (promised := _promised(site, wanted.ops)) is not None:
-        reasons[promised] = "the newest receipt has told the sender that it is here"
     if wanted.forget is None:
-        told = "the sender may build a delta on it"
-        reasons |= dict.fromkeys(site_kits.promised(site.state.activations).values(), told)
+        # By the state for each channel, and by the receipts, whose loss must not look like having promised nothing.
+        told = {*site_kits.promised(site.state.activations).values(), _promised(site, wanted.ops)}
+        reasons |= dict.fromkeys(filter(None, told), "the newest receipt has told the sender that it is here")
     for channel, entry in site_kits.active(site.state.activations).items():
         before = site_kits.earlier(site.state.activations, channel)[: wanted.keep]
         for one in before:

@@ -117,9 +117,8 @@ def command(
 
 def _told(done: "Sequence[Attested]", added: list[str]) -> dict[str, object]:
     """Return the document of what was done: each log with its records."""
-    logs: dict[str, dict[str, object]] = {}
+    logs: dict[str, list[dict[str, object]]] = {}
     for one in done:
-        place = logs.setdefault(one.origin, {"log": one.origin, "records": []})
         entry: dict[str, object] = {
             "record": one.record,
             "index": one.index,
@@ -129,8 +128,9 @@ def _told(done: "Sequence[Attested]", added: list[str]) -> dict[str, object]:
         }
         if one.witnesses:
             entry["witnesses"] = list(one.witnesses)
-        place["records"].append(entry)  # type: ignore[attr-defined]
-    document: dict[str, object] = {"logs": list(logs.values())} if logs else {}
+        logs.setdefault(one.origin, []).append(entry)
+    told = [{"log": origin, "records": records} for origin, records in logs.items()]
+    document: dict[str, object] = {"logs": told} if told else {}
     return document | ({"cosigned": added} if added else {})
 
 

@@ -72,7 +72,9 @@ def test_what_the_newest_accepting_receipt_names_stays_until_it_is_forgotten(
     activate.roll_back(used.site, used.store.root, "default", "to 3 again", LATER)
     found = pruned(used, keep=0)
     assert there(used) == {1, 3}
-    assert [one.why for one in found.kept if "000001" in one.path.name] == ["the sender may build a delta on it"]
+    assert [one.why for one in found.kept if "000001" in one.path.name] == [
+        "the newest receipt has told the sender that it is here"
+    ]
     with pytest.raises(errors.UsageError, match="reason is kept"):
         pruned(used, keep=0, forget=" ")
     pruned(used, keep=0, forget="the sender was told")
