@@ -110,7 +110,9 @@ class Desk:
         line = line.replace("<scan-id>", next((self.disc / "replay").iterdir()).name)
         if "<run-id>" in line:
             runs = next((self.place / "ops/offline/replay").iterdir())
-            line = line.replace("<run-id>", min(path.name for path in runs.iterdir()))
+            # The first to end: names alone do not order runs of one second.
+            first = min(runs.iterdir(), key=lambda run: (run / "result.json").stat().st_mtime_ns)
+            line = line.replace("<run-id>", first.name)
         return line.replace("[", "").replace("]", "")
 
     def _root(self) -> Iterator[str]:
