@@ -136,7 +136,7 @@ def _environment(root: Path, work: Path, base: Base | None) -> Path:
         # Our own pip installs into it: to bring it a pip of its own would take as long as half of the packages.
         pip: list[str | Path] = [sys.executable, "-m", "pip"]
         install: list[str | Path] = ["install", "--quiet", "--disable-pip-version-check", "--no-input"]
-        install += ["--require-hashes", "--requirement", root / LOCK, "--report", place / _REPORT]
+        install += ["--require-hashes", "--no-deps", "--requirement", root / LOCK, "--report", place / _REPORT]
         if base:
             site = next(place.glob("lib/python*/site-packages"))
             install += ["--only-binary=:all:", f"--platform={base.tag}", f"--python-version={site.parent.name[6:]}"]

@@ -25,7 +25,7 @@ def _zig(work: Path) -> Path:
     if not (stamp.is_file() and stamp.read_text() == wanted):
         shutil.rmtree(place, ignore_errors=True)
         quietly = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-compile")
-        pip = [sys.executable, "-m", "pip", "install", *quietly, "--require-hashes", "--requirement", ZIG]
+        pip = [sys.executable, "-m", "pip", "install", *quietly, "--require-hashes", "--no-deps", "--requirement", ZIG]
         sources.call([*pip, "--target", place], ROOT)
         stamp.write_text(wanted)
     return place / "ziglang" / "zig"
